@@ -1,0 +1,224 @@
+// Loading: parse, override, fill by the schema, then what concerns more than one key.
+#include "config/config.hpp"
+
+#include <algorithm>
+#include <filesystem>
+#include <set>
+
+#include "base/suggest.hpp"
+#include "config/schema.hpp"
+
+namespace serveloop::config {
+namespace {
+
+using toml::Value;
+
+// Checks across keys. Each opens its error with the place of the key that it is about, where the document has
+// it.
+class Checker {
+ public:
+  Checker(Config& config, const Value& document) : config_(config), document_(document) {}
+
+  Status run() {
+    for (const auto check : {&Checker::pool, &Checker::plugins, &Checker::gates, &Checker::tenants,
+                             &Checker::rules, &Checker::workload, &Checker::draws}) {
+      if (Status status = (this->*check)(); !status) return status;
+    }
+    return {};
+  }
+
+ private:
+  std::string at(const std::string& key) const {
+    const Value* value = document_.at(key);
+    if (value != nullptr) return value->named(key);
+    return (document_.source().empty() ? "" : document_.source() + ": ") + key;
+  }
+  bool overridden(const std::string& key) const {
+    const Value* value = document_.at(key);
+    return value != nullptr && value->source() == "--set";
+  }
+
+  Status pool() {
+    Engine& engine = config_.engine;
+    if (!engine.kv_memory_bytes || !engine.kv_blocks) return {};
+    // An override of one replaces the other of the file.
+    const bool memory = overridden("engine.kv_memory"), blocks = overridden("engine.kv_blocks");
+    if (memory == blocks) {
+      return fail(at("engine.kv_blocks"), "either engine.kv_memory or engine.kv_blocks", "both",
+                  "remove one of them");
+    }
+    if (memory) engine.kv_blocks.reset();
+    if (blocks) engine.kv_memory_bytes.reset();
+    return {};
+  }
+
+  Status plugin(const std::string& table, const PluginChoice& choice) const {
+    if (choice.plugin.empty()) return fail(at(table + ".plugin"), "a plugin's id or path", "an empty string");
+    if (choice.isolation != "process") return {};
+    return fail(at(table + ".isolation"), "\"inline\"", "\"process\"",
+                "isolation is not available in this version");
+  }
+
+  Status plugins() {
+    const Policy& policy = config_.policy;
+    const std::pair<const char*, const PluginChoice*> all[] = {{"policy.scheduler", &policy.scheduler},
+                                                               {"policy.eviction", &policy.eviction},
+                                                               {"policy.preemption", &policy.preemption},
+                                                               {"policy.precision", &policy.precision}};
+    for (const auto& [table, choice] : all) {
+      if (Status status = plugin(table, *choice); !status) return status;
+    }
+    return {};
+  }
+
+  Status gates() {
+    Policy& policy = config_.policy;
+    std::vector<std::string> without_table;
+    std::set<std::string> seen;
+    for (const std::string& id : policy.gates) {
+      if (id.empty() || !seen.insert(id).second) {
+        return fail(at("policy.gates"), "each gate once",
+                    id.empty() ? "an empty name" : "'" + id + "' twice");
+      }
+      if (!policy.gate.contains(id)) without_table.push_back(id);
+    }
+    for (auto& [id, choice] : policy.gate) {
+      // A table for a gate that is switched off is fine; one whose name is a slip of the hand is not.
+      const std::string near = nearest(id, without_table);
+      if (!seen.contains(id) && !near.empty()) {
+        return fail(at("policy.gate." + id), "the id of a gate in policy.gates", "'" + id + "'",
+                    "did you mean '" + near + "'?");
+      }
+      if (choice.plugin.empty()) choice.plugin = id;
+      if (Status status = plugin("policy.gate." + id, choice); !status) return status;
+    }
+    for (const std::string& id : without_table) policy.gate[id].plugin = id;
+    return {};
+  }
+
+  Status tenants() {
+    std::map<std::string, std::string> owner;
+    for (const auto& [id, tenant] : config_.tenants) {
+      for (const std::string& key : tenant.keys) {
+        const auto [other, fresh] = owner.emplace(key, id);
+        if (key.empty())
+          return fail(at("tenants." + id + ".keys"), "keys that are not empty", "an empty one");
+        // The key is a secret: it is not named.
+        if (!fresh) {
+          return fail(at("tenants." + id + ".keys"), "each key once",
+                      "one that is also of '" + other->second + "'");
+        }
+      }
+    }
+    return {};
+  }
+
+  Status rules() {
+    for (std::size_t i = 0; i < config_.rules.size(); ++i) {
+      PriorityRule& rule = config_.rules[i];
+      const std::string table = "priority.rule." + std::to_string(i);
+      if (rule.name.empty()) rule.name = "rule " + std::to_string(i + 1);
+      if (!rule.priority && !rule.service_class) {
+        return fail(at(table), "a priority or a class", "neither in '" + rule.name + "'");
+      }
+      if (rule.min_prompt_tokens.value_or(0) > rule.max_prompt_tokens.value_or(UINT32_MAX)) {
+        return fail(at(table + ".min_prompt_tokens"),
+                    "at most max_prompt_tokens, " + std::to_string(*rule.max_prompt_tokens),
+                    std::to_string(*rule.min_prompt_tokens));
+      }
+    }
+    return {};
+  }
+
+  Status workload() {
+    Workload& load = config_.workload;
+    if (load.source.empty() && !load.trace.empty()) load.source = "trace";
+    if (load.source.empty()) {
+      const Value* table = document_.find("workload");
+      if (table == nullptr || table->entries().empty()) return {};
+      // What a writer dumps of no workload holds defaults only.
+      if (load == Workload()) return {};
+      return fail(at("workload"), "trace = \"PATH\" or source = \"synthetic\"", "neither");
+    }
+    if (load.source == "trace") {
+      if (load.trace.empty()) return fail(at("workload.trace"), "the path of a trace", "none");
+      if (!load.format.empty()) return {};
+      if (load.trace.ends_with(".csv")) load.format = "azure";
+      if (load.trace.ends_with(".jsonl")) load.format = "mooncake";
+      if (!load.format.empty()) return {};
+      return fail(at("workload.format"), "azure | mooncake", "none", "the name of the trace does not tell");
+    }
+    if (load.arrival == "closed" && !load.concurrency) {
+      return fail(at("workload.concurrency"), "a number of clients for arrival = \"closed\"", "none");
+    }
+    if (load.arrival != "closed" && !load.rate_per_second) {
+      return fail(at("workload.rate_per_second"), "a rate for arrival = \"" + load.arrival + "\"", "none");
+    }
+    return {};
+  }
+
+  Status draws() {
+    const Workload& load = config_.workload;
+    const std::pair<const char*, const Lengths*> lengths[] = {{"prompt", &load.prompt},
+                                                              {"output", &load.output}};
+    for (const auto& [name, length] : lengths) {
+      if (length->min_tokens <= length->max_tokens) continue;
+      return fail(at(std::string("workload.") + name + ".min_tokens"),
+                  "at most max_tokens, " + std::to_string(length->max_tokens),
+                  std::to_string(length->min_tokens));
+    }
+    const std::pair<const char*, const std::map<std::string, double>*> shares[] = {
+        {"workload.tenants", &load.tenants}, {"workload.categories", &load.categories}};
+    for (const auto& [name, map] : shares) {
+      const bool some =
+          std::any_of(map->begin(), map->end(), [](const auto& share) { return share.second > 0; });
+      if (!map->empty() && !some) return fail(at(name), "a share above 0", "none");
+    }
+    if (load.shared_prefix.groups > 0 && load.shared_prefix.tokens == 0) {
+      return fail(at("workload.shared_prefix.tokens"), "at least 1 for prefixes in groups", "0");
+    }
+    return {};
+  }
+
+  Config& config_;
+  const Value& document_;
+};
+
+Result<Config> build(Value document, const std::string& folder, const std::vector<std::string>& overrides) {
+  for (const std::string& one : overrides) {
+    if (Status status = toml::apply_override(document, one); !status) return tl::unexpected(status.error());
+  }
+  Config config;
+  if (Status status = fill(config_schema(), &config, document, folder); !status) {
+    return tl::unexpected(status.error());
+  }
+  if (Status status = Checker(config, document).run(); !status) return tl::unexpected(status.error());
+  return config;
+}
+
+}  // namespace
+
+std::string folder_of(const std::string& path) {
+  std::error_code ignored;
+  return std::filesystem::absolute(path, ignored).parent_path().lexically_normal().string();
+}
+
+Result<Config> load(const std::string& path, const std::vector<std::string>& overrides) {
+  Result<Value> document = toml::parse_file(path);
+  if (!document) return tl::unexpected(document.error());
+  return build(std::move(*document), folder_of(path), overrides);
+}
+
+Result<Config> parse(std::string_view text, std::string_view source_name, const std::string& folder,
+                     const std::vector<std::string>& overrides) {
+  Result<Value> document = toml::parse(text, source_name);
+  if (!document) return tl::unexpected(document.error());
+  return build(std::move(*document), folder, overrides);
+}
+
+std::string to_toml(const Config& config) {
+  Config copy = config;  // the schema's slots are not const
+  return toml::to_toml(dump(config_schema(), &copy));
+}
+
+}  // namespace serveloop::config

@@ -1,0 +1,59 @@
+// Is a plan valid? One wrong entry refuses it whole (law 2); what merely cannot be placed is left to place.cpp and room.cpp.
+#include "engine/engine.hpp"
+
+namespace serveloop::engine {
+
+std::uint16_t Engine::check_entry(const sl_entry& entry, bool gate) const {
+  const Slot slot = SL_SEQ_SLOT(entry.seq);
+  if (slot >= requests_->seq_table().count || SL_SEQ_GENERATION(entry.seq) == 0) return SL_REASON_UNKNOWN_ID;
+  if (!requests_->alive(entry.seq)) return SL_REASON_STALE_ID;
+  const sl_seq_row& r = requests_->row(slot);
+  const bool waits = r.state == SL_WAITING || r.state == SL_RESERVED;
+  const auto only = [](bool right) { return static_cast<std::uint16_t>(right ? SL_REASON_NONE : SL_REASON_WRONG_STATE); };
+  if (gate && entry.verb != SL_PARK && entry.verb != SL_REJECT && entry.verb != SL_RELEASE) return SL_REASON_NOT_A_GATES_VERB;
+  switch (entry.verb) {
+    case SL_RUN:
+    case SL_ADMIT:
+      if (entry.tokens == 0) return SL_REASON_BAD_NUMBER;
+      return only(entry.verb == SL_RUN ? r.state == SL_RUNNING : waits && r.not_ready == 0);
+    case SL_RESERVE:
+      if (entry.blocks > options_.kv_blocks) return SL_REASON_BAD_NUMBER;
+      return only((waits && r.not_ready == 0) || r.state == SL_RUNNING);
+    case SL_SWAP_IN: return only(r.state == SL_SWAPPED);
+    case SL_PREFETCH: return only(waits);
+    case SL_PREEMPT:
+      if (entry.arg > SL_YIELD_KEEP) return SL_REASON_BAD_NUMBER;
+      return only(r.state == SL_RUNNING || (r.state != SL_SWAPPED && r.blocks_device > 0));
+    case SL_PARK: return only(waits && (gate || r.not_ready == 0));
+    case SL_RELEASE: return only(r.state != SL_RUNNING);
+    case SL_REJECT: return only(r.state == SL_WAITING && r.generated == 0);
+    default: return SL_REASON_UNKNOWN_VERB;
+  }
+}
+
+std::uint16_t Engine::check_plan(std::span<const sl_entry> entries, bool gate) {
+  ++plan_stamp_;
+  std::uint64_t tokens = 0;
+  for (const sl_entry& entry : entries) {
+    if (const std::uint16_t reason = check_entry(entry, gate); reason != SL_REASON_NONE) return reason;
+    const Slot slot = SL_SEQ_SLOT(entry.seq);
+    requests::Sequence& sequence = requests_->at(slot);
+    if (sequence.seen == plan_stamp_) return SL_REASON_TWICE;
+    sequence.seen = plan_stamp_;
+    if (entry.verb == SL_RUN || entry.verb == SL_ADMIT) {
+      tokens += std::min(entry.tokens, requests_->row(slot).runnable);
+      if (entry.blocks > options_.kv_blocks) return SL_REASON_BAD_NUMBER;
+    }
+  }
+  return tokens > options_.token_budget ? SL_REASON_OVER_BUDGET : SL_REASON_NONE;
+}
+
+// Is there a sequence that a plan could have run?
+bool Engine::could_run() const {
+  if (requests_->ready_count() > 0 && requests_->running_count() < options_.max_sequences) return true;
+  for (const Slot slot : requests_->running())
+    if (requests_->row(slot).runnable > 0) return true;
+  return false;
+}
+
+}  // namespace serveloop::engine

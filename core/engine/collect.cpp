@@ -1,0 +1,145 @@
+// Part 8 of a step: what step k - lag brought. Tokens, ends, generated blocks for the prompt tree, and where the time went.
+#include <fmt/format.h>
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+
+#include "engine/engine.hpp"
+#include "engine/records.hpp"
+
+namespace serveloop::engine {
+
+void Engine::collect() {
+  const execute::Collected done = executor_.collect();
+  now();
+  InFlight flight = std::move(in_flight_.front());
+  in_flight_.pop_front();
+  last_step_ns_ = done.device_end_ns - done.device_start_ns;
+  counters_.device_ns += last_step_ns_;
+  counters_.batch_rows += flight.rows.size();
+  close_slot(flight, done);
+  if (done.failed || flight.is_void) {
+    fail_step(flight, done);
+  } else {
+    failed_in_a_row_ = 0;
+    cache_->filled(flight.step);
+    const std::uint32_t tokens = std::max(1u, flight.decodes + flight.prefill_tokens);
+    const std::uint64_t share = last_step_ns_ / tokens;
+    std::uint64_t rest = last_step_ns_ % tokens;  // so that shares sum to the device's busy time
+    delivered_.clear();
+    for (std::size_t i = 0; i < flight.rows.size(); ++i)
+      collect_row(flight.rows[i], done.tokens[i], share * flight.rows[i].tokens + std::exchange(rest, 0));
+    if (output_.wants_tokens()) output_.tokens(delivered_);
+  }
+  requests_->event(SL_EV_STEP_END, flight.step, last_step_ns_, flight.rows.size());
+  mark(Phase::tokens, static_cast<std::uint32_t>(flight.rows.size()));
+  spare_.push_back(std::move(flight));
+}
+
+void Engine::collect_row(const RowInFlight& in, Token token, std::uint64_t share_ns) {
+  if (!requests_->alive(in.seq)) {  // it ended in flight: nothing of this counts
+    counters_.void_tokens += in.samples ? 1 : 0;
+    return;
+  }
+  const Slot slot = SL_SEQ_SLOT(in.seq);
+  sl_seq_row& r = row(slot);
+  sl_seq_cold_row& cold = requests_->cold(slot);
+  cold.service_ns += share_ns;
+  cold.last_step = step_;
+  const bool kept = requests_->at(slot).life == in.life;  // else preempted in flight: the token stays, its KV is gone
+  if (kept) {
+    const std::uint32_t before = r.computed;
+    r.in_flight_min = r.in_flight_max -= in.tokens;
+    r.computed += in.tokens;
+    r.high_water = std::max(r.high_water, r.computed);
+    if (before / options_.block_tokens != r.computed / options_.block_tokens) index_whole_blocks(slot, before);
+  }
+  if (in.samples) take_token(slot, token, kept);
+}
+
+void Engine::take_token(Slot slot, Token token, bool kept) {
+  sl_seq_row& r = row(slot);
+  sl_seq_cold_row& cold = requests_->cold(slot);
+  requests_->at(slot).generated.push_back(token);
+  std::uint64_t gap = 0;
+  if (++r.generated == 1) {
+    cold.first_token_ns = now_ns_;
+    requests_->event(SL_EV_FIRST_TOKEN, r.id);
+  } else {
+    Life& l = life(slot);
+    gap = now_ns_ - cold.last_token_ns;
+    l.longest_gap_ns = std::max(l.longest_gap_ns, gap);
+  }
+  cold.last_token_ns = now_ns_;
+  if (!kept) ++r.runnable;
+  ++counters_.output_tokens;
+  const sl_request_row& request = requests_->request_of(slot);
+  if (output_.wants_tokens()) delivered_.push_back({request.request, r.fork, r.generated - 1, token, gap});
+  const std::vector<Token>& stops = stops_[r.request];
+  if (!stops.empty() && std::find(stops.begin(), stops.end(), token) != stops.end())
+    end_sequence(slot, SL_FINISH_STOP, SL_REASON_NONE);
+  else if (r.generated == request.max_tokens)
+    end_sequence(slot, SL_FINISH_LENGTH, SL_REASON_NONE);
+}
+
+// Blocks that hold generated tokens join the prompt tree when they are whole; prompt blocks did so at submit.
+void Engine::index_whole_blocks(Slot slot, std::uint32_t computed_before) {
+  const std::uint32_t bt = options_.block_tokens;
+  sl_seq_row& r = row(slot);
+  const std::span<const Token> prompt = requests_->prompt(slot);
+  const std::vector<Token>& generated = requests_->at(slot).generated;
+  const auto prompt_blocks = static_cast<std::uint32_t>(prompt.size()) / bt;
+  block_.resize(bt);
+  for (std::uint32_t index = std::max(prompt_blocks, computed_before / bt); index < r.computed / bt; ++index) {
+    for (std::uint32_t i = 0; i < bt; ++i) {
+      const std::size_t at = std::size_t{index} * bt + i;
+      block_[i] = at < prompt.size() ? prompt[at] : generated[at - prompt.size()];
+    }
+    cache_->index_generated(slot, index, block_, now_ns_);
+  }
+  r.node = cache_->node_of(slot);
+}
+
+// Slot k ends here: every sequence's time since the last collection gets its cause.
+void Engine::close_slot(InFlight& flight, const execute::Collected& done) {
+  for (const Transition& t : flight.transitions)
+    if (requests_->alive(t.seq)) ledger_.enter(life(SL_SEQ_SLOT(t.seq)).account, t.state);
+  ledger_.end_slot({now_ns_, done.device_start_ns, done.device_end_ns, done.decode_ns, flight.prefill_tokens > 0,
+                    flight.exhausted});
+  if (flight.prefill_tokens == 0) return;
+  for (const RowInFlight& r : flight.rows)
+    if (r.prefill && requests_->alive(r.seq))
+      ledger_.add_prefill(life(SL_SEQ_SLOT(r.seq)).account, r.recompute, r.tokens);
+}
+
+// Nothing ran since the last slot ended, or time passed without work.
+void Engine::close_idle_slot() {
+  for (const Transition& t : transitions_)
+    if (requests_->alive(t.seq)) ledger_.enter(life(SL_SEQ_SLOT(t.seq)).account, t.state);
+  transitions_.clear();
+  ledger_.end_slot({now_ns_, 0, 0, 0, false, observe::Cause::policy});
+}
+
+// A failed step's KV is garbage, and so is what later steps in flight built on it: everyone computes again, no token is lost.
+void Engine::fail_step(InFlight& flight, const execute::Collected& done) {
+  if (done.failed) {
+    ++counters_.failed_steps;
+    ++failed_in_a_row_;
+    incidents_.push_back(fmt::format("step {} failed: {}", flight.step, done.why));
+    spdlog::error("step {} failed: {}; its sequences recompute", flight.step, done.why);
+    std::vector<Slot> all(requests_->running().begin(), requests_->running().end());
+    all.insert(all.end(), requests_->holders().begin(), requests_->holders().end());
+    staged_.clear();
+    for (const Slot slot : all) yield(slot, SL_YIELD_RECOMPUTE, 0, SL_REASON_STEP_FAILED, SL_NO_SEQ);
+    if (failed_in_a_row_ >= kGiveUpAfter)  // its sequences may be the cause: let the others live
+      for (const RowInFlight& r : flight.rows)
+        if (requests_->alive(r.seq)) end_sequence(SL_SEQ_SLOT(r.seq), SL_FINISH_ERROR, SL_REASON_STEP_FAILED);
+  }
+  cache_->failed(flight.step);
+  for (InFlight& later : in_flight_) {
+    later.is_void = true;
+    cache_->failed(later.step);
+  }
+}
+
+}  // namespace serveloop::engine

@@ -1,0 +1,107 @@
+#include "engine/engine.hpp"
+
+#include <fmt/format.h>
+
+#include <new>
+
+#include "engine/precision_check.hpp"
+
+namespace serveloop::engine {
+
+namespace {
+
+// Address space for all tables: pages cost nothing until they are written.
+std::size_t mapping_bytes(const Options& o, const requests::Options& r) {
+  const std::size_t slots = r.slots();
+  const std::size_t blocks = std::size_t{o.kv_blocks} + o.host_kv_blocks;
+  return (std::size_t{1} << 28) + slots * 2048 + blocks * 1024 + r.heap_bytes;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Engine>> Engine::create(const Options& options, requests::Labeler labeler, Policies policies,
+                                               Clock& clock, execute::Executor& executor, Output& output,
+                                               observe::StepLog* log) {
+  if (options.kv_blocks == 0 || options.max_sequences == 0 || options.token_budget == 0 || options.lag > 1)
+    return fail("engine options out of range", "kv_blocks, max_sequences and token_budget of at least 1, lag 0 or 1",
+                fmt::format("{}, {}, {}, {}", options.kv_blocks, options.max_sequences, options.token_budget, options.lag));
+  const requests::Options sizes{options.max_waiting, options.max_sequences};
+  Result<Mapping> mapping = Mapping::create(mapping_bytes(options, sizes));
+  if (!mapping) return tl::unexpected(mapping.error());
+  std::unique_ptr<Engine> engine;
+  try {
+    engine.reset(new Engine(options, std::move(labeler), std::move(policies), clock, executor, output, log,
+                            std::move(*mapping)));
+  } catch (const std::bad_alloc&) {
+    return fail("cannot lay out the engine's tables", "memory for them", fmt::format("{} KV blocks, {} waiting",
+                options.kv_blocks, options.max_waiting), "lower engine.kv_memory or engine.max_waiting");
+  }
+  if (Status ready = engine->set_up_precision(); !ready) return tl::unexpected(ready.error());
+  return engine;
+}
+
+Engine::Engine(const Options& options, requests::Labeler labeler, Policies policies, Clock& clock,
+               execute::Executor& executor, Output& output, observe::StepLog* log, Mapping mapping)
+    : options_(options),
+      labeler_(std::move(labeler)),
+      policies_(std::move(policies)),
+      clock_(clock),
+      executor_(executor),
+      output_(output),
+      log_(log),
+      mapping_(std::move(mapping)),
+      ledger_(0) {
+  options_.cost.struct_size = sizeof(sl_cost);
+  const requests::Options sizes{options.max_waiting, options.max_sequences};
+  requests_ = std::make_unique<requests::Manager>(mapping_, sizes);
+  cache_ = std::make_unique<kv::Cache>(
+      mapping_, kv::Options{options.kv_blocks, options.host_kv_blocks, options.block_tokens, sizes.slots(), 0});
+  const std::uint32_t slots = sizes.slots();
+  entry_capacity_ = slots;
+  handover_capacity_ = 8 * slots;
+  entries_ = mapping_.lay_out<sl_entry>(entry_capacity_);
+  gauges_ = mapping_.lay_out<sl_gauge>(kGauges);
+  victims_ = mapping_.lay_out<sl_victim>(options.kv_blocks);
+  yields_ = mapping_.lay_out<sl_yield>(slots);
+  candidates_ = mapping_.lay_out<sl_candidate>(slots);
+  handover_events_ = mapping_.lay_out<sl_event>(handover_capacity_);
+  lives_.resize(slots);
+  seeds_.resize(slots);
+  stops_.resize(slots);
+  for (std::uint32_t row = options.max_sequences; row-- > 0;) free_rows_.push_back(row);
+}
+
+Engine::~Engine() = default;
+
+// The precision plan is asked for once, checked, given to the executor, and handed back as it took effect.
+Status Engine::set_up_precision() {
+  if (policies_.precision == nullptr) return {};
+  policy::Precision& precision = *policies_.precision;
+  const std::span<const sl_op_key> keys = executor_.op_keys();
+  const sl_table key_table = table_of(keys.data(), keys.size());
+  if (precision.modes(modes_) < 0)
+    return fail(fmt::format("precision '{}' names no mode", precision.id()), "at least 1 mode", "0 or a failed call");
+  std::vector<sl_op_plan> plans(keys.size());
+  for (std::uint32_t mode = 0; mode < modes_; ++mode) {
+    sl_out out = out_of(plans.data(), plans.size());
+    const std::int32_t status = precision.assign(key_table, mode, out);
+    if (status < 0 || out.count != keys.size())
+      return fail(fmt::format("precision '{}' gave no plan for mode {}", precision.id(), mode),
+                  fmt::format("{} operation plans", keys.size()),
+                  status < 0 ? fmt::format("status {}", status) : std::to_string(out.count));
+    if (Status checked = check_precision(keys, plans, options_.deterministic); !checked) return checked;
+    if (Status applied = executor_.apply(mode, plans); !applied) return applied;
+    precision.effective(key_table, mode, table_of(plans.data(), plans.size()));
+  }
+  return {};
+}
+
+std::string Engine::audit(bool idle) const {
+  if (std::string bad = cache_->audit(idle); !bad.empty()) return bad;
+  if (!idle) return {};
+  if (requests_->live_count() != 0) return fmt::format("{} sequences live at idle", requests_->live_count());
+  if (free_rows_.size() != options_.max_sequences) return fmt::format("{} executor rows free at idle", free_rows_.size());
+  return {};
+}
+
+}  // namespace serveloop::engine

@@ -1,0 +1,302 @@
+// The engine: the step loop over requests, KV and policies. Start reading at step.cpp: the loop fits one screen.
+//
+//   step.cpp     the nine parts of a step, in order
+//   intake.cpp   1  messages: arrivals, cancellations, pauses, swaps
+//   propose.cpp  2-3  mode, gates, scheduler: asks, and falls back
+//   check.cpp    3  is a plan valid?
+//   place.cpp    4, 7  matches prefixes, commits blocks, builds the batch
+//   room.cpp     5-6  evicts, preempts, lets entries fall
+//   collect.cpp  8-9  tokens, ends, causes
+//   swap.cpp     hot swap: handover of state, the flip
+//   fallback.cpp the linked-in policies
+//
+// Threads: post() and prepare() from any thread; the rest belongs to the loop thread.
+#pragma once
+
+#include <atomic>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <unordered_map>
+#include <vector>
+
+#include "base/clock.hpp"
+#include "base/mapping.hpp"
+#include "engine/messages.hpp"
+#include "engine/options.hpp"
+#include "engine/output.hpp"
+#include "execute/executor.hpp"
+#include "kv/cache.hpp"
+#include "observe/causes.hpp"
+#include "observe/step_log.hpp"
+#include "requests/labels.hpp"
+#include "requests/manager.hpp"
+
+namespace serveloop::engine {
+
+using requests::Slot;
+using requests::Token;
+
+// The policies in force; null: the linked-in fallback answers.
+struct Policies {
+  std::vector<std::shared_ptr<policy::Scheduler>> gates;
+  std::shared_ptr<policy::Scheduler> scheduler;
+  std::shared_ptr<policy::Eviction> eviction;
+  std::shared_ptr<policy::Preemption> preemption;
+  std::shared_ptr<policy::Precision> precision;
+};
+
+class Engine {
+ public:
+  // `log` may be null. The clock's readings and the executor's results are logged by whoever wraps them (observe, experiment).
+  static Result<std::unique_ptr<Engine>> create(const Options& options, requests::Labeler labeler, Policies policies,
+                                                Clock& clock, execute::Executor& executor, Output& output,
+                                                observe::StepLog* log);
+  ~Engine();
+
+  // [any thread] Checks a request and makes it ready for the loop; what the pool can never hold is refused here.
+  Result<std::shared_ptr<Arrival>> prepare(requests::RequestSpec spec);
+  // [any thread] Queues a message. An arrival is refused when max_waiting sequences are queued or waiting.
+  Status post(Message message);
+  // The same without the bound: for a replay, whose messages passed it once.
+  void inject(Message message);
+  // What prepare() makes of a request, from a recorded one (which has its id and limits): prompt and hashes made again.
+  std::shared_ptr<Arrival> rebuild(Arrival recorded) const;
+
+  // One step. False: nothing to do until a message comes or `next_wake_ns` passes.
+  bool step();
+  std::uint64_t next_wake_ns() const;  // SL_NEVER if no timer runs
+  bool busy() const;                   // sequences live, or steps in flight
+
+  // ---- For tests, reports and replay.
+  const Counters& counters() const { return counters_; }
+  const Mapping& mapping() const { return mapping_; }
+  const kv::Cache& cache() const { return *cache_; }
+  const requests::Manager& requests() const { return *requests_; }
+  const Policies& policies() const { return policies_; }
+  std::uint64_t steps() const { return step_; }
+  const std::vector<std::string>& incidents() const { return incidents_; }  // ejections, failed swaps: one text each
+  std::string audit(bool idle) const;
+
+  // Lets a replay put a recorded answer in the place of a policy's. Called with the kind of item and the bytes answered;
+  // returns the bytes to use.
+  using Override = std::function<std::optional<std::span<const std::uint8_t>>(observe::Item)>;
+  void set_override(Override override_answer) { override_ = std::move(override_answer); }
+
+ private:
+  // An entry on its way from the checked plan into the batch.
+  struct Staged {
+    Slot slot;
+    std::uint32_t entry;       // index in the plan
+    std::uint32_t tokens;      // to compute after the match
+    std::uint32_t need;        // blocks
+    std::uint32_t blocks;      // it will hold in all
+    std::uint32_t planned;     // blocks held or hit once earlier entries of this plan have hung theirs in; 0 = no match
+    std::uint32_t had;         // blocks held before the match
+    std::uint16_t verb;
+    bool admits, fallen;
+  };
+  struct RowInFlight {
+    sl_seq seq;
+    std::uint32_t life, start, tokens, recompute;
+    bool samples, prefill;
+  };
+  struct Transition {
+    sl_seq seq;
+    observe::State state;
+  };
+  struct InFlight {
+    std::uint64_t step = 0;
+    std::uint32_t decodes = 0, prefill_tokens = 0;
+    bool is_void = false;  // an earlier step that it builds on failed
+    observe::Cause exhausted = observe::Cause::policy;
+    std::vector<RowInFlight> rows;
+    std::vector<Transition> transitions;
+  };
+  // What only the end of a sequence needs; beside the manager's tables. Index = slot.
+  struct Life {
+    observe::Account account;
+    std::uint64_t longest_gap_ns = 0;
+    std::uint32_t hit_tokens = 0, recomputed_tokens = 0;
+    std::int32_t rule = -1;
+    observe::State planned = observe::State::none;  // by the last plan; the account follows when its slot ends
+  };
+  struct Fell {
+    sl_seq seq;
+    std::uint32_t entry;
+  };
+
+  Engine(const Options&, requests::Labeler, Policies, Clock&, execute::Executor&, Output&, observe::StepLog*, Mapping);
+  Status set_up_precision();
+
+  // step.cpp
+  bool work_to_plan() const;
+  void finish_step();
+  // intake.cpp
+  void take_messages();
+  void take(const Message& message);
+  void take_arrival(Arrival& arrival);
+  void take_timers();
+  void pause(Slot slot, std::uint64_t until_ns);
+  void hash(Arrival& arrival) const;
+  void end_sequence(Slot slot, std::uint32_t finish, std::uint16_t reason);
+  void for_request(std::uint64_t request, const std::function<void(Slot)>& act);
+  // propose.cpp
+  void choose_mode();
+  void ask_gates();
+  void ask_scheduler();
+  void publish_view();
+  void take_node_events();
+  std::uint16_t ask_plan(observe::Item item, policy::Scheduler* policy, bool gate);
+  template <class Policy, class Encode, class Decode, class Call>
+  std::uint16_t ask(observe::Item item, Policy* policy, sl_out& out, Encode&& encode, Decode&& decode, Call&& call);
+  void apply_park_verbs(std::span<const sl_entry> entries, std::uint16_t park_bit);
+  template <class Instance>
+  void refused(policy::Kind kind, Instance& instance, std::uint16_t reason);
+  template <class Instance>
+  void eject_if_failing(policy::Kind kind, std::shared_ptr<Instance>& which, std::uint16_t park_bit);
+  // check.cpp
+  std::uint16_t check_entry(const sl_entry& entry, bool gate) const;
+  std::uint16_t check_plan(std::span<const sl_entry> entries, bool gate);
+  bool could_run() const;
+  // place.cpp
+  void match();
+  void stage(const sl_entry& entry, std::uint32_t index);
+  void stage_decode(Staged& staged);
+  void stage_prefill(Staged& staged, std::uint32_t limit_tokens);
+  void settle_unnamed(std::size_t rows);
+  void watch_progress();
+  void release_to(Slot slot, std::uint32_t keep);
+  void pin(Slot slot, std::uint32_t limit_blocks);
+  void submit();
+  void commit(Staged& staged, InFlight& flight);
+  void begin_row(Slot slot);
+  void send_edits();
+  void fell(Staged& staged, std::uint16_t reason);
+  void fall_unplaced(Slot slot, std::uint32_t entry, std::uint16_t reason);
+  // room.cpp
+  void make_room();
+  std::uint32_t evict(std::uint32_t need);
+  bool preempt_for(std::size_t in_need, std::uint32_t need);
+  std::size_t entry_in_need() const;
+  std::uint32_t need_up_to(std::size_t index) const;
+  std::uint16_t check_yields(std::span<const sl_yield> yields);
+  void list_candidates(std::size_t in_need);
+  bool admits_before(std::size_t in_need) const;
+  bool drop_admissions(std::size_t from, std::size_t to, std::uint16_t reason);
+  void yield(Slot slot, std::uint64_t mode, std::uint32_t keep_blocks, std::uint16_t reason, sl_seq for_seq);
+  void fall_from_tail();
+  // collect.cpp
+  void collect();
+  void collect_row(const RowInFlight& row, Token token, std::uint64_t share_ns);
+  void take_token(Slot slot, Token token, bool kept);
+  void index_whole_blocks(Slot slot, std::uint32_t computed_before);
+  void close_slot(InFlight& flight, const execute::Collected& done);
+  void fail_step(InFlight& flight, const execute::Collected& done);
+  void close_idle_slot();
+  // swap.cpp
+  void note_block_events();
+  std::int32_t hear(policy::Scheduler& scheduler, const sl_view& view);
+  void swap_hears(const sl_table& events);
+  void tell(std::uint16_t kind, sl_seq subject, std::uint64_t a, std::uint64_t b);
+  void start_swap(const std::shared_ptr<SwapOrder>& order);
+  void continue_swap();
+  void finish_swap();
+  void hand_over_sequences();
+  bool told(const sl_event& event) const;
+
+  std::uint64_t now() { return now_ns_ = clock_.now_ns(); }
+  void mark(Phase phase, std::uint32_t rows);
+  static constexpr std::uint32_t kGauges = 64;        // a call's gauges
+  static constexpr std::uint32_t kGiveUpAfter = 4;    // failed steps in a row
+  void transition(Slot slot, observe::State state);
+  sl_seq_row& row(Slot slot) { return requests_->row(slot); }
+  std::uint32_t known_tokens(Slot slot) const;
+  Life& life(Slot slot) { return lives_[slot]; }
+  template <class Encode>
+  void log(observe::Item item, Encode&& encode);
+
+  Options options_;
+  requests::Labeler labeler_;
+  Policies policies_;
+  Clock& clock_;
+  execute::Executor& executor_;
+  Output& output_;
+  observe::StepLog* log_;
+  Mapping mapping_;
+  std::unique_ptr<requests::Manager> requests_;
+  std::unique_ptr<kv::Cache> cache_;
+  std::vector<Life> lives_;
+  observe::Ledger ledger_;
+  Counters counters_;
+  Override override_;
+  std::vector<std::string> incidents_;
+
+  // Answer buffers, in the mapping.
+  sl_entry* entries_;
+  sl_gauge* gauges_;
+  sl_victim* victims_;
+  sl_yield* yields_;
+  sl_candidate* candidates_;
+  sl_event* handover_events_;
+  std::uint32_t entry_capacity_, handover_capacity_, candidate_count_ = 0;
+
+  // This step.
+  std::uint64_t step_ = 0, now_ns_ = 0, last_step_ns_ = 0;
+  std::uint32_t mode_ = 0, modes_ = 1, epoch_ = 0, failed_in_a_row_ = 0;
+  sl_view view_{};
+  std::uint32_t plan_count_ = 0;
+  std::uint64_t plan_stamp_ = 0;
+  std::vector<Staged> staged_;
+  std::vector<Transition> transitions_;
+  std::uint32_t need_ = 0;
+  std::uint32_t placed_tokens_ = 0, admitting_ = 0;
+  bool exhausted_memory_ = false, exhausted_slots_ = false;
+  std::vector<Fell> fell_, fell_before_;  // in this step, in the one before
+  std::uint32_t empty_in_a_row_ = 0, bypassed_in_a_row_ = 0;
+  bool idle_ = false;
+  std::vector<Slot> ungated_;  // arrived this step, gates not asked yet
+
+  // The batch and what is in flight.
+  std::vector<std::uint64_t> seeds_;             // by request row
+  std::vector<std::vector<Token>> stops_;        // by request row
+  std::vector<execute::Begin> begins_;
+  std::vector<execute::TableChange> changes_;
+  std::vector<execute::BatchRow> batch_;
+  std::vector<std::uint32_t> free_rows_;
+  std::deque<InFlight> in_flight_;
+  std::vector<InFlight> spare_;  // with their vectors' memory
+  std::vector<Delivered> delivered_;
+  std::vector<Token> block_;
+  observe::Writer scratch_;
+
+  // Hot swap under way.
+  struct Swap;
+  struct SwapDeleter {
+    void operator()(Swap* swap) const;
+  };
+  std::unique_ptr<Swap, SwapDeleter> swap_;
+
+  std::unordered_map<std::uint64_t, std::vector<Slot>> by_request_;
+  std::atomic<std::uint64_t> next_id_{1};
+  std::mutex inbox_mutex_;
+  std::vector<Message> inbox_, taken_;
+  std::uint32_t inbox_sequences_ = 0;  // of arrivals queued
+  std::uint32_t known_waiting_ = 0;    // the loop's count, as post() sees it
+};
+
+template <class Encode>
+void Engine::log(observe::Item item, Encode&& encode) {
+  if (log_ == nullptr) return;
+  scratch_.clear();
+  encode(scratch_);
+  log_->item(item, scratch_.bytes());
+}
+
+inline std::uint32_t Engine::known_tokens(Slot slot) const {
+  return requests_->request_of(slot).prompt_tokens + requests_->row(slot).generated;
+}
+
+}  // namespace serveloop::engine

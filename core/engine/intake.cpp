@@ -1,0 +1,244 @@
+// Part 1 of a step: what other threads said. prepare() and post() are theirs; the rest is the loop's.
+#include <fmt/format.h>
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+
+#include "engine/engine.hpp"
+#include "engine/records.hpp"
+
+namespace serveloop::engine {
+
+namespace {
+
+constexpr std::uint32_t kMaxSequencesPerRequest = 128;
+
+std::vector<Token> make_whole(const requests::RequestSpec& spec) {
+  if (spec.pieces.empty()) return spec.prompt;
+  std::vector<Token> prompt;
+  prompt.reserve(spec.prompt_tokens());
+  for (const requests::PromptPiece& piece : spec.pieces)
+    for (std::uint32_t i = 0; i < piece.tokens; ++i) prompt.push_back(requests::seeded_token(piece.seed, i));
+  return prompt;
+}
+
+}  // namespace
+
+Result<std::shared_ptr<Arrival>> Engine::prepare(requests::RequestSpec spec) {
+  const std::uint64_t prompt = spec.prompt_tokens();
+  if (prompt == 0) return fail("empty prompt", "at least 1 token", "0 tokens");
+  if (spec.n == 0 || spec.n > kMaxSequencesPerRequest)
+    return fail("n is out of range", fmt::format("1 to {}", kMaxSequencesPerRequest), std::to_string(spec.n));
+  if (spec.n > options_.max_waiting)
+    return fail("n is more than may ever wait", fmt::format("at most engine.max_waiting = {}", options_.max_waiting),
+                std::to_string(spec.n));
+  if (spec.max_tokens && *spec.max_tokens == 0) return fail("max_tokens is out of range", "at least 1", "0");
+  // KV is needed for every token but the last one sampled.
+  const std::uint64_t pool = std::uint64_t{options_.kv_blocks} * options_.block_tokens + 1;
+  const std::uint64_t longest = std::min<std::uint64_t>(pool, options_.context_tokens);
+  const char* limit = pool <= options_.context_tokens ? "the KV pool alone" : "engine.context_tokens";
+  if (prompt + spec.max_tokens.value_or(1) > longest)
+    return fail("request can never run", fmt::format("prompt + max_tokens of at most {} ({})", longest, limit),
+                fmt::format("{} + {}", prompt, spec.max_tokens.value_or(1)),
+                pool <= options_.context_tokens ? "raise engine.kv_memory, or ask for fewer tokens"
+                                                : "ask for fewer tokens");
+  auto arrival = std::make_shared<Arrival>();
+  arrival->id = next_id_.fetch_add(1);
+  arrival->max_tokens = spec.max_tokens.value_or(static_cast<std::uint32_t>(longest - prompt));
+  arrival->prompt = make_whole(spec);
+  arrival->ready_ns = spec.arrival_ns;
+  arrival->transient = !options_.prefix_cache;
+  arrival->spec = std::move(spec);
+  hash(*arrival);
+  return arrival;
+}
+
+// The tenant's salt keeps one tenant's cache hits from telling another what it asked.
+void Engine::hash(Arrival& arrival) const {
+  const requests::RequestSpec& spec = arrival.spec;
+  arrival.salt = kv::make_salt(labeler_.tenant_name_of(spec), spec.cache_salt, options_.numerics,
+                               arrival.transient ? arrival.id : 0);
+  arrival.keys.resize(arrival.prompt.size() / options_.block_tokens);
+  kv::hash_blocks(arrival.salt, arrival.prompt, options_.block_tokens, arrival.keys);
+}
+
+std::shared_ptr<Arrival> Engine::rebuild(Arrival recorded) const {
+  auto arrival = std::make_shared<Arrival>(std::move(recorded));
+  arrival->prompt = make_whole(arrival->spec);
+  hash(*arrival);
+  return arrival;
+}
+
+Status Engine::post(Message message) {
+  const std::lock_guard lock(inbox_mutex_);
+  if (message.what == Message::What::arrive) {
+    const std::uint32_t n = message.arrival->spec.n;
+    if (inbox_sequences_ + known_waiting_ + n > options_.max_waiting)
+      return fail("too many requests are waiting", fmt::format("at most engine.max_waiting = {}", options_.max_waiting),
+                  fmt::format("{} and {} more", inbox_sequences_ + known_waiting_, n), "try again later");
+    inbox_sequences_ += n;
+  }
+  inbox_.push_back(std::move(message));
+  return {};
+}
+
+void Engine::inject(Message message) {
+  const std::lock_guard lock(inbox_mutex_);
+  inbox_.push_back(std::move(message));
+}
+
+void Engine::take_messages() {
+  cache_->begin_plan();
+  {
+    const std::lock_guard lock(inbox_mutex_);
+    taken_.swap(inbox_);
+    inbox_sequences_ = 0;
+  }
+  for (const Message& message : taken_) {
+    log(observe::Item::message, [&](observe::Writer& out) { encode(message, out); });
+    take(message);
+  }
+  const auto rows = static_cast<std::uint32_t>(taken_.size());
+  taken_.clear();
+  take_timers();
+  if (rows > 0) mark(Phase::tokens, rows);
+}
+
+void Engine::take(const Message& message) {
+  using What = Message::What;
+  switch (message.what) {
+    case What::arrive: take_arrival(*message.arrival); break;
+    case What::cancel:
+      for_request(message.request, [&](Slot s) { end_sequence(s, SL_FINISH_CANCELLED, SL_REASON_CANCELLED); });
+      break;
+    case What::pause:
+      for_request(message.request, [&](Slot s) { pause(s, message.a); });
+      break;
+    case What::resume:
+      for_request(message.request, [&](Slot s) {
+        if (row(s).state != SL_PAUSED) return;
+        requests_->resume(s, row(s).blocks_device > 0, now_ns_);
+        cache_->set_waiting(s, true);
+        transition(s, observe::State::unnamed);
+      });
+      break;
+    case What::release:
+      for_request(message.request, [&](Slot s) {
+        requests_->clear_not_ready(s, SL_NOT_READY_GATE | SL_NOT_READY_PARKED, now_ns_);
+        if (row(s).not_ready == 0 && row(s).state != SL_RUNNING) transition(s, observe::State::unnamed);
+      });
+      break;
+    case What::hint: requests_->event(SL_EV_HINT, message.request, message.a, message.b); break;
+    case What::swap: start_swap(message.swap); break;
+  }
+}
+
+void Engine::pause(Slot slot, std::uint64_t until_ns) {
+  const sl_seq_row& r = row(slot);
+  if (r.state == SL_PAUSED) return;
+  if (r.state == SL_RUNNING) {
+    free_rows_.push_back(requests_->at(slot).row);
+  } else {
+    cache_->set_waiting(slot, false);
+  }
+  requests_->pause(slot, until_ns);
+  transition(slot, observe::State::paused);
+}
+
+void Engine::take_arrival(Arrival& arrival) {
+  ++counters_.arrived;
+  const requests::Labels labels = labeler_.label(arrival.spec);
+  if (labels.rule >= 0)
+    SPDLOG_DEBUG("request {}: priority rule '{}' gives priority {}, class {}", arrival.id,
+                 labeler_.rule(labels.rule).name, labels.priority, labels.service_class);
+  std::vector<Slot>& slots = by_request_[arrival.id];
+  Status arrived;
+  if (!requests_->room(arrival.spec.n))
+    arrived = fail("no free sequence slot");
+  else
+    arrived = requests_->arrive(arrival.id, arrival.spec, arrival.prompt, arrival.max_tokens, labels, slots);
+  if (!arrived) {
+    ++counters_.refused;
+    by_request_.erase(arrival.id);
+    Finished end;
+    end.request = arrival.id;
+    end.finish = SL_FINISH_REJECTED;
+    end.reason = SL_REASON_QUEUE_FULL;
+    end.arrival_ns = end.end_ns = arrival.spec.arrival_ns;
+    output_.finished(end, {});
+    return;
+  }
+  counters_.prompt_tokens += arrival.prompt.size();
+  seeds_[row(slots.front()).request] = arrival.spec.seed;
+  stops_[row(slots.front()).request] = arrival.spec.stop_ids;
+  for (const Slot slot : slots) {
+    cache_->bind(slot, arrival.id, arrival.salt, arrival.prompt, arrival.keys, arrival.transient);
+    sl_seq_row& r = row(slot);
+    r.node = cache_->node_of(slot);
+    r.high_water = cache_->planned_prefix(slot, (r.runnable - 1) / options_.block_tokens) * options_.block_tokens;
+    cache_->set_waiting(slot, true);
+    life(slot) = {};
+    life(slot).rule = labels.rule;
+    ledger_.open(life(slot).account, arrival.spec.arrival_ns, arrival.ready_ns);
+    transition(slot, observe::State::unnamed);
+    ungated_.push_back(slot);
+  }
+}
+
+void Engine::take_timers() {
+  while (const std::optional<requests::Timer> timer = requests_->timers().pop_due(now_ns_)) {
+    if (!requests_->alive(timer->seq)) continue;
+    const Slot slot = SL_SEQ_SLOT(timer->seq);
+    if (timer->why == requests::Timer::deadline) {
+      end_sequence(slot, SL_FINISH_DEADLINE, SL_REASON_DEADLINE);
+    } else if (requests_->cold(slot).wake_ns == timer->at_ns) {
+      requests_->clear_not_ready(slot, SL_NOT_READY_GATE | SL_NOT_READY_PARKED, now_ns_);
+      if (row(slot).not_ready == 0) transition(slot, observe::State::unnamed);
+    }
+  }
+}
+
+void Engine::for_request(std::uint64_t request, const std::function<void(Slot)>& act) {
+  const auto found = by_request_.find(request);
+  if (found == by_request_.end()) return;
+  const std::vector<Slot> slots = found->second;  // acting may erase
+  for (const Slot slot : slots) act(slot);
+}
+
+void Engine::end_sequence(Slot slot, std::uint32_t finish, std::uint16_t reason) {
+  const sl_seq_row& r = row(slot);
+  const sl_seq_cold_row& cold = requests_->cold(slot);
+  const sl_request_row& request = requests_->request_of(slot);
+  if (requests_->at(slot).row != SL_NONE) free_rows_.push_back(requests_->at(slot).row);
+  if (r.state != SL_RUNNING && r.state != SL_PAUSED) cache_->set_waiting(slot, false);
+  cache_->unbind(slot);
+  Finished end;
+  end.request = request.request;
+  end.fork = r.fork;
+  end.finish = finish;
+  end.reason = reason;
+  end.tenant = request.tenant;
+  end.priority_rule = life(slot).rule;
+  end.prompt_tokens = request.prompt_tokens;
+  end.output_tokens = r.generated;
+  end.hit_tokens = life(slot).hit_tokens;
+  end.recomputed_tokens = life(slot).recomputed_tokens;
+  end.preemptions = r.preemptions;
+  end.arrival_ns = request.arrival_ns;
+  end.admitted_ns = cold.admitted_ns;
+  end.first_token_ns = cold.first_token_ns;
+  end.last_token_ns = cold.last_token_ns;
+  end.end_ns = std::max(now_ns_, request.arrival_ns);
+  end.service_ns = cold.service_ns;
+  end.longest_gap_ns = life(slot).longest_gap_ns;
+  end.causes = ledger_.close(life(slot).account, end.end_ns);
+  ++counters_.finished;
+  requests_->end(slot, finish, now_ns_);
+  const auto found = by_request_.find(end.request);
+  std::erase(found->second, slot);
+  if (found->second.empty()) by_request_.erase(found);
+  log(observe::Item::ended, [&](observe::Writer& out) { encode_end(end, out); });
+  output_.finished(end, requests_->at(slot).generated);
+}
+
+}  // namespace serveloop::engine

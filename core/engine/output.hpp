@@ -1,0 +1,54 @@
+// What leaves the loop: tokens and ends. Called on the loop thread; must not block.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <span>
+#include <utility>
+
+#include "observe/causes.hpp"
+#include "requests/spec.hpp"
+
+namespace serveloop::engine {
+
+struct Delivered {
+  std::uint64_t request;
+  std::uint32_t fork;
+  std::uint32_t index;  // of the request's output tokens, from 0
+  requests::Token token;
+  std::uint64_t gap_ns; // since the token before; 0 for the first
+};
+
+// A sequence's end, with everything a table or a timeline needs.
+struct Finished {
+  std::uint64_t request = 0;
+  std::uint32_t fork = 0, finish = 0, reason = 0;  // finish: SL_FINISH_*
+  std::uint32_t tenant = 0, prompt_tokens = 0, output_tokens = 0;
+  std::int32_t priority_rule = -1;  // index of the rule that fired; -1 = none
+  std::uint32_t hit_tokens = 0, recomputed_tokens = 0, preemptions = 0;
+  std::uint64_t arrival_ns = 0, admitted_ns = 0, first_token_ns = 0, last_token_ns = 0, end_ns = 0, service_ns = 0;
+  std::uint64_t longest_gap_ns = 0;  // between two tokens
+  observe::Times causes{};           // sums to end - arrival
+};
+
+class Output {
+ public:
+  virtual ~Output() = default;
+  virtual void tokens(std::span<const Delivered> /*tokens*/) {}
+  virtual bool wants_tokens() const { return false; }
+  virtual void finished(const Finished& /*end*/, std::span<const requests::Token> /*generated*/) {}
+};
+
+// Totals since the start; what `simulate` prints and /metrics will.
+struct Counters {
+  std::uint64_t steps = 0, empty_plans = 0;
+  std::uint64_t arrived = 0, refused = 0, finished = 0;
+  std::uint64_t prompt_tokens = 0, output_tokens = 0, computed_tokens = 0, recomputed_tokens = 0, hit_tokens = 0;
+  std::uint64_t void_tokens = 0;  // sampled by a step in flight for a sequence that had ended
+  std::uint64_t preemptions = 0, evicted_blocks = 0, split_prompts = 0, failed_steps = 0, swaps = 0, ejected = 0;
+  std::uint64_t device_ns = 0, batch_rows = 0;
+  std::map<std::uint16_t, std::uint64_t> fell;             // by reason
+  std::map<std::pair<std::uint8_t, std::uint16_t>, std::uint64_t> fallbacks;  // by (kind, reason): answers not used
+};
+
+}  // namespace serveloop::engine

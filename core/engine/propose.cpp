@@ -1,0 +1,177 @@
+// Parts 2 and 3 of a step: ask the policies, check what they say, and put the linked-in fallback in the place of a wrong answer.
+#include <fmt/format.h>
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+
+#include "engine/ask.hpp"
+#include "engine/engine.hpp"
+#include "engine/fallback.hpp"
+#include "engine/records.hpp"
+
+namespace serveloop::engine {
+
+void Engine::publish_view() {
+  view_.struct_size = sizeof(sl_view);
+  view_.epoch = epoch_;
+  view_.step = step_;
+  view_.now_ns = now_ns_;
+  view_.seed = options_.seed;
+  view_.last_step_ns = last_step_ns_;
+  view_.lag = options_.lag;
+  view_.block_tokens = options_.block_tokens;
+  view_.token_budget = options_.token_budget;
+  view_.max_sequences = options_.max_sequences;
+  view_.mode = mode_;
+  view_.waiting = requests_->waiting_count();
+  view_.running_count = requests_->running_count();
+  view_.gates = static_cast<std::uint32_t>(policies_.gates.size());
+  view_.tier[SL_TIER_DEVICE] = cache_->tier(SL_TIER_DEVICE);
+  view_.tier[SL_TIER_HOST] = cache_->tier(SL_TIER_HOST);
+  view_.seqs = requests_->seq_table();
+  view_.seqs_cold = requests_->cold_table();
+  view_.requests = requests_->request_table();
+  view_.nodes = cache_->node_table();
+  view_.blocks = cache_->block_table();
+  view_.running = requests_->running_table();
+  view_.events = requests_->events();
+  view_.heap = requests_->heap();
+  view_.cost = &options_.cost;
+}
+
+void Engine::take_node_events() {
+  for (const sl_event& event : cache_->node_events())
+    requests_->event(event.kind, event.subject, event.a, event.b, event.node);
+  cache_->node_events().clear();
+}
+
+void Engine::choose_mode() {
+  take_node_events();
+  publish_view();
+  if (modes_ <= 1) return;
+  std::uint32_t mode = mode_;
+  const std::int32_t status = policies_.precision->choose_mode(view_, mode);
+  std::uint16_t reason = status < 0 ? SL_REASON_CALL_FAILED : mode >= modes_ ? SL_REASON_BAD_NUMBER : SL_REASON_NONE;
+  if (reason != SL_REASON_NONE) {
+    refused(policy::Kind::precision, *policies_.precision, reason);
+    mode = 0;
+  }
+  if (mode != mode_) spdlog::info("step {}: precision mode {} -> {}", step_, mode_, mode);
+  view_.mode = mode_ = mode;
+  log(observe::Item::mode, [&](observe::Writer& out) { out.u64(mode); });
+  mark(Phase::policy, 1);
+}
+
+// Counts a wrong answer. The caller answers by the fallback.
+template <class Instance>
+void Engine::refused(policy::Kind kind, Instance& instance, std::uint16_t reason) {
+  ++counters_.fallbacks[{static_cast<std::uint8_t>(kind), reason}];
+  instance.health().refused(reason);
+  log(observe::Item::refused, [&](observe::Writer& out) {
+    out.u64(static_cast<std::uint64_t>(kind));
+    out.u64(reason);
+  });
+  SPDLOG_DEBUG("step {}: {} '{}' answered wrongly ({}); the fallback takes it", step_, policy::name_of(kind),
+               instance.id(), instance.reason_name(reason));
+}
+template void Engine::refused(policy::Kind, policy::Eviction&, std::uint16_t);
+template void Engine::refused(policy::Kind, policy::Preemption&, std::uint16_t);
+
+// Throws out a policy that keeps failing; what it had parked is let go.
+template <class Instance>
+void Engine::eject_if_failing(policy::Kind kind, std::shared_ptr<Instance>& which, std::uint16_t park_bit) {
+  if (which == nullptr || !which->health().should_eject()) return;
+  incidents_.push_back(fmt::format("step {}: {} '{}' ejected, the fallback goes on\n{}", step_, policy::name_of(kind),
+                                   which->id(), which->report()));
+  spdlog::error("{} '{}' failed too often and was ejected at step {}; the linked-in fallback goes on", policy::name_of(kind),
+                which->id(), step_);
+  ++counters_.ejected;
+  which.reset();
+  if (park_bit == 0) return;
+  for (const Slot slot : requests_->live_slots()) {
+    if ((row(slot).not_ready & park_bit) == 0) continue;
+    requests_->clear_not_ready(slot, park_bit, now_ns_);
+    if (row(slot).not_ready == 0) transition(slot, observe::State::unnamed);
+  }
+}
+template void Engine::eject_if_failing(policy::Kind, std::shared_ptr<policy::Eviction>&, std::uint16_t);
+template void Engine::eject_if_failing(policy::Kind, std::shared_ptr<policy::Preemption>&, std::uint16_t);
+
+void Engine::ask_gates() {
+  for (std::size_t i = 0; i < policies_.gates.size(); ++i) {
+    std::shared_ptr<policy::Scheduler>& gate = policies_.gates[i];
+    if (gate == nullptr) continue;
+    view_.events = requests_->events();
+    const std::uint16_t reason = ask_plan(observe::Item::gate, gate.get(), true);
+    if (reason != SL_REASON_NONE) refused(policy::Kind::scheduler, *gate, reason);
+    else apply_park_verbs({entries_, plan_count_}, SL_NOT_READY_GATE);
+    eject_if_failing(policy::Kind::scheduler, gate, SL_NOT_READY_GATE);
+    mark(Phase::policy, plan_count_);
+  }
+  for (const Slot slot : ungated_)
+    if (row(slot).state == SL_WAITING && (row(slot).not_ready & SL_NOT_READY_UNGATED) != 0)
+      requests_->clear_not_ready(slot, SL_NOT_READY_UNGATED, now_ns_);
+  ungated_.clear();
+}
+
+void Engine::ask_scheduler() {
+  view_.events = requests_->events();
+  view_.waiting = requests_->waiting_count();
+  const bool stuck = empty_in_a_row_ >= options_.bypass_steps || bypassed_in_a_row_ >= options_.bypass_steps;
+  std::uint16_t reason = ask_plan(observe::Item::plan, policies_.scheduler.get(), false);
+  if (reason == SL_REASON_NONE && stuck) reason = SL_REASON_NO_PROGRESS;
+  if (reason != SL_REASON_NONE) {
+    if (policies_.scheduler != nullptr) refused(policy::Kind::scheduler, *policies_.scheduler, reason);
+    plan_count_ = fallback::plan(*requests_, options_, {entries_, entry_capacity_});
+    check_plan({entries_, plan_count_}, false);
+    empty_in_a_row_ = bypassed_in_a_row_ = 0;
+  }
+  mark(Phase::policy, plan_count_);
+  if (policies_.preemption != nullptr) policies_.preemption->note(view_);
+  if (swap_ != nullptr) swap_hears(requests_->events());
+  if (reason != SL_REASON_CALL_FAILED) requests_->clear_events();  // a call that failed may not have read them
+  requests_->reclaim();
+  eject_if_failing(policy::Kind::scheduler, policies_.scheduler, SL_NOT_READY_PARKED);
+}
+
+// One call of a gate or scheduler: its answer is in entries_[0, plan_count_), checked.
+std::uint16_t Engine::ask_plan(observe::Item item, policy::Scheduler* policy, bool gate) {
+  plan_count_ = 0;
+  sl_out entries = out_of(entries_, entry_capacity_);
+  sl_out gauges = out_of(gauges_, kGauges);
+  const auto encode = [&](observe::Writer& out) {
+    encode_plan({entries_, entries.count}, requests_->running(), *requests_, out);
+  };
+  const auto decode = [&](observe::Reader& in) {
+    return decode_plan(in, requests_->running(), *requests_, {entries_, entry_capacity_});
+  };
+  std::uint16_t reason = ask(item, policy, entries, encode, decode,
+                             [&](policy::Scheduler& p) { return p.plan(view_, entries, gauges); });
+  if (reason != SL_REASON_NONE) return reason;
+  reason = check_plan({entries_, entries.count}, gate);
+  if (reason != SL_REASON_NONE) return reason;
+  plan_count_ = entries.count;
+  if (policy != nullptr) policy->health().good();
+  return SL_REASON_NONE;
+}
+
+// Park, release and reject: what a gate may say too. Applied in order.
+void Engine::apply_park_verbs(std::span<const sl_entry> entries, std::uint16_t park_bit) {
+  for (const sl_entry& entry : entries) {
+    const Slot slot = SL_SEQ_SLOT(entry.seq);
+    switch (entry.verb) {
+      case SL_PARK:
+        requests_->park(slot, park_bit, entry.arg, entry.reason);
+        transition(slot, observe::State::held);
+        break;
+      case SL_RELEASE:
+        requests_->clear_not_ready(slot, park_bit, now_ns_);
+        if (row(slot).not_ready == 0) transition(slot, observe::State::unnamed);
+        break;
+      case SL_REJECT: end_sequence(slot, SL_FINISH_REJECTED, entry.reason); break;
+      default: break;
+    }
+  }
+}
+
+}  // namespace serveloop::engine

@@ -1,0 +1,64 @@
+// One step of the engine (DESIGN section 5). Read this first.
+#include "engine/engine.hpp"
+
+namespace serveloop::engine {
+
+bool Engine::step() {
+  if (log_ != nullptr) log_->begin_step(step_);
+  now();
+  if (idle_) close_idle_slot();
+  take_messages();                   // 1. arrivals, cancellations, control
+  const bool plans = work_to_plan();
+  if (plans) {
+    choose_mode();                   // 2. precision
+    ask_gates();                     // 3. what may enter, what runs next; checked
+    ask_scheduler();
+    match();                         // 4. pin every entry's prefix, in plan order
+    make_room();                     // 5, 6. evict, preempt, let entries fall
+    submit();                        // 7. one mixed batch
+  }
+  const bool collects = in_flight_.size() > (batch_.empty() ? 0 : options_.lag);
+  if (collects) collect();           // 8. step k - lag: tokens, ends
+  finish_step();                     // 9. the step's record
+  return plans || collects;
+}
+
+bool Engine::work_to_plan() const {
+  return requests_->ready_count() > 0 || requests_->running_count() > 0 || !ungated_.empty();
+}
+
+void Engine::finish_step() {
+  note_block_events();
+  if (swap_ != nullptr) continue_swap();
+  const bool ran = !batch_.empty();
+  idle_ = !ran && in_flight_.empty();
+  batch_.clear();
+  log(observe::Item::memory, [&](observe::Writer& out) {
+    const sl_tier tier = cache_->tier(SL_TIER_DEVICE);
+    for (const std::uint64_t v : {tier.free, tier.evictable, requests_->waiting_count(), requests_->running_count()}) out.u64(v);
+  });
+  if (log_ != nullptr) log_->end_step();
+  {
+    const std::lock_guard lock(inbox_mutex_);
+    known_waiting_ = requests_->waiting_count();
+  }
+  ++step_;
+  ++counters_.steps;
+}
+
+std::uint64_t Engine::next_wake_ns() const { return requests_->timers().next_ns(); }
+
+bool Engine::busy() const { return requests_->live_count() > 0 || !in_flight_.empty(); }
+
+void Engine::mark(Phase phase, std::uint32_t rows) {
+  clock_.charge(phase, rows);
+  ledger_.mark(phase, now());
+}
+
+void Engine::transition(Slot slot, observe::State state) {
+  if (life(slot).planned == state) return;
+  life(slot).planned = state;
+  transitions_.push_back({requests_->row(slot).id, state});
+}
+
+}  // namespace serveloop::engine

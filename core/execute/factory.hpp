@@ -1,0 +1,20 @@
+// Executors by name.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "execute/executor.hpp"
+#include "base/clock.hpp"
+
+namespace serveloop::execute {
+
+struct Sizes {
+  Clock& clock;
+  sl_cost cost;
+  std::uint32_t lag, max_sequences, block_tokens, blocks;
+};
+
+Result<std::unique_ptr<Executor>> make_executor(const std::string& name, const Sizes& sizes);
+
+}  // namespace serveloop::execute

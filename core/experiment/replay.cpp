@@ -1,0 +1,251 @@
+#include "experiment/replay.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <chrono>
+
+#include "engine/records.hpp"
+#include "execute/factory.hpp"
+#include "experiment/simulate.hpp"
+
+namespace serveloop::experiment {
+
+namespace {
+
+using observe::Item;
+using Bytes = std::span<const std::uint8_t>;
+
+bool is_decision(Item tag) {
+  return tag == Item::gate || tag == Item::plan || tag == Item::evict || tag == Item::preempt || tag == Item::mode;
+}
+
+// Thrown out of the loop at the first difference: nothing after it could be compared.
+struct Differs {
+  Item recorded_tag, tag;
+  Bytes recorded;
+  std::vector<std::uint8_t> replayed;
+};
+
+// The recorded step under replay: its items are taken in order by the clock, the executor and the loop's log.
+class Script final : public observe::StepLog {
+ public:
+  observe::StepRecord record;
+  std::uint64_t decisions = 0;
+
+  void begin_step(std::uint64_t) override { next_ = 0; }
+  void item(Item tag, Bytes bytes) override {
+    const Bytes recorded = take(tag, bytes);
+    if (recorded.size() != bytes.size() || !std::equal(bytes.begin(), bytes.end(), recorded.begin()))
+      throw Differs{tag, tag, recorded, {bytes.begin(), bytes.end()}};
+    decisions += is_decision(tag) ? 1 : 0;
+  }
+  void end_step() override {
+    if (next_ != record.items.size()) throw Differs{record.items[next_].tag, Item{}, record.items[next_].bytes, {}};
+  }
+  // The next item, which must be a `tag`.
+  Bytes take(Item tag, Bytes instead = {}) {
+    if (next_ >= record.items.size()) throw Differs{Item{}, tag, {}, {instead.begin(), instead.end()}};
+    const auto& entry = record.items[next_];
+    if (entry.tag != tag) throw Differs{entry.tag, tag, entry.bytes, {instead.begin(), instead.end()}};
+    ++next_;
+    return entry.bytes;
+  }
+  std::optional<Bytes> peek(Item tag) const {
+    if (next_ < record.items.size() && record.items[next_].tag == tag) return record.items[next_].bytes;
+    return std::nullopt;
+  }
+
+ private:
+  std::size_t next_ = 0;
+};
+
+class ScriptClock final : public Clock {
+ public:
+  explicit ScriptClock(Script& script) : script_(script) {}
+  std::uint64_t now_ns() override {
+    observe::Reader in(script_.take(Item::clock));
+    return now_ += in.u64();
+  }
+  void charge(Phase, std::uint32_t) override {}
+  void wait_until(std::uint64_t) override {}
+
+ private:
+  Script& script_;
+  std::uint64_t now_ = 0;
+};
+
+class ScriptExecutor final : public execute::Executor {
+ public:
+  ScriptExecutor(Script& script, execute::Executor& model) : script_(script), model_(model) {}
+  void submit(const execute::Batch&) override {}
+  execute::Collected collect() override {
+    observe::Reader in(script_.take(Item::collected));
+    return decode_collected(in, tokens_);
+  }
+  std::span<const sl_op_key> op_keys() const override { return model_.op_keys(); }
+  Status apply(std::uint32_t mode, std::span<const sl_op_plan> plans) override { return model_.apply(mode, plans); }
+
+ private:
+  Script& script_;
+  execute::Executor& model_;
+  std::vector<std::uint32_t> tokens_;
+};
+
+std::string show_plan(Bytes bytes, const engine::Engine& engine) {
+  observe::Reader in(bytes);
+  if (const std::uint64_t reason = in.u64(); reason != 0) return fmt::format("no usable answer (reason {})", reason);
+  std::vector<sl_entry> entries(engine.requests().capacity());
+  auto& requests = const_cast<requests::Manager&>(engine.requests());
+  const Result<std::uint32_t> count = engine::decode_plan(in, requests.running(), requests, entries);
+  if (!count) return "cannot be read";
+  static constexpr const char* kVerbs[] = {"?", "run", "admit", "reserve", "swap in", "prefetch", "preempt", "park", "release", "reject"};
+  std::string out = fmt::format("{} entries:", *count);
+  for (std::uint32_t i = 0; i < std::min(*count, 24u); ++i) {
+    const sl_entry& e = entries[i];
+    out += fmt::format(" [{}] {} {}.{} x{}", i, e.verb < std::size(kVerbs) ? kVerbs[e.verb] : "?", SL_SEQ_SLOT(e.seq),
+                       SL_SEQ_GENERATION(e.seq), e.tokens);
+    if (e.reason != 0) out += fmt::format(" reason {}", e.reason);
+  }
+  return out + (*count > 24 ? " ..." : "");
+}
+
+std::string show_rows(Item tag, Bytes bytes) {
+  observe::Reader in(bytes);
+  if (const std::uint64_t reason = in.u64(); reason != 0) return fmt::format("no usable answer (reason {})", reason);
+  std::string out;
+  if (tag == Item::evict) {
+    std::vector<sl_victim> rows(bytes.size());
+    const auto count = engine::decode_rows(in, std::span(rows));
+    out = fmt::format("{} victims:", count.value_or(0));
+    for (std::uint32_t i = 0; i < std::min(count.value_or(0), 24u); ++i) out += fmt::format(" {}", rows[i].block);
+  } else {
+    std::vector<sl_yield> rows(bytes.size());
+    const auto count = engine::decode_rows(in, std::span(rows));
+    out = fmt::format("{} yields:", count.value_or(0));
+    for (std::uint32_t i = 0; i < std::min(count.value_or(0), 24u); ++i)
+      out += fmt::format(" {}.{} mode {}", SL_SEQ_SLOT(rows[i].seq), SL_SEQ_GENERATION(rows[i].seq), rows[i].mode);
+  }
+  return out;
+}
+
+std::string show(Item tag, Bytes bytes, const engine::Engine& engine) {
+  if (tag == Item{}) return "nothing more";
+  if (tag == Item::plan || tag == Item::gate) return show_plan(bytes, engine);
+  if (tag == Item::evict || tag == Item::preempt) return show_rows(tag, bytes);
+  std::string out = fmt::format("{}:", observe::name_of(tag));
+  for (std::size_t i = 0; i < std::min<std::size_t>(bytes.size(), 32); ++i) out += fmt::format(" {:02x}", bytes[i]);
+  return out;
+}
+
+Difference explain(const Differs& d, const Script& script, const engine::Engine& engine) {
+  Difference out;
+  out.step = script.record.step;
+  out.what = observe::name_of(d.tag == Item{} ? d.recorded_tag : d.tag);
+  out.recorded = show(d.recorded_tag, d.recorded, engine);
+  out.replayed = show(d.tag, d.replayed, engine);
+  const engine::Counters& c = engine.counters();
+  out.context = fmt::format("{} running, {} waiting, {} free and {} evictable blocks; {} preemptions and {} evicted blocks so far; the step's items:",
+                            engine.requests().running_count(), engine.requests().waiting_count(),
+                            engine.cache().tier(SL_TIER_DEVICE).free, engine.cache().tier(SL_TIER_DEVICE).evictable,
+                            c.preemptions, c.evicted_blocks);
+  for (const auto& item : script.record.items)
+    if (item.tag != Item::clock) out.context += fmt::format(" {}", observe::name_of(item.tag));
+  return out;
+}
+
+Status check_builds(const LogHeader& header, const engine::Policies& policies, const config::Config& config) {
+  if (header.abi_stamp != fmt::format("{:016x}", SL_ABI_STAMP))
+    return fail("the log was written under another ABI", "stamp " + fmt::format("{:016x}", SL_ABI_STAMP), header.abi_stamp,
+                "replay it with the build that wrote it");
+  const LogHeader now = log_header(config, header.model, policies);
+  for (std::size_t i = 0; i < header.plugins.size() && i < now.plugins.size(); ++i)
+    if (!(header.plugins[i] == now.plugins[i]))
+      return fail(fmt::format("{} '{}' is not the build that wrote the log", header.plugins[i].kind, header.plugins[i].id),
+                  "sha256 " + header.plugins[i].sha256, now.plugins[i].sha256, "compare all the same with --any-build");
+  return {};
+}
+
+// Takes what the loop is about to read: a step's messages come first in its record.
+Status post_messages(const observe::StepRecord& record, engine::Engine& engine, const policy::Host& host,
+                     const policy::Limits& limits) {
+  for (const auto& item : record.items) {
+    if (item.tag != Item::message) continue;
+    observe::Reader in(item.bytes);
+    Result<engine::Message> message = engine::decode_message(in);
+    if (!message) return tl::unexpected(message.error());
+    if (message->arrival != nullptr) message->arrival = engine.rebuild(std::move(*message->arrival));
+    if (message->swap != nullptr) {
+      auto order = load_swap({0, message->swap->kind, message->swap->is_gate, message->swap->gate, message->swap->plugin}, host, limits);
+      if (!order) return tl::unexpected(order.error());
+      message->swap = *order;
+    }
+    engine.inject(std::move(*message));
+  }
+  return {};
+}
+
+}  // namespace
+
+std::string Difference::text() const {
+  return fmt::format("first difference at step {}: {}\n  recorded: {}\n  replayed: {}\n  context: {}", step, what, recorded,
+                     replayed, context);
+}
+
+Result<ReplayResult> replay(const std::string& path, const ReplayOptions& options) {
+  const auto begun = std::chrono::steady_clock::now();
+  auto reader = observe::LogReader::open(path);
+  if (!reader) return tl::unexpected(reader.error());
+  Result<LogHeader> header = decode_log_header((*reader)->header());
+  if (!header) return tl::unexpected(header.error());
+  Result<config::Config> config = config::parse(header->config_toml, path, "/");
+  if (!config) return tl::unexpected(config.error());
+  if (options.scheduler) config->policy.scheduler = {*options.scheduler};
+  if (options.eviction) config->policy.eviction = {*options.eviction};
+  if (options.preemption) config->policy.preemption = {*options.preemption};
+  const Model* model = &header->model;
+  Result<engine::Options> engine_opts = engine_options(*config, *model);
+  if (!engine_opts) return tl::unexpected(engine_opts.error());
+  const policy::Host host = plugin_host(*config);
+  Result<engine::Policies> policies = load_policies(*config, host, *engine_opts);
+  if (!policies) return tl::unexpected(policies.error());
+  const bool others = options.scheduler || options.eviction || options.preemption;
+  if (!options.any_build && !others)
+    if (Status same = check_builds(*header, *policies, *config); !same) return tl::unexpected(same.error());
+
+  Script script;
+  ScriptClock clock(script);
+  VirtualClock unused_clock(model->host);
+  auto executor_model = execute::make_executor(config->engine.executor,
+      {unused_clock, model->cost, engine_opts->lag, engine_opts->max_sequences, engine_opts->block_tokens, engine_opts->kv_blocks});
+  if (!executor_model) return tl::unexpected(executor_model.error());
+  ScriptExecutor executor(script, **executor_model);
+  engine::Output discard;
+  auto engine = engine::Engine::create(*engine_opts, labeler(*config), std::move(*policies), clock, executor, discard, &script);
+  if (!engine) return tl::unexpected(engine.error());
+  if (options.recorded_answers) (*engine)->set_override([&](Item tag) { return script.peek(tag); });
+
+  ReplayResult result;
+  while (true) {
+    const Result<bool> more = (*reader)->next(script.record);
+    if (!more) return tl::unexpected(more.error());
+    if (!*more) break;
+    if (Status posted = post_messages(script.record, **engine, host, limits(*engine_opts)); !posted)
+      return tl::unexpected(posted.error());
+    try {
+      (*engine)->step();
+    } catch (const Differs& d) {
+      result.difference = explain(d, script, **engine);
+      break;
+    }
+    ++result.steps;
+    if (options.each_step) options.each_step(**engine);
+    if (options.progress && result.steps % 4096 == 0) options.progress(result.steps);
+  }
+  result.decisions = script.decisions;
+  result.complete = (*reader)->complete() || result.difference.has_value();
+  result.wall_seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begun).count();
+  return result;
+}
+
+}  // namespace serveloop::experiment

@@ -1,0 +1,132 @@
+// The paged KV cache: block pool, block tables, reference counts and the prompt tree, over the tables that
+// policies read.
+//
+// Moves no bytes and computes nothing: it says which block holds what. Blocks are whole (`block_tokens`
+// tokens). A block is
+//   free      in the pool's list,
+//   private   in one sequence's table, not in the tree, refs 1,
+//   indexed   in the tree; refs = tables that hold it; evictable when refs is 0.
+// Along every path of the tree the tiers are device*, host*, none*; the indexed blocks of a table come first,
+// in path order; pins are closed under "above". So no block that two tables share is ever written, and copy
+// on write is not needed. Not thread-safe: the loop thread's. Invariants are stated in pool.hpp and tree.hpp
+// and proven by audit().
+#pragma once
+
+#include <serveloop/events.h>
+#include <serveloop/eviction.h>
+#include <serveloop/view.h>
+
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/mapping.hpp"
+#include "kv/types.hpp"
+
+namespace serveloop::kv {
+
+class Cache {
+ public:
+  struct State;  // state.hpp
+  Cache(Mapping& mapping, const Options& options);
+  ~Cache();
+  // Bytes that the constructor lays out in its mapping: reserved, not touched.
+  static std::size_t mapping_bytes(const Options& options);
+
+  // ---- Paths. A sequence has a path from arrival to its end; the tree keeps the tokens.
+  // Hangs a prompt's whole blocks into the tree (splitting where it diverges) and binds the slot to the node
+  // where it ends: above the first block whose key stands there for other tokens, if there is one; what lies
+  // below stays private. `transient`: nothing of it is kept when unpinned. Not waiting yet.
+  void bind(Slot slot, std::uint64_t request, Key salt, std::span<const Token> tokens,
+            std::span<const Key> keys, bool transient);
+  // The sequence is over: releases all it holds and forgets its path. Nodes that nobody needs go.
+  void unbind(Slot slot);
+  void set_waiting(Slot slot, bool waiting);  // counted in sl_node_row.waiting
+  NodeId node_of(Slot slot) const;            // SL_NONE: no whole block
+
+  // ---- Planning a step (DESIGN 5.4): what would an entry hit, and how many blocks must it be given?
+  // Forgets the last plan's marks.
+  void begin_plan();
+  // Extends the slot's table by what the tree has on the device beyond it, at most to `limit_blocks` whole
+  // blocks in all, and first swaps private whole blocks for the tree's own where another sequence hung the
+  // same tokens ("takes that block"). Requires: all blocks of the table are full. Pins what it takes. Returns
+  // the blocks now held.
+  std::uint32_t pin_prefix(Slot slot, std::uint32_t limit_blocks, std::uint64_t now_ns);
+  // Blocks that pin_prefix would reach once the entries marked so far have hung theirs in (>= the blocks
+  // held).
+  std::uint32_t planned_prefix(Slot slot, std::uint32_t limit_blocks) const;
+  // An entry of this plan will hang in its path's blocks up to `end_block` (exclusive), the first it writes
+  // to being `from_filling_block`. Marks nothing where that one is there already under another sequence:
+  // index_path will stop there.
+  void mark_planned(Slot slot, std::uint32_t end_block, std::uint32_t from_filling_block = SL_NONE);
+
+  // ---- Committing a step.
+  // Gives the slot private blocks until it holds `blocks` in all. Requires enough free ones.
+  void extend(Slot slot, std::uint32_t blocks);
+  // Hangs the slot's private blocks below `end_block` into the tree at their place on its path: those from
+  // `from_filling_block` on as being filled by the step being committed, those below as filled by earlier
+  // steps. Where another sequence's block is already there, a filled one gives way to it, one being filled
+  // ends it (a later pin_prefix takes the other).
+  void index_path(Slot slot, std::uint32_t end_block, std::uint32_t from_filling_block, std::uint64_t now_ns);
+  // The block at `index` of the table, of tokens generated at least in part, became whole: lengthens the path
+  // by it where the path reaches up to it, and hangs it in with all before it, or takes what is there.
+  // `tokens`: block_tokens entries.
+  void index_generated(Slot slot, std::uint32_t index, std::span<const Token> tokens, std::uint64_t now_ns);
+  // All blocks marked as being filled by index_path calls since the last seal are step `step`'s.
+  void seal(std::uint64_t step);
+  // Step `step` was collected: its blocks are filled. On failure they leave the tree with all below them; the
+  // tables that hold them must be released by the caller first.
+  void filled(std::uint64_t step);
+  void failed(std::uint64_t step);
+  // Releases all blocks of the table from index `keep` on, leaf first.
+  void release(Slot slot, std::uint32_t keep, std::uint64_t now_ns);
+
+  // ---- Eviction.
+  // Checks an answer: SL_REASON_NONE, or why it is refused whole (unknown id, stale key, pinned, twice,
+  // cached children, too few for `need` though enough were evictable, a tier that is none). Demotions without
+  // a host tier are drops.
+  std::uint16_t check(std::span<const sl_victim> victims, std::uint32_t need);
+  // Applies a checked answer. Returns the blocks freed on the device.
+  std::uint32_t apply(std::span<const sl_victim> victims);
+  // The linked-in fallback: least recently used, leaf first.
+  std::vector<sl_victim> fallback_victims(std::uint32_t need) const;
+
+  // ---- Facts.
+  std::span<const BlockId> table(Slot slot) const;  // valid until the slot's table changes
+  std::uint32_t indexed(Slot slot) const;
+  // Blocks that would become free on the device if the slot released all from `keep` on: those nobody else
+  // holds, private or evictable then. O(log blocks).
+  std::uint32_t frees(Slot slot, std::uint32_t keep) const;
+  sl_tier tier(std::uint16_t tier) const;
+  sl_table node_table() const;  // rows of free nodes: parent SL_NONE and zeros
+  sl_table block_table() const;
+  std::uint32_t block_tokens() const;
+  std::uint64_t hit_tokens() const;  // since the start, for metrics
+
+  // ---- What happened, drained by the step loop.
+  sl_table block_events() const;  // sl_block_event, in the mapping; drain each step
+  void clear_block_events();
+  // SL_EV_SPLIT, SL_EV_NODE_CHANGED (once a node and drain), SL_EV_NODE_GONE.
+  std::vector<sl_event>& node_events();
+  std::vector<TableEdit>& edits();  // cleared by the caller
+
+  // ---- Hot swap of the eviction policy. From begin to end the cache also keeps the event stream of the
+  // policy to come: blocks that existed before as SL_BLOCK_INSERTED (then SL_BLOCK_IDLE if evictable) with
+  // SL_EVENT_HANDOVER, once each and before any live event of theirs, mixed with all live events.
+  void begin_handover();
+  // Tells up to `most` blocks more: evictable ones oldest first, then those in use. False when all have been
+  // told.
+  bool hand_over(std::uint32_t most);
+  std::vector<sl_block_event>& successor_events();  // drained by the caller
+  void end_handover();
+
+  // Proves the invariants; O(everything). Empty when all hold, else the first violation. With `idle` also: no
+  // table holds a block, so that every block is free or evictable.
+  std::string audit(bool idle) const;
+
+ private:
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace serveloop::kv

@@ -1,0 +1,74 @@
+// Committing: blocks given, hung in and released.
+#include <algorithm>
+#include <cassert>
+
+#include "kv/state.hpp"
+
+namespace serveloop::kv {
+
+void Cache::extend(Slot slot, std::uint32_t blocks) {
+  State& state = *state_;
+  Sequence& sequence = state.sequences[slot];
+  while (sequence.held() < blocks) {
+    const BlockId block = state.pool.take_private();
+    state.edits.push_back({slot, sequence.held(), block});
+    sequence.table.push_back(block);
+  }
+}
+
+void Cache::State::settle(Slot slot, Sequence& sequence, std::uint32_t end, std::uint32_t filled_end) {
+  end = std::min({end, sequence.held(), tree.end(sequence.node)});
+  if (sequence.indexed >= end) return;
+  Walk walk(tree, sequence.node, sequence.indexed, scratch);
+  for (; sequence.indexed < end; ++sequence.indexed, walk.next()) {
+    const bool is_filled = sequence.indexed < filled_end;
+    const BlockId block = walk.block();
+    if (block == SL_NONE) {
+      hang_in(sequence, sequence.indexed, walk.node, walk.offset, !is_filled);
+    } else if (is_filled) {
+      take(slot, sequence, sequence.indexed, block);
+    } else {
+      return;
+    }
+  }
+}
+
+void Cache::index_path(Slot slot, std::uint32_t end_block, std::uint32_t from_filling_block,
+                       std::uint64_t now_ns) {
+  state_->now_ns = now_ns;
+  state_->settle(slot, state_->sequences[slot], end_block, from_filling_block);
+}
+
+void Cache::index_generated(Slot slot, std::uint32_t index, std::span<const Token> tokens,
+                            std::uint64_t now_ns) {
+  State& state = *state_;
+  Sequence& sequence = state.sequences[slot];
+  assert(tokens.size() == state.options.block_tokens);
+  state.now_ns = now_ns;
+  if (sequence.transient) return;
+  if (index == state.tree.end(sequence.node)) state.lengthen(sequence, tokens);
+  state.settle(slot, sequence, index + 1, index + 1);
+}
+
+void Cache::release(Slot slot, std::uint32_t keep, std::uint64_t now_ns) {
+  state_->now_ns = now_ns;
+  state_->release(state_->sequences[slot], keep);
+}
+
+void Cache::State::release(Sequence& sequence, std::uint32_t keep) {
+  std::uint32_t held = sequence.held();
+  if (held <= keep) return;
+  for (; held > std::max(keep, sequence.indexed); --held) pool.give_back(sequence.table[held - 1]);
+  for (; held > keep; --held) unpin(sequence, sequence.table[held - 1]);
+  sequence.table.resize(keep);
+  sequence.indexed = std::min(sequence.indexed, keep);
+  if (!sequence.transient) return;
+  // Its blocks may have left the tree: nodes above its own that only held them are merged.
+  for (NodeId node = sequence.node; node != kRoot;) {
+    const NodeId above = tree.row(node).parent;
+    tree.tidy(above);
+    node = tree.in_use(above) ? above : tree.row(node).parent;
+  }
+}
+
+}  // namespace serveloop::kv

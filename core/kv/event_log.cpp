@@ -1,0 +1,51 @@
+#include "kv/event_log.hpp"
+
+#include <cassert>
+
+namespace serveloop::kv {
+
+EventLog::EventLog(Mapping& mapping, std::uint32_t blocks)
+    : rows_(mapping.lay_out<sl_block_event>(capacity(blocks))),
+      capacity_(capacity(blocks)),
+      hits_end_(kSpare / 2 + std::size_t{4} * blocks),
+      told_(blocks, 0) {}
+
+void EventLog::overflow(const sl_block_event& event) {
+  assert(event.kind == SL_BLOCK_HIT && "block events were not drained");
+  (void)event;
+}
+
+void EventLog::follow_begin() {
+  ++round_;
+  following_ = true;
+  successor_.clear();
+}
+
+void EventLog::follow_end() {
+  following_ = false;
+  successor_.clear();
+}
+
+void EventLog::tell(const sl_block_event& state) {
+  if (told(state.block)) return;
+  told_[state.block] = round_;
+  successor_.push_back(state);
+  successor_.back().kind = SL_BLOCK_INSERTED;
+  successor_.back().flags |= SL_EVENT_HANDOVER;
+}
+
+// A live event of a block that the successor has not heard of: its state comes first; if it went, there is
+// nothing to tell.
+void EventLog::follow(const sl_block_event& event) {
+  if (event.kind == SL_BLOCK_INSERTED) {
+    told_[event.block] = round_;
+  } else if (event.kind == SL_BLOCK_GONE) {
+    if (!told(event.block)) return;
+    told_[event.block] = 0;
+  } else {
+    tell(event);
+  }
+  successor_.push_back(event);
+}
+
+}  // namespace serveloop::kv

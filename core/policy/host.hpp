@@ -1,0 +1,48 @@
+// The plugin host: from a name in a TOML file to an instance that the engine can call. It moves messages and
+// knows no type of the engine's. The linked-in fallbacks are the engine's, not here. Thread safety: all of it
+// may be called from any thread.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/result.hpp"
+#include "base/toml.hpp"
+#include "policy/kinds.hpp"
+#include "policy/search.hpp"
+
+namespace serveloop::policy {
+
+// `plugin = "sarathi"` or a path, and `options = {...}`.
+struct Choice {
+  std::string plugin;
+  toml::Value options = {};
+};
+
+class Host {
+ public:
+  explicit Host(SearchOptions options = {}) : search_(std::move(options)) {}
+
+  // Finds, checks, opens and creates. Each error is one line; nothing half started stays behind.
+  Result<std::shared_ptr<Scheduler>> load_scheduler(const Choice& choice, const Limits& limits) const;
+  // A gate is a scheduler whose manifest says `gate = true`.
+  Result<std::shared_ptr<Scheduler>> load_gate(const Choice& choice, const Limits& limits) const;
+  Result<std::shared_ptr<Eviction>> load_eviction(const Choice& choice, const Limits& limits) const;
+  Result<std::shared_ptr<Preemption>> load_preemption(const Choice& choice, const Limits& limits) const;
+  Result<std::shared_ptr<Precision>> load_precision(const Choice& choice, const Limits& limits) const;
+
+  // Everything on the search path, broken manifests too.
+  std::vector<Listed> list() const { return search_.list(); }
+  // One plugin's manifest, by id or path.
+  Result<Manifest> info(const std::string& plugin) const;
+  const Search& search() const { return search_; }
+
+ private:
+  template <class Of>
+  Result<std::shared_ptr<Of>> load(const Choice& choice, const Limits& limits, Kind kind, bool as_gate) const;
+
+  Search search_;
+};
+
+}  // namespace serveloop::policy

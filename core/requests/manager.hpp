@@ -1,0 +1,160 @@
+// The request manager: every sequence from arrival to its end, in the tables that policies read.
+//
+// Owns the requests, seqs, seqs_cold, running and events tables and the heap; keeps rows, lists and events in step with each
+// other. Knows nothing of blocks, executors or plugins. The loop thread's; intake.hpp is the door for other threads.
+//
+// A sequence's states and what moves it (SL_* of serveloop/rows.h):
+//   arrive -> WAITING -admit-> RUNNING -end-> ENDED -reclaim-> FREE
+//   RUNNING -preempt-> WAITING     RUNNING, WAITING, RESERVED -pause-> PAUSED -resume-> RESERVED (holding blocks) or WAITING
+//   WAITING -reserve-> RESERVED
+#pragma once
+
+#include <serveloop/reasons.h>
+#include <serveloop/view.h>
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "base/mapping.hpp"
+#include "base/result.hpp"
+#include "requests/spec.hpp"
+#include "requests/timers.hpp"
+
+namespace serveloop::requests {
+
+using Slot = std::uint32_t;
+
+struct Options {
+  std::uint32_t max_waiting = 65536;
+  std::uint32_t max_sequences = 256;
+  std::size_t heap_bytes = std::size_t{8} << 30;  // reserved, not used
+  std::uint32_t slots() const { return max_waiting + 2 * max_sequences; }
+};
+
+// What rules and tables of names made of a spec's texts.
+struct Labels {
+  std::uint32_t tenant = 0, tenant_weight_milli = 1000, category = 0, service_class = 0;
+  std::int32_t priority = 0;
+  std::int32_t rule = -1;  // index of the priority rule that fired; -1 = none
+};
+
+// The core's own part of a sequence, beside its rows. Index = slot.
+struct alignas(64) Sequence {
+  std::uint32_t row = SL_NONE;      // executor row, while running
+  std::uint32_t life = 0;           // counts preemptions: KV of an earlier life no longer counts
+  std::uint32_t prompt_tokens = 0;
+  std::uint32_t running_at = SL_NONE;
+  std::uint64_t seen = 0;           // stamp of the last plan that named it
+  std::uint64_t named_step = UINT64_MAX;  // last step that ran it or let its entry fall
+  std::vector<Token> generated;
+  std::uint32_t plan_rank = SL_NONE;
+  std::uint32_t generation = 0;
+  // colder
+  std::uint64_t begun_step = UINT64_MAX;  // last step in which it entered the executor
+  std::uint64_t serial = 0;               // order of arrival
+  std::uint32_t ready_prev = SL_NONE, ready_next = SL_NONE;  // list of ready sequences
+  std::uint32_t holder_at = SL_NONE;                         // place among holders that do not run
+  bool in_ready = false;
+};
+
+class Manager {
+ public:
+  Manager(Mapping& mapping, const Options& options);
+
+  // ---- Lifecycle. All take a live slot; times are the engine's clock.
+  // Lays out a request and its n sequences, not ready (SL_NOT_READY_UNGATED). Returns the first slot of each fork in `slots`.
+  // Requires room(n). The prompt was checked and made whole by intake.
+  bool room(std::uint32_t sequences) const { return free_slots_.size() >= sequences; }
+  Status arrive(std::uint64_t id, const RequestSpec& spec, std::span<const Token> prompt, std::uint32_t max_tokens,
+                const Labels& labels, std::vector<Slot>& slots);
+  void clear_not_ready(Slot slot, std::uint16_t bits, std::uint64_t now_ns);  // READY when none is left
+  void park(Slot slot, std::uint16_t bit, std::uint64_t wake_ns, std::uint16_t reason);
+  void admit(Slot slot, std::uint32_t row, std::uint32_t hit_tokens, std::uint64_t now_ns);
+  void reserve(Slot slot);
+  void preempt(Slot slot, std::uint16_t reason, sl_seq for_seq, std::uint64_t now_ns);  // the row's counts are the caller's
+  void pause(Slot slot, std::uint64_t until_ns);
+  void resume(Slot slot, bool holds_blocks, std::uint64_t now_ns);
+  void end(Slot slot, std::uint32_t finish, std::uint64_t now_ns);
+  // Frees the rows of sequences whose end has been told. Call when events were delivered.
+  void reclaim();
+
+  // ---- Events for schedulers, gates and preemption policies.
+  void event(std::uint16_t kind, sl_seq subject, std::uint64_t a = 0, std::uint64_t b = 0, std::uint32_t node = SL_NONE);
+  sl_table events() const { return table_of(events_, event_count_); }
+  void clear_events() { event_count_ = 0; }
+
+  // ---- Time: deadlines and wake times.
+  Timers& timers() { return timers_; }
+
+  // ---- Rows.
+  sl_seq_row& row(Slot slot) { return seqs_[slot]; }
+  const sl_seq_row& row(Slot slot) const { return seqs_[slot]; }
+  sl_seq_cold_row& cold(Slot slot) { return cold_[slot]; }
+  sl_request_row& request_of(Slot slot) { return requests_[seqs_[slot].request]; }
+  const sl_request_row& request_of(Slot slot) const { return requests_[seqs_[slot].request]; }
+  Sequence& at(Slot slot) { return sequences_[slot]; }
+  const Sequence& at(Slot slot) const { return sequences_[slot]; }
+  bool alive(sl_seq id) const {
+    const Slot slot = SL_SEQ_SLOT(id);
+    return slot < slot_count_ && seqs_[slot].id == id && seqs_[slot].state != SL_FREE && seqs_[slot].state != SL_ENDED;
+  }
+  std::span<const Token> prompt(Slot slot) const {
+    const sl_request_row& r = request_of(slot);
+    return {reinterpret_cast<const Token*>(heap_.data() + r.prompt_at), r.prompt_tokens};
+  }
+
+  // ---- Who is where.
+  std::span<const std::uint32_t> running() {
+    compact_running();
+    return {running_, running_count_};
+  }
+  std::uint32_t running_count() const { return running_live_; }
+  Slot first_ready() const { return ready_head_; }  // SL_NONE when there is none
+  Slot next_ready(Slot slot) const { return sequences_[slot].ready_next; }
+  std::uint32_t ready_count() const { return ready_count_; }
+  std::uint32_t waiting_count() const { return waiting_; }  // neither running nor ended
+  std::uint32_t live_count() const { return live_; }
+  const std::vector<Slot>& holders() const { return holders_; }  // hold blocks, do not run
+  void set_holder(Slot slot, bool holds);
+
+  // ---- For views.
+  sl_table seq_table() const { return table_of(seqs_, slot_count_); }
+  sl_table cold_table() const { return table_of(cold_, slot_count_); }
+  sl_table request_table() const { return table_of(requests_, slot_count_); }
+  sl_table running_table() {
+    compact_running();
+    return table_of(running_, running_count_);
+  }
+  const std::uint8_t* heap() const { return heap_.data(); }
+  std::uint32_t capacity() const { return capacity_; }
+  std::vector<Slot> live_slots() const;  // by arrival; for handover and audits
+
+ private:
+  void ready_push(Slot slot, bool front);
+  void ready_remove(Slot slot);
+  void stop_running(Slot slot);
+  void compact_running();
+  void update_ready(Slot slot, bool front);
+  std::uint64_t store(const void* bytes, std::size_t size);
+  void release_request(std::uint32_t request);
+
+  std::uint32_t capacity_;
+  sl_seq_row* seqs_;
+  sl_seq_cold_row* cold_;
+  sl_request_row* requests_;
+  std::uint32_t* running_;
+  sl_event* events_;
+  std::uint32_t event_capacity_, event_count_ = 0;
+  Heap heap_;
+  std::vector<Sequence> sequences_;
+  std::vector<Slot> free_slots_, free_requests_, ended_, holders_;
+  Timers timers_;
+  std::uint32_t slot_count_ = 0;  // slots ever used: the tables' length
+  std::uint32_t running_count_ = 0, running_live_ = 0, ready_count_ = 0, waiting_ = 0, live_ = 0;
+  Slot ready_head_ = SL_NONE, ready_tail_ = SL_NONE;
+  bool running_dirty_ = false;
+  std::uint64_t next_serial_ = 1;
+};
+
+}  // namespace serveloop::requests

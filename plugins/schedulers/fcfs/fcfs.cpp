@@ -1,0 +1,73 @@
+// First come, first served (as in vLLM's default): running sequences in admission order, then waiting ones by
+// arrival.
+//
+// Cost of a step: one walk over the running sequences, and one look at each waiting one that it admits.
+#include <algorithm>
+#include <serveloop/cpp/queue.hpp>
+#include <serveloop/cpp/scheduler.hpp>
+
+namespace {
+
+class Fcfs {
+ public:
+  explicit Fcfs(const sl::Setup& setup) : ready_(setup->sequence_slots) {
+    const int64_t cap = setup.integer("max_prefill_tokens");
+    if (cap > 0) max_prefill_tokens_ = static_cast<uint32_t>(cap);
+  }
+
+  void note(const sl::View& view) { ready_.hear(view, sl::ArrivalKey::of); }
+
+  void plan(const sl::View& view, sl::Plan& plan) {
+    note(view);
+    const uint32_t budget = run_all(view, plan, view->token_budget);
+    admit_ready(view, plan, budget);
+    plan.gauge(kWaiting, static_cast<double>(ready_.size()));
+  }
+
+ private:
+  static constexpr uint32_t kWaiting = 0;  // index in plugin.toml's gauges
+
+  // Returns the tokens that are left of the budget.
+  uint32_t run_all(const sl::View& view, sl::Plan& plan, uint32_t budget) const {
+    const auto seqs = view.seqs();
+    for (const uint32_t slot : view.running()) {
+      if (budget == 0) break;
+      const sl_seq_row& seq = seqs[slot];
+      const uint32_t tokens = std::min({seq.runnable, max_prefill_tokens_, budget});
+      if (tokens == 0) continue;  // all that it could run is in flight
+      plan.run(seq.id, tokens);
+      budget -= tokens;
+    }
+    return budget;
+  }
+
+  void admit_ready(const sl::View& view, sl::Plan& plan, uint32_t budget) const {
+    if (view->running_count >= view->max_sequences) return;
+    uint32_t slots = view->max_sequences - view->running_count;
+    const auto seqs = view.seqs();
+    for (auto next = ready_.begin(); next != ready_.end() && slots > 0 && budget > 0; ++next) {
+      const sl_seq_row& seq = seqs[SL_SEQ_SLOT(next->second)];
+      if (seq.runnable == 0) continue;  // all that it could run is in flight
+      const uint32_t tokens = std::min({uncached(view, seq), max_prefill_tokens_, budget});
+      plan.admit(seq.id, tokens);
+      budget -= tokens;
+      --slots;
+    }
+  }
+
+  // Tokens left to compute once the prefix is matched: a hit is whole blocks, one token short of what is
+  // known.
+  static uint32_t uncached(const sl::View& view, const sl_seq_row& seq) {
+    const uint32_t known = seq.computed + seq.in_flight_max + seq.runnable;
+    const uint32_t most = (known - 1) / view->block_tokens * view->block_tokens;
+    const uint32_t hit = std::min(sl::cached_prefix_tokens(view, seq), most);
+    return std::min(seq.runnable, known - hit);
+  }
+
+  uint32_t max_prefill_tokens_ = UINT32_MAX;
+  sl::ReadyQueue<sl::ArrivalKey> ready_;
+};
+
+}  // namespace
+
+SERVELOOP_SCHEDULER(Fcfs, "fcfs", "0.1.0");

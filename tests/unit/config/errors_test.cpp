@@ -1,0 +1,140 @@
+// Bad input: each kind gives its one line.
+#include <boost/test/data/test_case.hpp>
+#include <boost/test/unit_test.hpp>
+
+#include "config/config.hpp"
+
+namespace config = serveloop::config;
+
+namespace {
+
+struct Bad {
+  const char* text;
+  const char* line;
+};
+std::ostream& operator<<(std::ostream& out, const Bad& bad) { return out << bad.text; }
+
+const Bad kBad[] = {
+    // Unknown keys name the nearest known one.
+    {"[engine]\nlagg = 1", "x.toml:2:1: unknown key 'engine.lagg'; did you mean 'lag'?"},
+    {"[engin]\nlag = 1", "x.toml:1:2: unknown key 'engin'; did you mean 'engine'?"},
+    {"lag = 1", "x.toml:1:1: unknown key 'lag'; did you mean 'engine.lag'?"},
+    {"[server]\ntoken_budget = 1",
+     "x.toml:2:1: unknown key 'server.token_budget'; did you mean 'engine.token_budget'?"},
+    {"[server]\nfoo = 1", "x.toml:2:1: unknown key 'server.foo'; known: host, port"},
+    {"[policy.schedular]\nplugin = 'a'",
+     "x.toml:1:9: unknown key 'policy.schedular'; did you mean 'scheduler'?"},
+    {"[policy.scheduler]\noption = {}",
+     "x.toml:2:1: unknown key 'policy.scheduler.option'; did you mean 'options'?"},
+    {"[tenants.a]\nkey = 'k'", "x.toml:2:1: unknown key 'tenants.a.key'; did you mean 'keys'?"},
+    {"[[priority.rules]]\npriority = 1", "x.toml:1:12: unknown key 'priority.rules'; did you mean 'rule'?"},
+    {"[workload.promt]", "x.toml:1:11: unknown key 'workload.promt'; did you mean 'prompt'?"},
+    // Wrong types.
+    {"[engine]\nlag = '1'", "x.toml:2:1: engine.lag: expected an integer, found string '1'"},
+    {"[engine]\nlag = 1.0", "x.toml:2:1: engine.lag: expected an integer, found number 1.0"},
+    {"[engine]\nprefix_cache = 1",
+     "x.toml:2:1: engine.prefix_cache: expected true or false, found integer 1"},
+    {"engine = 1", "x.toml:1:1: engine: expected a table, found integer 1"},
+    {"policy.scheduler = 1",
+     "x.toml:1:8: policy.scheduler: expected a table, or a plugin's id, found integer 1"},
+    {"[policy]\ngates = 'a'", "x.toml:2:1: policy.gates: expected an array of strings, found string 'a'"},
+    {"[policy.scheduler]\noptions = 1",
+     "x.toml:2:1: policy.scheduler.options: expected a table, found integer 1"},
+    {"[tenants]\na = 1", "x.toml:2:1: tenants.a: expected a table, found integer 1"},
+    {"tenants = 1", "x.toml:1:1: tenants: expected tables, as in [tenants.NAME], found integer 1"},
+    {"[priority]\nrule = 1",
+     "x.toml:2:1: priority.rule: expected tables, as in [[priority.rule]], found integer 1"},
+    {"[model]\npath = 3", "x.toml:2:1: model.path: expected a string, found integer 3"},
+    {"[workload]\nwindow = [1]",
+     "x.toml:2:1: workload.window: expected two numbers, as in [0, 600], found an array"},
+    {"[workload]\ntenants = ['a']",
+     "x.toml:2:1: workload.tenants: expected a table of numbers, as in { a = 3, b = 1 }, found an array"},
+    // Out of bounds.
+    {"[engine]\nlag = 2", "x.toml:2:1: engine.lag: expected 0 to 1, found integer 2"},
+    {"[engine]\ntoken_budget = -1",
+     "x.toml:2:1: engine.token_budget: expected 1 to 1048576, found integer -1"},
+    {"[engine]\nseed = -1", "x.toml:2:1: engine.seed: expected at least 0, found integer -1"},
+    {"[workload]\nrate_scale = nan",
+     "x.toml:2:1: workload.rate_scale: expected 0.0001 to 10000, found number nan"},
+    {"[workload]\nwindow = [10, 5]",
+     "x.toml:2:1: workload.window: expected a start before the end, found [10, 5]"},
+    // Choices.
+    {"[engine]\nexecutor = 'simulate'",
+     "x.toml:2:1: engine.executor: expected simulated | hash | null, found string 'simulate'; did you mean "
+     "'simulated'?"},
+    // Sizes.
+    {"[engine]\nkv_memory = '4 Gigs'",
+     "x.toml:2:1: engine.kv_memory: expected bytes, or a size such as \"4GiB\" (KiB, MiB, GiB, TiB, kB, MB, "
+     "GB, TB), "
+     "found string '4 Gigs'"},
+    {"[engine]\nkv_memory = 1.5",
+     "x.toml:2:1: engine.kv_memory: expected bytes, or a size such as \"4GiB\", found number 1.5"},
+    // What concerns two keys.
+    {"[engine]\nkv_memory = '4GiB'\nkv_blocks = 10",
+     "x.toml:3:1: engine.kv_blocks: expected either engine.kv_memory or engine.kv_blocks, found both; remove "
+     "one of them"},
+    {"[policy.eviction]\nisolation = 'process'",
+     "x.toml:2:1: policy.eviction.isolation: expected \"inline\", found \"process\"; isolation is not "
+     "available in this "
+     "version"},
+    {"[policy]\nscheduler = ''",
+     "x.toml: policy.scheduler.plugin: expected a plugin's id or path, found an empty string"},
+    {"[policy]\ngates = ['a', 'a']", "x.toml:2:1: policy.gates: expected each gate once, found 'a' twice"},
+    {"[policy]\ngates = ['token-bucket']\n[policy.gate.token-buckett]",
+     "x.toml:3:14: policy.gate.token-buckett: expected the id of a gate in policy.gates, found "
+     "'token-buckett'; did you "
+     "mean 'token-bucket'?"},
+    {"[tenants.a]\nkeys = ['k']\n[tenants.b]\nkeys = ['k']",
+     "x.toml:4:1: tenants.b.keys: expected each key once, found one that is also of 'a'"},
+    {"[[priority.rule]]\ntenant = 'a'",
+     "x.toml:1:1: priority.rule.0: expected a priority or a class, found neither in 'rule 1'"},
+    {"[[priority.rule]]\npriority = 1\nmin_prompt_tokens = 9\nmax_prompt_tokens = 8",
+     "x.toml:3:1: priority.rule.0.min_prompt_tokens: expected at most max_prompt_tokens, 8, found 9"},
+    {"[workload]\nseed = 3",
+     "x.toml:1:2: workload: expected trace = \"PATH\" or source = \"synthetic\", found neither"},
+    {"[workload]\ntrace = 'a.txt'",
+     "x.toml: workload.format: expected azure | mooncake, found none; the name of the trace does not tell"},
+    {"[workload]\nsource = 'synthetic'",
+     "x.toml: workload.rate_per_second: expected a rate for arrival = \"poisson\", found none"},
+    {"[workload]\nsource = 'synthetic'\narrival = 'closed'",
+     "x.toml: workload.concurrency: expected a number of clients for arrival = \"closed\", found none"},
+    {"[workload.prompt]\nmin_tokens = 9\nmax_tokens = 8\n[workload]\ntrace = 'a.csv'",
+     "x.toml:2:1: workload.prompt.min_tokens: expected at most max_tokens, 8, found 9"},
+    {"[workload]\ntrace = 'a.csv'\ntenants = { a = 0 }",
+     "x.toml:3:1: workload.tenants: expected a share above 0, found none"},
+    {"[workload]\ntrace = 'a.csv'\nshared_prefix = { groups = 2 }",
+     "x.toml: workload.shared_prefix.tokens: expected at least 1 for prefixes in groups, found 0"},
+};
+
+}  // namespace
+
+BOOST_AUTO_TEST_SUITE(bad_input)
+
+BOOST_DATA_TEST_CASE(gives_its_line, boost::unit_test::data::make(kBad), bad) {
+  const auto parsed = config::parse(bad.text, "x.toml", "/folder");
+  BOOST_REQUIRE(!parsed.has_value());
+  BOOST_TEST(parsed.error().message() == bad.line);
+}
+
+BOOST_AUTO_TEST_CASE(overrides_name_themselves) {
+  const auto line = [](const char* one) {
+    const auto parsed = config::parse("", "x.toml", "/folder", {one});
+    return parsed ? std::string("no error") : parsed.error().message();
+  };
+  BOOST_TEST(line("engine.lag=2") == "--set engine.lag: expected 0 to 1, found integer 2");
+  BOOST_TEST(line("engine.lagg=1") == "--set unknown key 'engine.lagg'; did you mean 'lag'?");
+  BOOST_TEST(line("engine") == "--set: expected key=value, as in engine.lag=1, found 'engine'");
+  BOOST_TEST(line("policy.gates=[") == "--set policy.gates: expected a TOML value, found [");
+}
+
+BOOST_AUTO_TEST_CASE(a_file_that_is_not_there_is_named) {
+  const auto missing = config::load("/no/such/file.toml");
+  BOOST_REQUIRE(!missing.has_value());
+  BOOST_TEST(missing.error().message() ==
+             "/no/such/file.toml: expected a readable file, found No such file or directory");
+  const auto folder = config::load("/");
+  BOOST_REQUIRE(!folder.has_value());
+  BOOST_TEST(folder.error().message() == "/: expected a readable file, found Is a directory");
+}
+
+BOOST_AUTO_TEST_SUITE_END()
