@@ -4,6 +4,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <bit>
 #include <cerrno>
 #include <cstring>
@@ -47,6 +48,17 @@ void* Mapping::lay_out_bytes(std::size_t bytes) {
   if (end < at || end > capacity_) throw std::bad_alloc();
   used_ = end;
   return base_ + at;
+}
+
+void Mapping::populate(void* table, std::size_t bytes) {
+#ifdef MADV_POPULATE_WRITE
+  const std::size_t page = 4096;
+  const std::size_t from = static_cast<std::size_t>(static_cast<std::byte*>(table) - base_) / page * page;
+  const std::size_t to = (static_cast<std::size_t>(static_cast<std::byte*>(table) - base_) + bytes + page - 1) / page * page;
+  ::madvise(base_ + from, std::min(to, capacity_) - from, MADV_POPULATE_WRITE);
+#else
+  static_cast<void>(table), static_cast<void>(bytes);
+#endif
 }
 
 Heap::Heap(Mapping& mapping, std::size_t bytes)

@@ -29,6 +29,13 @@ class Mapping {
     static_assert(std::is_trivially_copyable_v<Row>);
     return static_cast<Row*>(lay_out_bytes(rows * sizeof(Row)));
   }
+  // The same, with its pages there from the start: for tables that every step touches.
+  template <class Row>
+  Row* lay_out_resident(std::size_t rows) {
+    Row* table = lay_out<Row>(rows);
+    populate(table, rows * sizeof(Row));
+    return table;
+  }
   std::byte* base() const { return base_; }
   std::size_t used() const { return used_; }  // bytes laid out so far
   int fd() const { return fd_; }
@@ -36,6 +43,7 @@ class Mapping {
  private:
   Mapping(int fd, std::byte* base, std::size_t capacity) : fd_(fd), base_(base), capacity_(capacity) {}
   void* lay_out_bytes(std::size_t bytes);
+  void populate(void* table, std::size_t bytes);  // a wish: on old kernels pages come when they are touched
   int fd_;
   std::byte* base_;
   std::size_t capacity_, used_ = 0;

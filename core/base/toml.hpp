@@ -40,7 +40,13 @@ class Value {
   Value(Array value);
   Value(Table value);
   template <std::integral I>
-  requires(!std::same_as<I, bool>) Value(I value) : data_(static_cast<std::int64_t>(value)) {}
+  requires(!std::same_as<I, bool>) Value(I value) : Value(Integer{static_cast<std::int64_t>(value)}) {}
+  // Defined where Entry is whole.
+  Value(const Value& other);
+  Value(Value&& other) noexcept;
+  Value& operator=(const Value& other);
+  Value& operator=(Value&& other) noexcept;
+  ~Value();
 
   Type type() const { return static_cast<Type>(data_.index()); }
   bool is_table() const { return type() == Type::table; }
@@ -81,6 +87,10 @@ class Value {
   friend bool operator==(const Value& a, const Value& b);
 
  private:
+  struct Integer {
+    std::int64_t value;
+  };
+  explicit Value(Integer integer);
   std::variant<bool, std::int64_t, double, std::string, Array, Table> data_;
   std::uint32_t line_ = 0, column_ = 0;
   std::shared_ptr<const std::string> source_;

@@ -123,6 +123,13 @@ const char* name_of(Type type) {
   return kNames[static_cast<std::size_t>(type)];
 }
 
+Value::Value(const Value& other) = default;
+Value::Value(Value&& other) noexcept = default;
+Value& Value::operator=(const Value& other) = default;
+Value& Value::operator=(Value&& other) noexcept = default;
+Value::~Value() = default;
+
+Value::Value(Integer integer) : data_(integer.value) {}
 Value::Value() : data_(Table()) {}
 Value::Value(bool value) : data_(value) {}
 Value::Value(double value) : data_(value) {}

@@ -71,6 +71,14 @@ int simulate(const Arguments& arguments) {
     if (Status found = experiment::resolve_calibration(*config, config::folder_of(path)); !found) return bad_input(found.error());
     loaded.push_back(std::move(*config));
   }
+  if (loaded.size() > 1 || !json.empty())
+    for (const config::Config& config : loaded)
+      if (Status good = experiment::check(config, swaps); !good) return bad_input(good.error());
+  std::ofstream json_out;
+  if (!json.empty()) {
+    json_out.open(json);
+    if (!json_out) return bad_input({fmt::format("cannot write '{}'", json), "a path that can be written", "", ""});
+  }
   std::vector<experiment::Summary> runs;
   bool unfinished = false;
   for (std::size_t i = 0; i < loaded.size(); ++i) {
@@ -82,11 +90,8 @@ int simulate(const Arguments& arguments) {
     runs.push_back(std::move(*run));
   }
   fmt::print("{}", experiment::table(runs));
-  if (!json.empty()) {
-    std::ofstream out(json);
-    out << experiment::to_json(runs);
-    if (!out) return bad_input({fmt::format("cannot write '{}'", json), "a path that can be written", "", ""});
-  }
+  if (!json.empty() && !(json_out << experiment::to_json(runs) << std::flush))
+    return bad_input({fmt::format("cannot write '{}'", json), "space on its disk", "", ""});
   return unfinished ? kNegative : kOk;
 }
 

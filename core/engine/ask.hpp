@@ -22,10 +22,7 @@ std::uint16_t Engine::ask(observe::Item item, Policy* policy, sl_out& out, Encod
     }
   } else {
     if (policy == nullptr) return SL_REASON_EJECTED;
-    const std::int32_t status = call(*policy);
-    reason = status < 0                   ? SL_REASON_CALL_FAILED
-             : out.count > out.capacity   ? SL_REASON_OVERFLOW
-                                          : SL_REASON_NONE;
+    reason = policy::reason_of(call(*policy));
   }
   log(item, [&](observe::Writer& bytes) {
     bytes.u64(reason);

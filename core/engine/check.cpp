@@ -31,18 +31,34 @@ std::uint16_t Engine::check_entry(const sl_entry& entry, bool gate) const {
   }
 }
 
+// Marks of a check: no two are equal, so that none needs clearing.
+std::uint32_t Engine::next_stamp() {
+  if (++plan_stamp_ == 0) {
+    for (Slot slot = 0; slot < requests_->capacity(); ++slot) requests_->at(slot).seen = 0;
+    plan_stamp_ = 1;
+  }
+  return plan_stamp_;
+}
+
 std::uint16_t Engine::check_plan(std::span<const sl_entry> entries, bool gate) {
-  ++plan_stamp_;
+  const std::uint32_t stamp = next_stamp();
   std::uint64_t tokens = 0;
+  plan_frees_ = false;
+  const std::uint32_t slots = requests_->seq_table().count;
   for (const sl_entry& entry : entries) {
-    if (const std::uint16_t reason = check_entry(entry, gate); reason != SL_REASON_NONE) return reason;
     const Slot slot = SL_SEQ_SLOT(entry.seq);
+    const bool runs = entry.verb == SL_RUN && slot < slots && requests_->row(slot).id == entry.seq &&
+                      requests_->row(slot).state == SL_RUNNING && entry.tokens > 0 && !gate;  // the common entry
+    if (!runs)
+      if (const std::uint16_t reason = check_entry(entry, gate); reason != SL_REASON_NONE) return reason;
     requests::Sequence& sequence = requests_->at(slot);
-    if (sequence.seen == plan_stamp_) return SL_REASON_TWICE;
-    sequence.seen = plan_stamp_;
+    if (sequence.seen == stamp) return SL_REASON_TWICE;
+    sequence.seen = stamp;
     if (entry.verb == SL_RUN || entry.verb == SL_ADMIT) {
       tokens += std::min(entry.tokens, requests_->row(slot).runnable);
       if (entry.blocks > options_.kv_blocks) return SL_REASON_BAD_NUMBER;
+    } else {
+      plan_frees_ = true;
     }
   }
   return tokens > options_.token_budget ? SL_REASON_OVER_BUDGET : SL_REASON_NONE;

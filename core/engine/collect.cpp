@@ -18,22 +18,47 @@ void Engine::collect() {
   counters_.device_ns += last_step_ns_;
   counters_.batch_rows += flight.rows.size();
   close_slot(flight, done);
+  Shares shares{last_step_ns_, flight.decodes + flight.prefill_tokens};
+  if (done.failed || flight.is_void || flight.some_ended) {
+    bill_the_living(flight);
+    shares = {0, 1};
+  }
   if (done.failed || flight.is_void) {
     fail_step(flight, done);
   } else {
     failed_in_a_row_ = 0;
     cache_->filled(flight.step);
-    const std::uint32_t tokens = std::max(1u, flight.decodes + flight.prefill_tokens);
-    const std::uint64_t share = last_step_ns_ / tokens;
-    std::uint64_t rest = last_step_ns_ % tokens;  // so that shares sum to the device's busy time
     delivered_.clear();
-    for (std::size_t i = 0; i < flight.rows.size(); ++i)
-      collect_row(flight.rows[i], done.tokens[i], share * flight.rows[i].tokens + std::exchange(rest, 0));
-    if (output_.wants_tokens()) output_.tokens(delivered_);
+    wants_tokens_ = output_.wants_tokens();
+    for (std::size_t i = 0; i < flight.rows.size(); ++i) {
+      prefetch(flight.rows, i);
+      collect_row(flight.rows[i], done.tokens[i], shares.of(flight.rows[i].tokens));
+    }
+    if (wants_tokens_) output_.tokens(delivered_);
   }
   requests_->event(SL_EV_STEP_END, flight.step, last_step_ns_, flight.rows.size());
   mark(Phase::tokens, static_cast<std::uint32_t>(flight.rows.size()));
   spare_.push_back(std::move(flight));
+}
+
+// A step's device time is shared by tokens among those of its sequences that live when it comes back.
+void Engine::bill_the_living(const InFlight& flight) {
+  std::uint32_t tokens = 0;
+  for (const RowInFlight& r : flight.rows) tokens += requests_->alive(r.seq) ? r.tokens : 0;
+  Shares shares{last_step_ns_, tokens};
+  if (tokens == 0) counters_.unbilled_ns += last_step_ns_;
+  for (const RowInFlight& r : flight.rows)
+    if (requests_->alive(r.seq)) requests_->cold(SL_SEQ_SLOT(r.seq)).service_ns += shares.of(r.tokens);
+}
+
+// Rows ahead of the one at hand are on their way into the cache: a step is bound by memory latency. Their last tokens lie one
+// hop further.
+void Engine::prefetch(const Buffer<RowInFlight>& rows, std::size_t at) const {
+  if (at + kAhead < rows.size()) requests_->prefetch(SL_SEQ_SLOT(rows[at + kAhead].seq));
+  if (at + kAhead / 2 < rows.size()) {
+    const std::vector<Token>& generated = requests_->at(SL_SEQ_SLOT(rows[at + kAhead / 2].seq)).generated;
+    __builtin_prefetch(generated.data() + generated.size(), 1);
+  }
 }
 
 void Engine::collect_row(const RowInFlight& in, Token token, std::uint64_t share_ns) {
@@ -52,7 +77,7 @@ void Engine::collect_row(const RowInFlight& in, Token token, std::uint64_t share
     r.in_flight_min = r.in_flight_max -= in.tokens;
     r.computed += in.tokens;
     r.high_water = std::max(r.high_water, r.computed);
-    if (before / options_.block_tokens != r.computed / options_.block_tokens) index_whole_blocks(slot, before);
+    if (before >> block_shift_ != r.computed >> block_shift_) index_whole_blocks(slot, before);
   }
   if (in.samples) take_token(slot, token, kept);
 }
@@ -60,26 +85,29 @@ void Engine::collect_row(const RowInFlight& in, Token token, std::uint64_t share
 void Engine::take_token(Slot slot, Token token, bool kept) {
   sl_seq_row& r = row(slot);
   sl_seq_cold_row& cold = requests_->cold(slot);
-  requests_->at(slot).generated.push_back(token);
+  requests::Sequence& sequence = requests_->at(slot);
+  sequence.generated.push_back(token);
   std::uint64_t gap = 0;
   if (++r.generated == 1) {
     cold.first_token_ns = now_ns_;
     requests_->event(SL_EV_FIRST_TOKEN, r.id);
   } else {
-    Life& l = life(slot);
     gap = now_ns_ - cold.last_token_ns;
-    l.longest_gap_ns = std::max(l.longest_gap_ns, gap);
+    sequence.longest_gap_ns = std::max(sequence.longest_gap_ns, gap);
   }
   cold.last_token_ns = now_ns_;
   if (!kept) ++r.runnable;
   ++counters_.output_tokens;
-  const sl_request_row& request = requests_->request_of(slot);
-  if (output_.wants_tokens()) delivered_.push_back({request.request, r.fork, r.generated - 1, token, gap});
-  const std::vector<Token>& stops = stops_[r.request];
-  if (!stops.empty() && std::find(stops.begin(), stops.end(), token) != stops.end())
+  if (wants_tokens_) delivered_.push_back({requests_->request_of(slot).request, r.fork, r.generated - 1, token, gap});
+  if (sequence.has_stops && is_stop(r.request, token))
     end_sequence(slot, SL_FINISH_STOP, SL_REASON_NONE);
-  else if (r.generated == request.max_tokens)
+  else if (r.generated == sequence.max_tokens)
     end_sequence(slot, SL_FINISH_LENGTH, SL_REASON_NONE);
+}
+
+bool Engine::is_stop(std::uint32_t request, Token token) const {
+  const std::vector<Token>& stops = stops_[request];
+  return std::find(stops.begin(), stops.end(), token) != stops.end();
 }
 
 // Blocks that hold generated tokens join the prompt tree when they are whole; prompt blocks did so at submit.
@@ -120,6 +148,13 @@ void Engine::close_idle_slot() {
   ledger_.end_slot({now_ns_, 0, 0, 0, false, observe::Cause::policy});
 }
 
+void Engine::all_recompute() {
+  std::vector<Slot> all(requests_->running().begin(), requests_->running().end());
+  all.insert(all.end(), requests_->holders().begin(), requests_->holders().end());
+  staged_.clear();
+  for (const Slot slot : all) yield(slot, SL_YIELD_RECOMPUTE, 0, SL_REASON_STEP_FAILED, SL_NO_SEQ);
+}
+
 // A failed step's KV is garbage, and so is what later steps in flight built on it: everyone computes again, no token is lost.
 void Engine::fail_step(InFlight& flight, const execute::Collected& done) {
   if (done.failed) {
@@ -127,15 +162,13 @@ void Engine::fail_step(InFlight& flight, const execute::Collected& done) {
     ++failed_in_a_row_;
     incidents_.push_back(fmt::format("step {} failed: {}", flight.step, done.why));
     spdlog::error("step {} failed: {}; its sequences recompute", flight.step, done.why);
-    std::vector<Slot> all(requests_->running().begin(), requests_->running().end());
-    all.insert(all.end(), requests_->holders().begin(), requests_->holders().end());
-    staged_.clear();
-    for (const Slot slot : all) yield(slot, SL_YIELD_RECOMPUTE, 0, SL_REASON_STEP_FAILED, SL_NO_SEQ);
+    if (!flight.is_void) all_recompute();
     if (failed_in_a_row_ >= kGiveUpAfter)  // its sequences may be the cause: let the others live
       for (const RowInFlight& r : flight.rows)
         if (requests_->alive(r.seq)) end_sequence(SL_SEQ_SLOT(r.seq), SL_FINISH_ERROR, SL_REASON_STEP_FAILED);
   }
   cache_->failed(flight.step);
+  if (flight.is_void) return;  // the failure it built on voided what was in flight then; later steps began anew
   for (InFlight& later : in_flight_) {
     later.is_void = true;
     cache_->failed(later.step);

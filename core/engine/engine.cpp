@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <bit>
 #include <new>
 
 #include "engine/precision_check.hpp"
@@ -25,6 +26,8 @@ Result<std::unique_ptr<Engine>> Engine::create(const Options& options, requests:
   if (options.kv_blocks == 0 || options.max_sequences == 0 || options.token_budget == 0 || options.lag > 1)
     return fail("engine options out of range", "kv_blocks, max_sequences and token_budget of at least 1, lag 0 or 1",
                 fmt::format("{}, {}, {}, {}", options.kv_blocks, options.max_sequences, options.token_budget, options.lag));
+  if (!std::has_single_bit(options.block_tokens))
+    return fail("engine.block_tokens", "a power of two", std::to_string(options.block_tokens));
   const requests::Options sizes{options.max_waiting, options.max_sequences};
   Result<Mapping> mapping = Mapping::create(mapping_bytes(options, sizes));
   if (!mapping) return tl::unexpected(mapping.error());
@@ -52,7 +55,9 @@ Engine::Engine(const Options& options, requests::Labeler labeler, Policies polic
       mapping_(std::move(mapping)),
       ledger_(0) {
   options_.cost.struct_size = sizeof(sl_cost);
-  const requests::Options sizes{options.max_waiting, options.max_sequences};
+  block_shift_ = static_cast<std::uint32_t>(std::countr_zero(options.block_tokens));
+  requests::Options sizes{options.max_waiting, options.max_sequences};
+  sizes.node_events = 4 * (sizes.slots() + options.kv_blocks);  // two nodes for each at most, changed and gone
   requests_ = std::make_unique<requests::Manager>(mapping_, sizes);
   cache_ = std::make_unique<kv::Cache>(
       mapping_, kv::Options{options.kv_blocks, options.host_kv_blocks, options.block_tokens, sizes.slots(), 0});

@@ -22,6 +22,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "base/buffer.hpp"
 #include "base/clock.hpp"
 #include "base/mapping.hpp"
 #include "engine/messages.hpp"
@@ -63,7 +64,7 @@ class Engine {
   // The same without the bound: for a replay, whose messages passed it once.
   void inject(Message message);
   // What prepare() makes of a request, from a recorded one (which has its id and limits): prompt and hashes made again.
-  std::shared_ptr<Arrival> rebuild(Arrival recorded) const;
+  Result<std::shared_ptr<Arrival>> rebuild(Arrival recorded) const;
 
   // One step. False: nothing to do until a message comes or `next_wake_ns` passes.
   bool step();
@@ -96,12 +97,18 @@ class Engine {
     std::uint32_t planned;     // blocks held or hit once earlier entries of this plan have hung theirs in; 0 = no match
     std::uint32_t had;         // blocks held before the match
     std::uint16_t verb;
-    bool admits, fallen;
+    bool admits, decode, fallen;
   };
   struct RowInFlight {
     sl_seq seq;
     std::uint32_t life, start, tokens, recompute;
     bool samples, prefill;
+  };
+  // Integer shares of a step's device time that sum to it: what division leaves goes to the first.
+  struct Shares {
+    Shares(std::uint64_t ns, std::uint32_t tokens) : each(tokens == 0 ? 0 : ns / tokens), rest(tokens == 0 ? 0 : ns % tokens) {}
+    std::uint64_t of(std::uint32_t tokens) { return each * tokens + std::exchange(rest, 0); }
+    std::uint64_t each, rest;
   };
   struct Transition {
     sl_seq seq;
@@ -110,18 +117,17 @@ class Engine {
   struct InFlight {
     std::uint64_t step = 0;
     std::uint32_t decodes = 0, prefill_tokens = 0;
-    bool is_void = false;  // an earlier step that it builds on failed
+    bool is_void = false;     // an earlier step that it builds on failed
+    bool some_ended = false;  // since it was submitted
     observe::Cause exhausted = observe::Cause::policy;
-    std::vector<RowInFlight> rows;
+    Buffer<RowInFlight> rows;
     std::vector<Transition> transitions;
   };
   // What only the end of a sequence needs; beside the manager's tables. Index = slot.
   struct Life {
     observe::Account account;
-    std::uint64_t longest_gap_ns = 0;
     std::uint32_t hit_tokens = 0, recomputed_tokens = 0;
     std::int32_t rule = -1;
-    observe::State planned = observe::State::none;  // by the last plan; the account follows when its slot ends
   };
   struct Fell {
     sl_seq seq;
@@ -141,6 +147,8 @@ class Engine {
   void take_timers();
   void pause(Slot slot, std::uint64_t until_ns);
   void hash(Arrival& arrival) const;
+  Status check(const requests::RequestSpec& spec) const;
+  std::uint64_t longest_request() const;  // prompt + output, in tokens
   void end_sequence(Slot slot, std::uint32_t finish, std::uint16_t reason);
   void for_request(std::uint64_t request, const std::function<void(Slot)>& act);
   // propose.cpp
@@ -148,6 +156,7 @@ class Engine {
   void ask_gates();
   void ask_scheduler();
   void publish_view();
+  void refresh_view();
   void take_node_events();
   std::uint16_t ask_plan(observe::Item item, policy::Scheduler* policy, bool gate);
   template <class Policy, class Encode, class Decode, class Call>
@@ -160,19 +169,24 @@ class Engine {
   // check.cpp
   std::uint16_t check_entry(const sl_entry& entry, bool gate) const;
   std::uint16_t check_plan(std::span<const sl_entry> entries, bool gate);
+  std::uint32_t next_stamp();
   bool could_run() const;
   // place.cpp
   void match();
   void stage(const sl_entry& entry, std::uint32_t index);
-  void stage_decode(Staged& staged);
+  bool stage_decode(const sl_entry& entry, std::uint32_t index);
   void stage_prefill(Staged& staged, std::uint32_t limit_tokens);
   void settle_unnamed(std::size_t rows);
   void watch_progress();
   void release_to(Slot slot, std::uint32_t keep);
   void pin(Slot slot, std::uint32_t limit_blocks);
   void submit();
+  void commit_decode(Staged& staged, InFlight& flight);
   void commit(Staged& staged, InFlight& flight);
+  void commit_prefill(const Staged& staged, InFlight& flight);
+  bool give_blocks(Staged& staged);
   void begin_row(Slot slot);
+  void send_table(Slot slot);
   void send_edits();
   void fell(Staged& staged, std::uint16_t reason);
   void fall_unplaced(Slot slot, std::uint32_t entry, std::uint16_t reason);
@@ -190,11 +204,15 @@ class Engine {
   void fall_from_tail();
   // collect.cpp
   void collect();
+  void prefetch(const Buffer<RowInFlight>& rows, std::size_t at) const;
+  void bill_the_living(const InFlight& flight);
   void collect_row(const RowInFlight& row, Token token, std::uint64_t share_ns);
   void take_token(Slot slot, Token token, bool kept);
+  bool is_stop(std::uint32_t request, Token token) const;
   void index_whole_blocks(Slot slot, std::uint32_t computed_before);
   void close_slot(InFlight& flight, const execute::Collected& done);
   void fail_step(InFlight& flight, const execute::Collected& done);
+  void all_recompute();
   void close_idle_slot();
   // swap.cpp
   void note_block_events();
@@ -205,11 +223,13 @@ class Engine {
   void continue_swap();
   void finish_swap();
   void hand_over_sequences();
+  bool hand_over_state();
   bool told(const sl_event& event) const;
 
   std::uint64_t now() { return now_ns_ = clock_.now_ns(); }
   void mark(Phase phase, std::uint32_t rows);
   static constexpr std::uint32_t kGauges = 64;        // a call's gauges
+  static constexpr std::size_t kAhead = 8;            // rows prefetched
   static constexpr std::uint32_t kGiveUpAfter = 4;    // failed steps in a row
   void transition(Slot slot, observe::State state);
   sl_seq_row& row(Slot slot) { return requests_->row(slot); }
@@ -241,6 +261,7 @@ class Engine {
   sl_yield* yields_;
   sl_candidate* candidates_;
   sl_event* handover_events_;
+  std::uint32_t block_shift_ = 0;  // log2 of block_tokens
   std::uint32_t entry_capacity_, handover_capacity_, candidate_count_ = 0;
 
   // This step.
@@ -248,8 +269,9 @@ class Engine {
   std::uint32_t mode_ = 0, modes_ = 1, epoch_ = 0, failed_in_a_row_ = 0;
   sl_view view_{};
   std::uint32_t plan_count_ = 0;
-  std::uint64_t plan_stamp_ = 0;
-  std::vector<Staged> staged_;
+  std::uint32_t plan_stamp_ = 0;
+  bool plan_frees_ = false;  // it has verbs beside run and admit
+  Buffer<Staged> staged_;
   std::vector<Transition> transitions_;
   std::uint32_t need_ = 0;
   std::uint32_t placed_tokens_ = 0, admitting_ = 0;
@@ -264,11 +286,13 @@ class Engine {
   std::vector<std::vector<Token>> stops_;        // by request row
   std::vector<execute::Begin> begins_;
   std::vector<execute::TableChange> changes_;
-  std::vector<execute::BatchRow> batch_;
+  Buffer<execute::BatchRow> batch_;
+  std::uint32_t prefill_rows_ = 0;
   std::vector<std::uint32_t> free_rows_;
   std::deque<InFlight> in_flight_;
   std::vector<InFlight> spare_;  // with their vectors' memory
   std::vector<Delivered> delivered_;
+  bool wants_tokens_ = false;
   std::vector<Token> block_;
   observe::Writer scratch_;
 

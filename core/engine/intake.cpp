@@ -24,7 +24,7 @@ std::vector<Token> make_whole(const requests::RequestSpec& spec) {
 
 }  // namespace
 
-Result<std::shared_ptr<Arrival>> Engine::prepare(requests::RequestSpec spec) {
+Status Engine::check(const requests::RequestSpec& spec) const {
   const std::uint64_t prompt = spec.prompt_tokens();
   if (prompt == 0) return fail("empty prompt", "at least 1 token", "0 tokens");
   if (spec.n == 0 || spec.n > kMaxSequencesPerRequest)
@@ -33,18 +33,28 @@ Result<std::shared_ptr<Arrival>> Engine::prepare(requests::RequestSpec spec) {
     return fail("n is more than may ever wait", fmt::format("at most engine.max_waiting = {}", options_.max_waiting),
                 std::to_string(spec.n));
   if (spec.max_tokens && *spec.max_tokens == 0) return fail("max_tokens is out of range", "at least 1", "0");
-  // KV is needed for every token but the last one sampled.
-  const std::uint64_t pool = std::uint64_t{options_.kv_blocks} * options_.block_tokens + 1;
-  const std::uint64_t longest = std::min<std::uint64_t>(pool, options_.context_tokens);
-  const char* limit = pool <= options_.context_tokens ? "the KV pool alone" : "engine.context_tokens";
+  const std::uint64_t longest = longest_request();
+  const bool by_pool = longest < options_.context_tokens;
   if (prompt + spec.max_tokens.value_or(1) > longest)
-    return fail("request can never run", fmt::format("prompt + max_tokens of at most {} ({})", longest, limit),
+    return fail("request can never run",
+                fmt::format("prompt + max_tokens of at most {} ({})", longest,
+                            by_pool ? "the KV pool alone" : "engine.context_tokens"),
                 fmt::format("{} + {}", prompt, spec.max_tokens.value_or(1)),
-                pool <= options_.context_tokens ? "raise engine.kv_memory, or ask for fewer tokens"
-                                                : "ask for fewer tokens");
+                by_pool ? "raise engine.kv_memory, or ask for fewer tokens" : "ask for fewer tokens");
+  return {};
+}
+
+// KV is needed for every token but the last one sampled.
+std::uint64_t Engine::longest_request() const {
+  return std::min<std::uint64_t>(std::uint64_t{options_.kv_blocks} * options_.block_tokens + 1, options_.context_tokens);
+}
+
+Result<std::shared_ptr<Arrival>> Engine::prepare(requests::RequestSpec spec) {
+  if (Status good = check(spec); !good) return tl::unexpected(good.error());
+  spec.key = requests::mask_key(spec.key);  // nothing past this door knows the key itself
   auto arrival = std::make_shared<Arrival>();
   arrival->id = next_id_.fetch_add(1);
-  arrival->max_tokens = spec.max_tokens.value_or(static_cast<std::uint32_t>(longest - prompt));
+  arrival->max_tokens = spec.max_tokens.value_or(static_cast<std::uint32_t>(longest_request() - spec.prompt_tokens()));
   arrival->prompt = make_whole(spec);
   arrival->ready_ns = spec.arrival_ns;
   arrival->transient = !options_.prefix_cache;
@@ -62,7 +72,10 @@ void Engine::hash(Arrival& arrival) const {
   kv::hash_blocks(arrival.salt, arrival.prompt, options_.block_tokens, arrival.keys);
 }
 
-std::shared_ptr<Arrival> Engine::rebuild(Arrival recorded) const {
+Result<std::shared_ptr<Arrival>> Engine::rebuild(Arrival recorded) const {
+  if (Status good = check(recorded.spec); !good) return tl::unexpected(good.error());
+  if (recorded.max_tokens == 0 || recorded.spec.prompt_tokens() + std::uint64_t{recorded.max_tokens} > longest_request())
+    return fail("damaged step log", "a request that the pool can hold", fmt::format("{} output tokens", recorded.max_tokens));
   auto arrival = std::make_shared<Arrival>(std::move(recorded));
   arrival->prompt = make_whole(arrival->spec);
   hash(*arrival);
@@ -210,6 +223,8 @@ void Engine::end_sequence(Slot slot, std::uint32_t finish, std::uint16_t reason)
   const sl_seq_cold_row& cold = requests_->cold(slot);
   const sl_request_row& request = requests_->request_of(slot);
   if (requests_->at(slot).row != SL_NONE) free_rows_.push_back(requests_->at(slot).row);
+  if (r.in_flight_max > 0 || r.preemptions > 0)
+    for (InFlight& flight : in_flight_) flight.some_ended = true;
   if (r.state != SL_RUNNING && r.state != SL_PAUSED) cache_->set_waiting(slot, false);
   cache_->unbind(slot);
   Finished end;
@@ -230,7 +245,7 @@ void Engine::end_sequence(Slot slot, std::uint32_t finish, std::uint16_t reason)
   end.last_token_ns = cold.last_token_ns;
   end.end_ns = std::max(now_ns_, request.arrival_ns);
   end.service_ns = cold.service_ns;
-  end.longest_gap_ns = life(slot).longest_gap_ns;
+  end.longest_gap_ns = requests_->at(slot).longest_gap_ns;
   end.causes = ledger_.close(life(slot).account, end.end_ns);
   ++counters_.finished;
   requests_->end(slot, finish, now_ns_);

@@ -1,5 +1,7 @@
 #include "engine/messages.hpp"
 
+#include <fmt/format.h>
+
 #include <optional>
 
 namespace serveloop::engine {
@@ -130,12 +132,15 @@ Result<Message> decode_message(Reader& in) {
   }
   if (message.what == Message::What::swap) {
     message.swap = std::make_shared<SwapOrder>();
-    message.swap->kind = static_cast<policy::Kind>(in.u8());
+    const std::uint8_t kind = in.u8();
+    if (kind < SL_KIND_SCHEDULER || kind > SL_KIND_PREEMPTION)
+      return fail("damaged step log", "a swap of a scheduler, eviction or preemption policy", fmt::format("kind {}", kind));
+    message.swap->kind = static_cast<policy::Kind>(kind);
     message.swap->is_gate = in.u8() != 0;
     message.swap->gate = in.u32();
     message.swap->plugin = in.text();
   }
-  if (!in.ok()) return fail("damaged step log", "a whole message", "its end");
+  if (!in.ok() || !in.done()) return fail("damaged step log", "a whole message", in.ok() ? "bytes behind it" : "its end");
   return message;
 }
 

@@ -47,6 +47,7 @@ struct Counters {
   std::uint64_t void_tokens = 0;  // sampled by a step in flight for a sequence that had ended
   std::uint64_t preemptions = 0, evicted_blocks = 0, split_prompts = 0, failed_steps = 0, swaps = 0, ejected = 0;
   std::uint64_t device_ns = 0, batch_rows = 0;
+  std::uint64_t unbilled_ns = 0;  // of device_ns: steps whose sequences had all ended when they came back
   std::map<std::uint16_t, std::uint64_t> fell;             // by reason
   std::map<std::pair<std::uint8_t, std::uint16_t>, std::uint64_t> fallbacks;  // by (kind, reason): answers not used
 };

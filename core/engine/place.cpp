@@ -18,18 +18,33 @@ std::uint32_t covered(const sl_seq_row& row) { return row.computed + row.in_flig
 }  // namespace
 
 void Engine::match() {
-  staged_.clear();
+  staged_.start(plan_count_);
   need_ = placed_tokens_ = admitting_ = 0;
   exhausted_memory_ = exhausted_slots_ = false;
   std::swap(fell_, fell_before_);
   fell_.clear();
   cache_->begin_plan();
   const std::span<const sl_entry> plan(entries_, plan_count_);
-  for (const sl_entry& entry : plan)  // what only frees comes first
-    if (entry.verb == SL_PREEMPT)
-      yield(SL_SEQ_SLOT(entry.seq), entry.arg, entry.blocks, entry.reason, SL_NO_SEQ);
-  apply_park_verbs(plan, SL_NOT_READY_PARKED);
-  for (std::uint32_t i = 0; i < plan_count_; ++i) stage(plan[i], i);
+  if (plan_frees_) {  // what only frees comes first
+    for (const sl_entry& entry : plan)
+      if (entry.verb == SL_PREEMPT) yield(SL_SEQ_SLOT(entry.seq), entry.arg, entry.blocks, entry.reason, SL_NO_SEQ);
+    apply_park_verbs(plan, SL_NOT_READY_PARKED);
+  }
+  for (std::uint32_t i = 0; i < plan_count_; ++i)
+    if (!stage_decode(plan[i], i)) stage(plan[i], i);
+}
+
+// The common entry: a running sequence's next token. Needs a block where its last one is full.
+bool Engine::stage_decode(const sl_entry& entry, std::uint32_t index) {
+  const Slot slot = SL_SEQ_SLOT(entry.seq);
+  const sl_seq_row& r = row(slot);
+  if (entry.verb != SL_RUN || entry.blocks != 0 || r.runnable != 1 || covered(r) < requests_->at(slot).prompt_tokens)
+    return false;
+  const std::uint32_t need = covered(r) < r.blocks_device * options_.block_tokens ? 0 : 1;
+  staged_.add({slot, index, 1, need, r.blocks_device + need, 0, r.blocks_device, SL_RUN, false, true, false});
+  need_ += need;
+  ++placed_tokens_;
+  return true;
 }
 
 void Engine::stage(const sl_entry& entry, std::uint32_t index) {
@@ -40,8 +55,8 @@ void Engine::stage(const sl_entry& entry, std::uint32_t index) {
     case SL_ADMIT: break;
     case SL_RESERVE: {
       const std::uint32_t need = entry.blocks > r.blocks_device ? entry.blocks - r.blocks_device : 0;
-      staged_.push_back({slot, index, 0, need, std::max(entry.blocks, r.blocks_device), 0, r.blocks_device,
-                         SL_RESERVE, false, false});
+      staged_.add({slot, index, 0, need, std::max(entry.blocks, r.blocks_device), 0, r.blocks_device, SL_RESERVE, false,
+                   false, false});
       need_ += need;
       return;
     }
@@ -49,7 +64,7 @@ void Engine::stage(const sl_entry& entry, std::uint32_t index) {
     case SL_PREFETCH: fall_unplaced(slot, index, SL_REASON_NO_HOST_TIER); return;
     default: return;
   }
-  Staged staged{slot, index, 0, 0, r.blocks_device, 0, r.blocks_device, entry.verb, entry.verb == SL_ADMIT, false};
+  Staged staged{slot, index, 0, 0, r.blocks_device, 0, r.blocks_device, entry.verb, entry.verb == SL_ADMIT, false, false};
   if (staged.admits) {
     if (admitting_ + requests_->running_count() >= options_.max_sequences) {
       exhausted_slots_ = true;
@@ -62,27 +77,14 @@ void Engine::stage(const sl_entry& entry, std::uint32_t index) {
     }
     ++admitting_;
   }
-  if (!staged.admits && r.runnable <= 1 && covered(r) >= requests_->at(slot).prompt_tokens && entry.blocks == 0) {
-    stage_decode(staged);
-  } else {
-    stage_prefill(staged, entry.tokens);
-    staged.blocks = std::max(staged.blocks, entry.blocks);
-    const std::uint32_t had = std::max(staged.planned, r.blocks_device);
-    staged.need = staged.blocks > had ? staged.blocks - had : 0;
-  }
+  if (r.runnable > 0) stage_prefill(staged, entry.tokens);
+  staged.blocks = std::max(staged.blocks, entry.blocks);
+  const std::uint32_t had = std::max(staged.planned, r.blocks_device);
+  staged.need = staged.blocks > had ? staged.blocks - had : 0;
   if (staged.tokens == 0 && !staged.admits && staged.need == 0) return;  // all of it is in flight
   need_ += staged.need;
   placed_tokens_ += staged.tokens;
-  staged_.push_back(staged);
-}
-
-void Engine::stage_decode(Staged& staged) {
-  const sl_seq_row& r = row(staged.slot);
-  staged.tokens = r.runnable;
-  if (r.runnable == 0) return;
-  const std::uint32_t held = r.blocks_device * options_.block_tokens;
-  staged.need = covered(r) < held ? 0 : 1;
-  staged.blocks = r.blocks_device + staged.need;
+  staged_.add(staged);
 }
 
 // A hit is whole blocks and stops one token short of what is known, so that there is something left to run.
@@ -152,6 +154,9 @@ void Engine::fell(Staged& staged, std::uint16_t reason) {
   if (reason == SL_REASON_MEMORY) exhausted_memory_ = true;
   if (staged.admits) {
     --admitting_;
+    const std::uint32_t unused = (row(staged.slot).blocks_device - staged.had) * options_.block_tokens;
+    life(staged.slot).hit_tokens -= unused;
+    counters_.hit_tokens -= unused;
     release_to(staged.slot, staged.had);
   }
   fall_unplaced(staged.slot, staged.entry, reason);
@@ -160,17 +165,23 @@ void Engine::fell(Staged& staged, std::uint16_t reason) {
 void Engine::submit() {
   begins_.clear();
   changes_.clear();
-  batch_.clear();
+  batch_.start(staged_.size());
   InFlight flight;
   if (!spare_.empty()) {
     flight = std::move(spare_.back());
     spare_.pop_back();
   }
   flight.step = step_;
-  flight.is_void = false;
-  flight.decodes = flight.prefill_tokens = 0;
-  flight.rows.clear();
-  for (Staged& staged : staged_) commit(staged, flight);
+  flight.is_void = flight.some_ended = false;
+  flight.prefill_tokens = prefill_rows_ = 0;
+  flight.rows.start(staged_.size());
+  for (Staged& staged : staged_) {
+    if (staged.fallen) continue;
+    if (staged.decode) commit_decode(staged, flight);
+    else commit(staged, flight);
+  }
+  flight.decodes = static_cast<std::uint32_t>(batch_.size()) - prefill_rows_;
+  counters_.computed_tokens += flight.decodes + flight.prefill_tokens;
   settle_unnamed(flight.rows.size());
   watch_progress();
   if (batch_.empty()) {
@@ -197,21 +208,29 @@ void Engine::submit() {
   in_flight_.push_back(std::move(flight));
 }
 
-// Gives an entry its blocks and its row in the batch.
-void Engine::commit(Staged& staged, InFlight& flight) {
-  if (staged.fallen) return;
+void Engine::commit_decode(Staged& staged, InFlight& flight) {
   const Slot slot = staged.slot;
   sl_seq_row& r = row(slot);
-  const std::uint32_t bt = options_.block_tokens;
+  if (staged.need > 0 && !give_blocks(staged)) return;
+  requests::Sequence& sequence = requests_->at(slot);
+  const std::uint32_t start = covered(r);
+  flight.rows.add({r.id, sequence.life, start, 1, 0, true, false});
+  batch_.add({sequence.row, start, 1, true});
+  sequence.named_step = step_;
+  r.in_flight_min = ++r.in_flight_max;
+  r.runnable = --r.tokens_left > 0 ? 1 : 0;
+  transition(slot, observe::State::decode);
+}
+
+// Gives an entry its blocks and its row in the batch.
+void Engine::commit(Staged& staged, InFlight& flight) {
+  const Slot slot = staged.slot;
+  sl_seq_row& r = row(slot);
   if (staged.planned > r.blocks_device) {  // what earlier entries hung in just now
     pin(slot, staged.planned);
     if (r.blocks_device < staged.planned) return fell(staged, SL_REASON_MEMORY);  // the entry it built on fell
   }
-  if (staged.blocks > r.blocks_device) {
-    if (staged.blocks - r.blocks_device > cache_->tier(SL_TIER_DEVICE).free) return fell(staged, SL_REASON_MEMORY);
-    cache_->extend(slot, staged.blocks);
-    r.blocks_device = staged.blocks;
-  }
+  if (staged.blocks > r.blocks_device && !give_blocks(staged)) return;
   if (staged.verb == SL_RESERVE) {
     if (r.state == SL_WAITING) requests_->reserve(slot);
     return;
@@ -220,25 +239,39 @@ void Engine::commit(Staged& staged, InFlight& flight) {
     begin_row(slot);
     cache_->set_waiting(slot, false);
   }
-  if (staged.tokens == 0) return;
-  const std::uint32_t start = covered(r);
-  const bool samples = staged.tokens == r.runnable;
-  requests::Sequence& sequence = requests_->at(slot);
-  const bool prefill = staged.tokens > 1 || start < sequence.prompt_tokens;
-  if (prefill) {
-    cache_->index_path(slot, (start + staged.tokens) / bt, start / bt, now_ns_);
-    if (!samples) ++counters_.split_prompts;
+  if (staged.tokens > 0) commit_prefill(staged, flight);
+  if (staged.admits) send_table(slot);
+}
+
+bool Engine::give_blocks(Staged& staged) {
+  sl_seq_row& r = row(staged.slot);
+  if (staged.blocks - r.blocks_device > cache_->tier(SL_TIER_DEVICE).free) {
+    fell(staged, SL_REASON_MEMORY);
+    return false;
   }
-  const std::uint32_t recompute = prefill && r.high_water > start ? std::min(staged.tokens, r.high_water - start) : 0;
-  flight.rows.push_back({r.id, sequence.life, start, staged.tokens, recompute, samples, prefill});
-  batch_.push_back({sequence.row, start, staged.tokens, samples});
+  cache_->extend(staged.slot, staged.blocks);
+  r.blocks_device = staged.blocks;
+  return true;
+}
+
+void Engine::commit_prefill(const Staged& staged, InFlight& flight) {
+  const Slot slot = staged.slot;
+  sl_seq_row& r = row(slot);
+  requests::Sequence& sequence = requests_->at(slot);
+  const std::uint32_t start = covered(r), bt = options_.block_tokens;
+  const bool samples = staged.tokens == r.runnable;
+  cache_->index_path(slot, (start + staged.tokens) / bt, start / bt, now_ns_);
+  if (!samples) ++counters_.split_prompts;
+  const std::uint32_t recompute = r.high_water > start ? std::min(staged.tokens, r.high_water - start) : 0;
+  flight.rows.add({r.id, sequence.life, start, staged.tokens, recompute, samples, true});
+  batch_.add({sequence.row, start, staged.tokens, samples});
   sequence.named_step = step_;
-  (prefill ? flight.prefill_tokens : flight.decodes) += prefill ? staged.tokens : 1;
+  flight.prefill_tokens += staged.tokens;
+  ++prefill_rows_;
   r.in_flight_min = r.in_flight_max += staged.tokens;
   r.tokens_left -= staged.tokens;
   r.runnable = r.runnable - staged.tokens + (samples && r.tokens_left > 0 ? 1 : 0);
-  transition(slot, prefill ? observe::State::prefill : observe::State::decode);
-  counters_.computed_tokens += staged.tokens;
+  transition(slot, observe::State::prefill);
   counters_.recomputed_tokens += recompute;
   life(slot).recomputed_tokens += recompute;
 }
@@ -260,6 +293,8 @@ void Engine::watch_progress() {
   const bool stuck = batch_.empty() && could_run();
   empty_in_a_row_ = stuck ? empty_in_a_row_ + 1 : 0;
   counters_.empty_plans += stuck ? 1 : 0;
+  bypassed_in_a_row_ = fell_.empty() ? 0 : bypassed_in_a_row_;
+  if (fell_.empty()) return;
   std::uint32_t last_placed = 0;
   for (const Staged& staged : staged_)
     if (!staged.fallen && staged.tokens > 0) last_placed = staged.entry;
@@ -268,7 +303,7 @@ void Engine::watch_progress() {
   bypassed_in_a_row_ = bypassed ? bypassed_in_a_row_ + 1 : 0;
 }
 
-// An admitted sequence gets an executor row, which learns all its tokens and its whole table.
+// An admitted sequence gets an executor row, which learns all its tokens.
 void Engine::begin_row(Slot slot) {
   const std::uint32_t executor_row = free_rows_.back();
   free_rows_.pop_back();
@@ -276,9 +311,14 @@ void Engine::begin_row(Slot slot) {
   const sl_request_row& request = requests_->request_of(slot);
   const bool first = requests_->cold(slot).admitted_ns == 0;
   requests_->admit(slot, executor_row, first ? r.computed : 0, now_ns_);
-  requests_->at(slot).begun_step = step_;
+  requests_->links(slot).begun_step = step_;
   begins_.push_back({executor_row, r.fork, seeds_[r.request], request.prompt_tokens, request.max_tokens,
                      requests_->prompt(slot), requests_->at(slot).generated, stops_[r.request]});
+}
+
+// Once its blocks are hung in: those may give way to the tree's own, which send_edits() does not tell of for a row that begins.
+void Engine::send_table(Slot slot) {
+  const std::uint32_t executor_row = requests_->at(slot).row;
   const std::span<const kv::BlockId> table = cache_->table(slot);
   for (std::uint32_t i = 0; i < table.size(); ++i) changes_.push_back({executor_row, i, table[i]});
 }
@@ -286,9 +326,9 @@ void Engine::begin_row(Slot slot) {
 // What changed in tables. A sequence that begins in this step had its whole table sent.
 void Engine::send_edits() {
   for (const kv::TableEdit& edit : cache_->edits()) {
-    const requests::Sequence& sequence = requests_->at(edit.slot);
-    if (sequence.row != SL_NONE && sequence.begun_step != step_)
-      changes_.push_back({sequence.row, edit.index, edit.block});
+    const std::uint32_t executor_row = requests_->at(edit.slot).row;
+    if (executor_row != SL_NONE && requests_->links(edit.slot).begun_step != step_)
+      changes_.push_back({executor_row, edit.index, edit.block});
   }
   cache_->edits().clear();
 }

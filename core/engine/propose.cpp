@@ -39,6 +39,16 @@ void Engine::publish_view() {
   view_.cost = &options_.cost;
 }
 
+// For a call amid a step: counts as they stand by now. Events were told at its start, or will be at the next.
+void Engine::refresh_view() {
+  view_.waiting = requests_->waiting_count();
+  view_.running_count = requests_->running_count();
+  view_.running = requests_->running_table();
+  view_.tier[SL_TIER_DEVICE] = cache_->tier(SL_TIER_DEVICE);
+  view_.tier[SL_TIER_HOST] = cache_->tier(SL_TIER_HOST);
+  view_.events.count = 0;
+}
+
 void Engine::take_node_events() {
   for (const sl_event& event : cache_->node_events())
     requests_->event(event.kind, event.subject, event.a, event.b, event.node);
@@ -109,7 +119,7 @@ void Engine::ask_gates() {
     mark(Phase::policy, plan_count_);
   }
   for (const Slot slot : ungated_)
-    if (row(slot).state == SL_WAITING && (row(slot).not_ready & SL_NOT_READY_UNGATED) != 0)
+    if (row(slot).state != SL_ENDED && (row(slot).not_ready & SL_NOT_READY_UNGATED) != 0)
       requests_->clear_not_ready(slot, SL_NOT_READY_UNGATED, now_ns_);
   ungated_.clear();
 }
@@ -127,7 +137,10 @@ void Engine::ask_scheduler() {
     empty_in_a_row_ = bypassed_in_a_row_ = 0;
   }
   mark(Phase::policy, plan_count_);
-  if (policies_.preemption != nullptr) policies_.preemption->note(view_);
+  if (policies_.preemption != nullptr && policies_.preemption->note(view_) < 0) {
+    refused(policy::Kind::preemption, *policies_.preemption, SL_REASON_CALL_FAILED);
+    eject_if_failing(policy::Kind::preemption, policies_.preemption, 0);
+  }
   if (swap_ != nullptr) swap_hears(requests_->events());
   if (reason != SL_REASON_CALL_FAILED) requests_->clear_events();  // a call that failed may not have read them
   requests_->reclaim();

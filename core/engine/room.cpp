@@ -34,6 +34,8 @@ void Engine::make_room() {
 
 // Asks the policy; a wrong answer, or a failed call, is the fallback's. Evicts at least `need` blocks.
 std::uint32_t Engine::evict(std::uint32_t need) {
+  publish_view();  // memory is not as it was when the plan was asked for
+  refresh_view();
   sl_evict_in in{};
   in.view = &view_;
   in.events = cache_->block_events();
@@ -46,7 +48,7 @@ std::uint32_t Engine::evict(std::uint32_t need) {
           [&](observe::Writer& out) { encode_rows(std::span<const sl_victim>(victims_, victims.count), out); },
           [&](observe::Reader& bytes) { return decode_rows(bytes, std::span<sl_victim>(victims_, options_.kv_blocks)); },
           [&](policy::Eviction& p) { return p.evict(in, victims, gauges); });
-  cache_->clear_block_events();  // told
+  if (reason != SL_REASON_CALL_FAILED) cache_->clear_block_events();  // told; a call that failed may not have read them
   if (reason == SL_REASON_NONE) reason = cache_->check({victims_, victims.count}, need);
   if (policies_.eviction != nullptr) {
     if (reason == SL_REASON_NONE) policies_.eviction->health().good();
@@ -85,7 +87,7 @@ std::size_t Engine::entry_in_need() const {
 // All holders of device blocks ranked below the entry in need: in plan rank, those not in the plan last.
 void Engine::list_candidates(std::size_t in_need) {
   candidate_count_ = 0;
-  ++plan_stamp_;
+  const std::uint32_t stamp = next_stamp();
   std::uint32_t can = SL_CAN_RECOMPUTE | SL_CAN_KEEP;
   if (options_.host_kv_blocks > 0) can |= SL_CAN_SWAP;
   const auto add = [&](Slot slot, std::uint32_t rank) {
@@ -100,13 +102,13 @@ void Engine::list_candidates(std::size_t in_need) {
   };
   for (std::size_t i = 0; i < staged_.size(); ++i) {
     const Staged& staged = staged_[i];
-    requests_->at(staged.slot).seen = staged.fallen ? 0 : plan_stamp_;
+    requests_->at(staged.slot).seen = staged.fallen ? 0 : stamp;
     if (i > in_need && !staged.fallen && !staged.admits) add(staged.slot, static_cast<std::uint32_t>(i));
   }
   for (const Slot slot : requests_->running())
-    if (requests_->at(slot).seen != plan_stamp_) add(slot, SL_NONE);
+    if (requests_->at(slot).seen != stamp) add(slot, SL_NONE);
   for (const Slot slot : requests_->holders())
-    if (requests_->at(slot).seen != plan_stamp_) add(slot, SL_NONE);
+    if (requests_->at(slot).seen != stamp) add(slot, SL_NONE);
 }
 
 // A step that preempts admits only the entry it preempts for: where entries before it are admitted, it waits for its turn.
@@ -128,7 +130,9 @@ bool Engine::drop_admissions(std::size_t from, std::size_t to, std::uint16_t rea
 }
 
 bool Engine::preempt_for(std::size_t in_need, std::uint32_t need) {
+  publish_view();
   const sl_seq for_seq = row(staged_[in_need].slot).id;
+  refresh_view();
   sl_preempt_in in{&view_, for_seq, table_of(candidates_, candidate_count_), need, 0};
   sl_out yields = out_of(yields_, candidate_count_);
   sl_out gauges = out_of(gauges_, kGauges);
@@ -154,14 +158,14 @@ bool Engine::preempt_for(std::size_t in_need, std::uint32_t need) {
 }
 
 std::uint16_t Engine::check_yields(std::span<const sl_yield> yields) {
-  std::uint64_t candidates = ++plan_stamp_;
+  const std::uint32_t candidates = next_stamp();
   for (std::uint32_t i = 0; i < candidate_count_; ++i) requests_->at(SL_SEQ_SLOT(candidates_[i].seq)).seen = candidates;
-  const std::uint64_t named = ++plan_stamp_;
+  const std::uint32_t named = next_stamp();
   for (const sl_yield& y : yields) {
     const Slot slot = SL_SEQ_SLOT(y.seq);
     if (slot >= requests_->seq_table().count) return SL_REASON_UNKNOWN_ID;
     if (!requests_->alive(y.seq)) return SL_REASON_STALE_ID;
-    std::uint64_t& seen = requests_->at(slot).seen;
+    std::uint32_t& seen = requests_->at(slot).seen;
     if (seen == named) return SL_REASON_TWICE;
     if (seen != candidates) return SL_REASON_NOT_A_CANDIDATE;
     if (y.mode > SL_YIELD_KEEP) return SL_REASON_BAD_NUMBER;

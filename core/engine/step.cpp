@@ -20,6 +20,7 @@ bool Engine::step() {
   const bool collects = in_flight_.size() > (batch_.empty() ? 0 : options_.lag);
   if (collects) collect();           // 8. step k - lag: tokens, ends
   finish_step();                     // 9. the step's record
+  counters_.steps += plans || collects ? 1 : 0;
   return plans || collects;
 }
 
@@ -43,7 +44,6 @@ void Engine::finish_step() {
     known_waiting_ = requests_->waiting_count();
   }
   ++step_;
-  ++counters_.steps;
 }
 
 std::uint64_t Engine::next_wake_ns() const { return requests_->timers().next_ns(); }
@@ -56,8 +56,9 @@ void Engine::mark(Phase phase, std::uint32_t rows) {
 }
 
 void Engine::transition(Slot slot, observe::State state) {
-  if (life(slot).planned == state) return;
-  life(slot).planned = state;
+  std::uint8_t& planned = requests_->at(slot).planned;
+  if (planned == static_cast<std::uint8_t>(state)) return;
+  planned = static_cast<std::uint8_t>(state);
   transitions_.push_back({requests_->row(slot).id, state});
 }
 

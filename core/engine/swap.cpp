@@ -38,7 +38,7 @@ void Engine::start_swap(const std::shared_ptr<SwapOrder>& order) {
   swap_.reset(new Swap);
   swap_->order = order;
   for (const Slot slot : requests_->live_slots())
-    swap_->sequences.push_back({row(slot).id, requests_->at(slot).serial});
+    swap_->sequences.push_back({row(slot).id, requests_->links(slot).serial});
   if (order->eviction != nullptr) cache_->begin_handover();
 }
 
@@ -47,7 +47,7 @@ bool Engine::told(const sl_event& event) const {
   if (event.kind == SL_EV_STEP_END || event.kind == SL_EV_HINT || SL_SEQ_GENERATION(event.subject) == 0) return true;
   const Slot slot = SL_SEQ_SLOT(event.subject);
   if (slot >= requests_->seq_table().count) return true;
-  const std::uint64_t serial = requests_->at(slot).serial;
+  const std::uint64_t serial = requests_->links(slot).serial;
   const std::vector<Swap::Known>& known = swap_->sequences;
   return known.empty() || serial > known.back().serial || (swap_->next > 0 && serial <= known[swap_->next - 1].serial);
 }
@@ -88,8 +88,23 @@ std::int32_t Engine::hear(policy::Scheduler& scheduler, const sl_view& view) {
   return scheduler.plan(view, entries, gauges);
 }
 
+// Saved state, where both have it with an equal layout: then no events are needed.
+bool Engine::hand_over_state() {
+  const SwapOrder& order = *swap_->order;
+  policy::Instance* before = policies_.scheduler.get();
+  policy::Instance* next = order.scheduler.get();
+  if (order.is_gate) before = policies_.gates[order.gate].get();
+  if (order.eviction != nullptr) before = policies_.eviction.get(), next = order.eviction.get();
+  if (order.preemption != nullptr) before = policies_.preemption.get(), next = order.preemption.get();
+  if (before == nullptr || next == nullptr || swap_->next > 0) return false;
+  const Result<bool> handed = policy::hand_over_state(*before, *next);
+  if (!handed) incidents_.push_back(fmt::format("step {}: {}; handed over by events", step_, handed.error().message()));
+  return handed.value_or(false);
+}
+
 // One slice; then, when all was told, the flip.
 void Engine::continue_swap() {
+  if (hand_over_state()) return finish_swap();
   const SwapOrder& order = *swap_->order;
   std::int32_t status = SL_OK;
   publish_view();

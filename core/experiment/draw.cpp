@@ -1,4 +1,5 @@
-// Each draw owns a counter pair (index, lane). Rejection methods take one lane an attempt, so they stay functions of the index.
+// Each draw owns a counter pair (index, lane). Rejection methods take one lane an attempt, so they stay
+// functions of the index.
 #include "experiment/draw.hpp"
 
 #include <bit>
@@ -67,7 +68,9 @@ std::uint64_t Draws::uniform(std::uint64_t index, std::uint64_t from, std::uint6
   return from + static_cast<std::uint64_t>((static_cast<Wide>(bits(index)) * values) >> 64);
 }
 
-double Draws::exponential(std::uint64_t index, double mean) const { return -mean * portable_log(uniform(index)); }
+double Draws::exponential(std::uint64_t index, double mean) const {
+  return -mean * portable_log(uniform(index));
+}
 
 double Draws::normal(std::uint64_t index, std::uint64_t lane) const {
   for (std::uint64_t attempt = lane << 32;; attempt += 2) {

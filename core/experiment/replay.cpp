@@ -4,6 +4,9 @@
 
 #include <algorithm>
 #include <chrono>
+#include <deque>
+#include <exception>
+#include <unordered_set>
 
 #include "engine/records.hpp"
 #include "execute/factory.hpp"
@@ -20,6 +23,11 @@ bool is_decision(Item tag) {
   return tag == Item::gate || tag == Item::plan || tag == Item::evict || tag == Item::preempt || tag == Item::mode;
 }
 
+// Thrown out of the loop where the log holds what no engine can have written.
+struct Damaged {
+  std::string expected, found;
+};
+
 // Thrown out of the loop at the first difference: nothing after it could be compared.
 struct Differs {
   Item recorded_tag, tag;
@@ -33,7 +41,10 @@ class Script final : public observe::StepLog {
   observe::StepRecord record;
   std::uint64_t decisions = 0;
 
-  void begin_step(std::uint64_t) override { next_ = 0; }
+  void begin_step(std::uint64_t step) override {
+    next_ = 0;
+    if (step != record.step) throw Damaged{fmt::format("step {}", step), fmt::format("step {}", record.step)};
+  }
   void item(Item tag, Bytes bytes) override {
     const Bytes recorded = take(tag, bytes);
     if (recorded.size() != bytes.size() || !std::equal(bytes.begin(), bytes.end(), recorded.begin()))
@@ -62,10 +73,13 @@ class Script final : public observe::StepLog {
 
 class ScriptClock final : public Clock {
  public:
+  static constexpr std::uint64_t kLongest = std::uint64_t{1} << 60;  // ns: 36 years
   explicit ScriptClock(Script& script) : script_(script) {}
   std::uint64_t now_ns() override {
     observe::Reader in(script_.take(Item::clock));
-    return now_ += in.u64();
+    const std::uint64_t later = in.u64();
+    if (!in.ok() || !in.done() || later > kLongest - now_) throw Damaged{"a clock reading", "other bytes"};
+    return now_ += later;
   }
   void charge(Phase, std::uint32_t) override {}
   void wait_until(std::uint64_t) override {}
@@ -78,17 +92,29 @@ class ScriptClock final : public Clock {
 class ScriptExecutor final : public execute::Executor {
  public:
   ScriptExecutor(Script& script, execute::Executor& model) : script_(script), model_(model) {}
-  void submit(const execute::Batch&) override {}
+  void submit(const execute::Batch& batch) override { in_flight_.push_back({batch.step, batch.rows.size()}); }
   execute::Collected collect() override {
     observe::Reader in(script_.take(Item::collected));
-    return decode_collected(in, tokens_);
+    execute::Collected done = decode_collected(in, tokens_);
+    const Submitted step = in_flight_.front();
+    in_flight_.pop_front();
+    if (!in.ok() || !in.done() || done.step != step.step || done.tokens.size() != step.rows ||
+        done.device_end_ns < done.device_start_ns || done.device_end_ns >> 60 != 0)
+      throw Damaged{fmt::format("what step {} brought, with {} tokens", step.step, step.rows),
+                    fmt::format("step {} with {}", done.step, done.tokens.size())};
+    return done;
   }
   std::span<const sl_op_key> op_keys() const override { return model_.op_keys(); }
   Status apply(std::uint32_t mode, std::span<const sl_op_plan> plans) override { return model_.apply(mode, plans); }
 
  private:
+  struct Submitted {
+    std::uint64_t step;
+    std::size_t rows;
+  };
   Script& script_;
   execute::Executor& model_;
+  std::deque<Submitted> in_flight_;
   std::vector<std::uint32_t> tokens_;
 };
 
@@ -159,7 +185,10 @@ Status check_builds(const LogHeader& header, const engine::Policies& policies, c
     return fail("the log was written under another ABI", "stamp " + fmt::format("{:016x}", SL_ABI_STAMP), header.abi_stamp,
                 "replay it with the build that wrote it");
   const LogHeader now = log_header(config, header.model, policies);
-  for (std::size_t i = 0; i < header.plugins.size() && i < now.plugins.size(); ++i)
+  if (header.plugins.size() != now.plugins.size())
+    return fail("the log names other plugins than its configuration", std::to_string(now.plugins.size()),
+                std::to_string(header.plugins.size()));
+  for (std::size_t i = 0; i < header.plugins.size(); ++i)
     if (!(header.plugins[i] == now.plugins[i]))
       return fail(fmt::format("{} '{}' is not the build that wrote the log", header.plugins[i].kind, header.plugins[i].id),
                   "sha256 " + header.plugins[i].sha256, now.plugins[i].sha256, "compare all the same with --any-build");
@@ -168,13 +197,22 @@ Status check_builds(const LogHeader& header, const engine::Policies& policies, c
 
 // Takes what the loop is about to read: a step's messages come first in its record.
 Status post_messages(const observe::StepRecord& record, engine::Engine& engine, const policy::Host& host,
-                     const policy::Limits& limits) {
+                     const policy::Limits& limits, std::unordered_set<std::uint64_t>& seen) {
   for (const auto& item : record.items) {
     if (item.tag != Item::message) continue;
     observe::Reader in(item.bytes);
     Result<engine::Message> message = engine::decode_message(in);
     if (!message) return tl::unexpected(message.error());
-    if (message->arrival != nullptr) message->arrival = engine.rebuild(std::move(*message->arrival));
+    if (message->arrival != nullptr) {
+      const engine::Arrival& a = *message->arrival;
+      if (a.spec.arrival_ns > ScriptClock::kLongest || a.ready_ns > ScriptClock::kLongest || a.ready_ns < a.spec.arrival_ns)
+        return fail("damaged step log", "an arrival before it was ready", fmt::format("{} and {} ns", a.spec.arrival_ns, a.ready_ns));
+      if (!seen.insert(message->arrival->id).second)
+        return fail("damaged step log", "a request once", fmt::format("request {} twice", message->arrival->id));
+      auto arrival = engine.rebuild(std::move(*message->arrival));
+      if (!arrival) return tl::unexpected(arrival.error());
+      message->arrival = *arrival;
+    }
     if (message->swap != nullptr) {
       auto order = load_swap({0, message->swap->kind, message->swap->is_gate, message->swap->gate, message->swap->plugin}, host, limits);
       if (!order) return tl::unexpected(order.error());
@@ -226,17 +264,22 @@ Result<ReplayResult> replay(const std::string& path, const ReplayOptions& option
   if (options.recorded_answers) (*engine)->set_override([&](Item tag) { return script.peek(tag); });
 
   ReplayResult result;
+  std::unordered_set<std::uint64_t> seen;  // requests
   while (true) {
     const Result<bool> more = (*reader)->next(script.record);
     if (!more) return tl::unexpected(more.error());
     if (!*more) break;
-    if (Status posted = post_messages(script.record, **engine, host, limits(*engine_opts)); !posted)
+    if (Status posted = post_messages(script.record, **engine, host, limits(*engine_opts), seen); !posted)
       return tl::unexpected(posted.error());
     try {
       (*engine)->step();
     } catch (const Differs& d) {
       result.difference = explain(d, script, **engine);
       break;
+    } catch (const Damaged& d) {
+      return fail(fmt::format("damaged step log at step {}", script.record.step), d.expected, d.found);
+    } catch (const std::exception& e) {  // memory, most likely
+      return fail(fmt::format("the replay stopped at step {}", script.record.step), "a log that this machine can run", e.what());
     }
     ++result.steps;
     if (options.each_step) options.each_step(**engine);

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <cstdio>
+
 #include "execute/factory.hpp"
 
 namespace serveloop::experiment {
@@ -112,7 +114,12 @@ std::string describe(const engine::Policies& policies) {
 }
 
 LogHeader log_header(const config::Config& config, const Model& model, const engine::Policies& policies) {
-  LogHeader header{config::to_toml(config), fmt::format("{:016x}", SL_ABI_STAMP), model, {}};
+  config::Config shown = config;  // a log travels: it holds marks of keys
+  for (auto& [name, tenant] : shown.tenants)
+    for (std::string& key : tenant.keys) key = requests::masked(key);
+  for (config::PriorityRule& rule : shown.rules)
+    if (rule.key) rule.key = requests::masked(*rule.key);
+  LogHeader header{config::to_toml(shown), fmt::format("{:016x}", SL_ABI_STAMP), model, {}};
   each(policies, [&](const policy::Instance& i) {
     header.plugins.push_back({policy::name_of(i.kind()), i.id(), i.manifest().version, i.library().sha256()});
   });
@@ -140,7 +147,13 @@ Result<LogHeader> decode_log_header(std::span<const std::uint8_t> bytes) {
     for (std::string* text : {&p.kind, &p.id, &p.version, &p.sha256}) *text = in.text();
     header.plugins.push_back(std::move(p));
   }
-  if (!in.ok()) return fail("damaged step log", "a whole header", "its end");
+  if (!in.ok() || !in.done()) return fail("damaged step log", "a whole header", in.ok() ? "bytes behind it" : "its end");
+  const sl_cost& c = header.model.cost;
+  const HostModel& h = header.model.host;
+  for (const double v : {c.step_fixed_ns, c.decode_sequence_ns, c.decode_context_ns, c.prefill_token_ns, c.prefill_context_ns,
+                         c.swap_fixed_ns, c.swap_block_ns, h.tokens.fixed_ns, h.tokens.row_ns, h.policy.fixed_ns,
+                         h.policy.row_ns, h.other.fixed_ns, h.other.row_ns, header.model.kv_bytes_per_token})
+    if (!(v >= 0 && v < 1e15)) return fail("damaged step log", "costs of 0 to 1e15 ns", fmt::format("{}", v));
   return header;
 }
 
@@ -210,7 +223,10 @@ Result<std::unique_ptr<Rig>> assemble(const config::Config& config) {
   }
   Result<std::unique_ptr<engine::Engine>> engine = engine::Engine::create(
       rig->options, labeler(config), std::move(*policies), *clock, *runs, rig->recorder, rig->log.get());
-  if (!engine) return tl::unexpected(engine.error());
+  if (!engine) {
+    if (rig->log != nullptr) std::remove(config.observe.log.c_str());
+    return tl::unexpected(engine.error());
+  }
   rig->engine = std::move(*engine);
   return rig;
 }

@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <charconv>
 #include <chrono>
+#include <filesystem>
+#include <cstdio>
 #include <unordered_map>
 
 #include "experiment/workload.hpp"
@@ -32,7 +34,7 @@ Result<PlannedSwap> parse_swap(const std::string& text) {
   const std::size_t equals = rest.find('=');
   if (equals == std::string::npos || equals + 1 == rest.size()) return bad();
   const std::string kind = rest.substr(0, equals);
-  swap.plugin = rest.substr(equals + 1);
+  swap.plugin = rest.substr(equals + 1);  // a path is made absolute below, so that a replay finds it from anywhere
   if (kind == "scheduler") swap.kind = policy::Kind::scheduler;
   else if (kind == "eviction") swap.kind = policy::Kind::eviction;
   else if (kind == "preemption") swap.kind = policy::Kind::preemption;
@@ -50,6 +52,7 @@ Result<PlannedSwap> parse_swap(const std::string& text) {
   } else {
     return bad();
   }
+  if (policy::Search::is_path(swap.plugin)) swap.plugin = std::filesystem::absolute(swap.plugin).string();
   return swap;
 }
 
@@ -64,6 +67,9 @@ Result<std::shared_ptr<engine::SwapOrder>> load_swap(const PlannedSwap& swap, co
   const auto take = [](auto loaded, auto& into) -> Status {
     if (!loaded) return tl::unexpected(loaded.error());
     into = *loaded;
+    if (into->manifest().swap == policy::SwapClass::none)
+      return fail(fmt::format("'{}' cannot be swapped in", into->id()), "swap = \"events\" or \"state\" in its manifest",
+                  "\"none\"", "start an engine with it instead");
     return {};
   };
   Status loaded;
@@ -79,11 +85,41 @@ Result<std::shared_ptr<engine::SwapOrder>> load_swap(const PlannedSwap& swap, co
 
 namespace {
 
+using Swaps = std::vector<std::pair<std::uint64_t, std::shared_ptr<engine::SwapOrder>>>;  // by step
+
+// What can be wrong with a run before it starts, but for its policies.
+struct Parts {
+  Workload workload;
+  Swaps swaps;
+};
+
+Result<Parts> load_parts(const config::Config& config, const std::vector<PlannedSwap>& planned) {
+  const Result<Model> model = load_model(config);
+  if (!model) return tl::unexpected(model.error());
+  const Result<engine::Options> o = engine_options(config, *model);
+  if (!o) return tl::unexpected(o.error());
+  const std::uint64_t pool_tokens = std::uint64_t{o->kv_blocks} * o->block_tokens + 1;
+  Result<Workload> workload =
+      Workload::make(config.workload, static_cast<std::uint32_t>(std::min<std::uint64_t>(pool_tokens, o->context_tokens)));
+  if (!workload) return tl::unexpected(workload.error());
+  Swaps swaps;
+  const policy::Host host = plugin_host(config);
+  for (const PlannedSwap& swap : planned) {
+    if (swap.is_gate && swap.gate >= config.policy.gates.size())
+      return fail("--swap", fmt::format("a gate below {}, the number of policy.gates", config.policy.gates.size()),
+                  std::to_string(swap.gate));
+    auto order = load_swap(swap, host, limits(*o));
+    if (!order) return tl::unexpected(order.error());
+    swaps.emplace_back(swap.at_step, *order);
+  }
+  std::stable_sort(swaps.begin(), swaps.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
+  return Parts{std::move(*workload), std::move(swaps)};
+}
+
 // The loop around the loop: arrivals in, time on.
 class Driver {
  public:
-  Driver(Rig& rig, Workload& workload, std::vector<std::pair<std::uint64_t, std::shared_ptr<engine::SwapOrder>>> swaps,
-         const SimulateOptions& options)
+  Driver(Rig& rig, Workload& workload, Swaps swaps, const SimulateOptions& options)
       : rig_(rig), workload_(workload), swaps_(std::move(swaps)), options_(options) {}
 
   Status run() {
@@ -146,7 +182,7 @@ class Driver {
 
   Rig& rig_;
   Workload& workload_;
-  std::vector<std::pair<std::uint64_t, std::shared_ptr<engine::SwapOrder>>> swaps_;
+  Swaps swaps_;
   const SimulateOptions& options_;
   struct UnderWay {
     std::uint64_t index;
@@ -158,30 +194,32 @@ class Driver {
 
 }  // namespace
 
+Status check(const config::Config& config, const std::vector<PlannedSwap>& swaps) {
+  if (const Result<Parts> parts = load_parts(config, swaps); !parts) return tl::unexpected(parts.error());
+  config::Config quiet = config;
+  quiet.observe.log.clear();
+  if (const Result<std::unique_ptr<Rig>> rig = assemble(quiet); !rig) return tl::unexpected(rig.error());
+  return {};
+}
+
 Result<Summary> simulate(const config::Config& config, const SimulateOptions& options) {
   const auto begun = std::chrono::steady_clock::now();
+  Result<Parts> parts = load_parts(config, options.swaps);  // before the rig, which opens the step log
+  if (!parts) return tl::unexpected(parts.error());
   Result<std::unique_ptr<Rig>> rig = assemble(config);
   if (!rig) return tl::unexpected(rig.error());
-  const std::uint64_t pool_tokens = std::uint64_t{(*rig)->options.kv_blocks} * (*rig)->options.block_tokens + 1;
-  Result<Workload> workload = Workload::make(
-      config.workload, static_cast<std::uint32_t>(std::min<std::uint64_t>(pool_tokens, (*rig)->options.context_tokens)));
-  if (!workload) return tl::unexpected(workload.error());
-  std::vector<std::pair<std::uint64_t, std::shared_ptr<engine::SwapOrder>>> swaps;
-  for (const PlannedSwap& planned : options.swaps) {
-    auto order = load_swap(planned, (*rig)->host, limits((*rig)->options));
-    if (!order) return tl::unexpected(order.error());
-    swaps.emplace_back(planned.at_step, *order);
+  Driver driver(**rig, parts->workload, std::move(parts->swaps), options);
+  if (Status ran = driver.run(); !ran) {
+    if ((*rig)->log != nullptr) std::remove(config.observe.log.c_str());
+    return tl::unexpected(ran.error());
   }
-  std::stable_sort(swaps.begin(), swaps.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
-  Driver driver(**rig, *workload, std::move(swaps), options);
-  if (Status ran = driver.run(); !ran) return tl::unexpected(ran.error());
   Summary summary;
   summary.name = options.name;
   summary.policies = (*rig)->policies;
   (*rig)->recorder.summarise(summary);
   summary.counters = (*rig)->engine->counters();
   summary.rejected += driver.rejected();
-  summary.dropped = workload->dropped_total();
+  summary.dropped = parts->workload.dropped_total();
   summary.unfinished = (*rig)->engine->requests().live_count();
   summary.incidents = (*rig)->engine->incidents();
   summary.seconds = static_cast<double>((*rig)->clock->now_ns()) * 1e-9;

@@ -35,6 +35,8 @@ struct SimulateOptions {
   std::function<void(const Progress&)> progress;  // called now and then
 };
 
+// Loads and reads all that a run needs, starts nothing and writes nothing.
+Status check(const config::Config& config, const std::vector<PlannedSwap>& swaps);
 Result<Summary> simulate(const config::Config& config, const SimulateOptions& options);
 
 }  // namespace serveloop::experiment

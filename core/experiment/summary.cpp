@@ -7,6 +7,8 @@
 #include <cmath>
 #include <functional>
 
+#include <nlohmann/json.hpp>
+
 #include <serveloop/events.h>
 
 #include "policy/host.hpp"
@@ -89,7 +91,7 @@ using Cell = std::function<std::string(const Summary&)>;
 using Number = std::function<double(const Summary&)>;
 
 std::string show(double value) {
-  if (value == 0) return "0";
+  if (value == std::floor(value) && value < 1e15) return fmt::format("{:.0f}", value);
   if (value >= 1000) return fmt::format("{:.0f}", value);
   return fmt::format("{:.{}f}", value, value >= 100 ? 1 : value >= 10 ? 2 : 3);
 }
@@ -160,16 +162,18 @@ std::vector<Row> rows() {
 }  // namespace
 
 std::string table(const std::vector<Summary>& runs) {
-  std::string out = fmt::format("{:<44}", "");
-  for (const Summary& run : runs) out += fmt::format("{:>16}", run.name);
-  out += fmt::format("\n{:<44}", "policies");
-  for (const Summary& run : runs) out += fmt::format("{:>16}", run.policies);
-  out += '\n';
+  std::string out;
+  const auto line = [&](const std::string& label, const std::function<std::string(const Summary&)>& cell) {
+    out += fmt::format("{:<44}", label);
+    for (const Summary& run : runs)
+      out += fmt::format("{:>{}}", cell(run), 2 + std::max({std::size_t{14}, run.name.size(), run.policies.size()}));
+    out += '\n';
+  };
+  line("", [](const Summary& s) { return s.name; });
+  line("policies", [](const Summary& s) { return s.policies; });
   for (const Row& row : rows()) {
     if (!row.always && std::all_of(runs.begin(), runs.end(), [&](const Summary& s) { return row.value(s) == 0; })) continue;
-    out += fmt::format("{:<44}", row.label);
-    for (const Summary& run : runs) out += fmt::format("{:>16}", show(row.value(run)));
-    out += '\n';
+    line(row.label, [&](const Summary& s) { return show(row.value(s)); });
   }
   for (const Summary& run : runs) {
     for (const auto& [what, count] : run.counters.fallbacks) {
@@ -185,7 +189,8 @@ std::string table(const std::vector<Summary>& runs) {
 std::string to_json(const std::vector<Summary>& runs) {
   std::string out = "[";
   for (std::size_t i = 0; i < runs.size(); ++i) {
-    out += fmt::format("{}\n  {{\"name\": \"{}\", \"policies\": \"{}\"", i == 0 ? "" : ",", runs[i].name, runs[i].policies);
+    out += fmt::format("{}\n  {{\"name\": {}, \"policies\": {}", i == 0 ? "" : ",", nlohmann::json(runs[i].name).dump(),
+                       nlohmann::json(runs[i].policies).dump());
     for (const Row& row : rows()) {
       std::string key = row.key;
       std::replace(key.begin(), key.end(), ' ', '_');

@@ -1,10 +1,12 @@
-// Trace files come from anywhere: nothing in them is trusted. Sizes and nesting are bounded, numbers are read in full or refused.
+// Trace files come from anywhere: nothing in them is trusted. Sizes and nesting are bounded, numbers are read
+// in full or refused.
 #include "experiment/traces.hpp"
 
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <charconv>
+#include <cmath>
 #include <cstdio>
 #include <memory>
 #include <nlohmann/json.hpp>
@@ -65,7 +67,8 @@ std::int64_t days_of(std::int64_t year, unsigned month, unsigned day) {
   return era * 146097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719468;
 }
 
-// "2023-11-16 18:17:03.9799600", with at most nine digits of a second; "+00:00" or "Z" may follow. Nanoseconds since 1970.
+// "2023-11-16 18:17:03.9799600", with at most nine digits of a second; "+00:00" or "Z" may follow.
+// Nanoseconds since 1970.
 std::optional<std::uint64_t> timestamp_ns(std::string_view text) {
   if (text.ends_with("+00:00")) text.remove_suffix(6);
   if (text.ends_with('Z')) text.remove_suffix(1);
@@ -74,9 +77,12 @@ std::optional<std::uint64_t> timestamp_ns(std::string_view text) {
   unsigned parts[6] = {};
   for (std::size_t i = 0, part = 0; i < kForm.size(); ++i) {
     const bool digit = text[i] >= '0' && text[i] <= '9';
-    if (kForm[i] == '0' && digit) parts[part] = parts[part] * 10 + static_cast<unsigned>(text[i] - '0');
-    else if (kForm[i] != '0' && (text[i] == kForm[i] || (text[i] == 'T' && kForm[i] == ' '))) ++part;
-    else return std::nullopt;
+    if (kForm[i] == '0' && digit)
+      parts[part] = parts[part] * 10 + static_cast<unsigned>(text[i] - '0');
+    else if (kForm[i] != '0' && (text[i] == kForm[i] || (text[i] == 'T' && kForm[i] == ' ')))
+      ++part;
+    else
+      return std::nullopt;
   }
   const auto [year, month, day, hour, minute, second] = parts;
   if (year < 1970 || year > 2200 || month < 1 || month > 12 || day < 1 || day > 31) return std::nullopt;
@@ -89,12 +95,13 @@ std::optional<std::uint64_t> timestamp_ns(std::string_view text) {
     fraction_ns = *value;
     for (std::size_t i = digits.size(); i < 10; ++i) fraction_ns *= 10;
   }
-  const auto seconds = static_cast<std::uint64_t>(days_of(year, month, day)) * 86400 + hour * 3600 + minute * 60 + second;
+  const auto seconds =
+      static_cast<std::uint64_t>(days_of(year, month, day)) * 86400 + hour * 3600 + minute * 60 + second;
   return seconds * kSecond_ns + fraction_ns;
 }
 
-Result<std::uint32_t> tokens_of(const Place& place, std::string_view field, std::optional<std::uint64_t> value,
-                                std::string found) {
+Result<std::uint32_t> tokens_of(const Place& place, std::string_view field,
+                                std::optional<std::uint64_t> value, std::string found) {
   if (value && *value <= kMostTokens) return static_cast<std::uint32_t>(*value);
   return place.bad(field, fmt::format("a whole number of tokens, 0 to {}", kMostTokens), std::move(found));
 }
@@ -116,10 +123,14 @@ class RowReader final : public nlohmann::json_sax<nlohmann::json> {
       hash_ids.push_back(value);
       return true;
     }
-    if (depth_ == 1 && key_ == "timestamp") timestamp_ms = static_cast<double>(value);
-    else if (depth_ == 1 && key_ == "input_length") input_length = value;
-    else if (depth_ == 1 && key_ == "output_length") output_length = value;
-    else return scalar(std::to_string(value));
+    if (depth_ == 1 && key_ == "timestamp")
+      timestamp_ms = static_cast<double>(value);
+    else if (depth_ == 1 && key_ == "input_length")
+      input_length = value;
+    else if (depth_ == 1 && key_ == "output_length")
+      output_length = value;
+    else
+      return scalar(std::to_string(value));
     return true;
   }
   bool number_float(number_float_t value, const string_t& text) override {
@@ -170,11 +181,13 @@ Result<TraceRow> mooncake_row(const Place& place, std::string_view line) {
   RowReader reader;
   if (!nlohmann::json::sax_parse(line.begin(), line.end(), &reader)) {
     if (reader.field == "line") return place.bad("line", "an object of JSON", reader.found);
-    return place.bad(reader.field, reader.field == "hash_ids" ? "an array of ids, whole numbers from 0" : "a number from 0",
+    return place.bad(reader.field,
+                     reader.field == "hash_ids" ? "an array of ids, whole numbers from 0" : "a number from 0",
                      reader.found);
   }
   if (!reader.timestamp_ms || *reader.timestamp_ms > static_cast<double>(kMostSeconds) * 1e3)
-    return place.bad("timestamp", "milliseconds, from 0", reader.timestamp_ms ? fmt::format("{}", *reader.timestamp_ms) : "nothing");
+    return place.bad("timestamp", "milliseconds, from 0",
+                     reader.timestamp_ms ? fmt::format("{}", *reader.timestamp_ms) : "nothing");
   const auto found = [](const std::optional<std::uint64_t>& n) { return n ? std::to_string(*n) : "nothing"; };
   const auto prompt = tokens_of(place, "input_length", reader.input_length, found(reader.input_length));
   if (!prompt) return tl::unexpected(prompt.error());
@@ -182,10 +195,12 @@ Result<TraceRow> mooncake_row(const Place& place, std::string_view line) {
   if (!output) return tl::unexpected(output.error());
   const std::size_t blocks = (std::size_t{*prompt} + kTraceBlockTokens - 1) / kTraceBlockTokens;
   if (!reader.has_hash_ids || reader.hash_ids.size() != blocks)
-    return place.bad("hash_ids", fmt::format("{} ids, one for every {} of {} tokens", blocks, kTraceBlockTokens, *prompt),
+    return place.bad("hash_ids",
+                     fmt::format("{} ids, one for every {} of {} tokens", blocks, kTraceBlockTokens, *prompt),
                      reader.has_hash_ids ? std::to_string(reader.hash_ids.size()) : "nothing");
-  return TraceRow{static_cast<std::uint64_t>(*reader.timestamp_ms * static_cast<double>(kMilli_ns) + 0.5), *prompt, *output,
-                  std::move(reader.hash_ids)};
+  return TraceRow{
+      static_cast<std::uint64_t>(std::llround(*reader.timestamp_ms * static_cast<double>(kMilli_ns))),
+      *prompt, *output, std::move(reader.hash_ids)};
 }
 
 // Arrivals from the first one on, in order.
@@ -210,7 +225,8 @@ Result<std::string> read_file(const std::string& path) {
     got = std::fread(text.data() + had, 1, kChunk, file.get());
     text.resize(had + got);
   }
-  if (std::ferror(file.get()) != 0) return fail("trace " + path, "a file that can be read", "an error of the system");
+  if (std::ferror(file.get()) != 0)
+    return fail("trace " + path, "a file that can be read", "an error of the system");
   return text;
 }
 

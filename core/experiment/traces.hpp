@@ -1,10 +1,12 @@
-// Request traces as published: arrivals and lengths, and which prompts share a prefix where the trace says so.
+// Request traces as published: arrivals and lengths, and which prompts share a prefix where the trace says
+// so.
 //
 //   azure     CSV: TIMESTAMP,ContextTokens,GeneratedTokens (Azure/AzurePublicDataset; Splitwise, ISCA 2024)
 //   mooncake  JSON lines: timestamp (ms), input_length, output_length, hash_ids of 512-token prefix blocks
 //             (kvcache-ai/Mooncake; FAST 2025)
 //
-// A line that cannot be read is an error that names file, line, field, what was expected and what was found. Thread-safe.
+// A line that cannot be read is an error that names file, line, field, what was expected and what was found.
+// Thread-safe.
 #pragma once
 
 #include <cstdint>
@@ -21,7 +23,8 @@ inline constexpr std::uint32_t kTraceBlockTokens = 512;  // of Mooncake's prefix
 struct TraceRow {
   std::uint64_t arrival_ns = 0;  // since the trace's first request
   std::uint32_t prompt_tokens = 0, output_tokens = 0;
-  // Ids of its prefix blocks, the last of which may be cut short; equal ids hold equal tokens. Empty: nothing is shared.
+  // Ids of its prefix blocks, the last of which may be cut short; equal ids hold equal tokens. Empty: nothing
+  // is shared.
   std::vector<std::uint64_t> blocks;
   bool operator==(const TraceRow&) const = default;
 };

@@ -12,7 +12,9 @@ using requests::RequestSpec;
 
 namespace {
 
-std::uint64_t ns_of(double seconds) { return static_cast<std::uint64_t>(std::clamp(seconds, 0.0, 1e10) * 1e9 + 0.5); }
+std::uint64_t ns_of(double seconds) {
+  return static_cast<std::uint64_t>(std::llround(std::clamp(seconds, 0.0, 9e9) * 1e9));
+}
 
 // A length by a factor; what was not empty stays at least 1. Beyond every context at most.
 std::uint32_t scaled(std::uint32_t tokens, double scale) {
@@ -25,7 +27,8 @@ std::uint32_t length_of(const Draws& draws, std::uint64_t i, const config::Lengt
   if (lengths.distribution == "uniform")
     return static_cast<std::uint32_t>(draws.uniform(i, lengths.min_tokens, lengths.max_tokens));
   if (lengths.distribution == "lognormal") tokens = draws.lognormal(i, lengths.mean_tokens, lengths.cv);
-  return static_cast<std::uint32_t>(std::clamp(std::floor(tokens + 0.5), static_cast<double>(lengths.min_tokens),
+  return static_cast<std::uint32_t>(std::clamp(std::floor(tokens + 0.5),
+                                               static_cast<double>(lengths.min_tokens),
                                                static_cast<double>(lengths.max_tokens)));
 }
 
@@ -80,9 +83,11 @@ Result<Workload> Workload::make(const config::Workload& config, std::uint32_t co
     return workload;
   }
   if (config.source != "synthetic")
-    return fail("workload", "trace = \"PATH\" or source = \"synthetic\"", config.source.empty() ? "neither" : config.source);
+    return fail("workload", "trace = \"PATH\" or source = \"synthetic\"",
+                config.source.empty() ? "neither" : config.source);
   if (!workload.closed_ && !(config.rate_per_second.value_or(0) > 0))
-    return fail("workload.rate_per_second", "a rate above 0", "none", "or set workload.arrival = \"closed\" and concurrency");
+    return fail("workload.rate_per_second", "a rate above 0", "none",
+                "or set workload.arrival = \"closed\" and concurrency");
   return workload;
 }
 
@@ -94,10 +99,13 @@ Status Workload::open_trace() {
   if (config_.window) {
     const std::uint64_t from_ns = ns_of(config_.window->from_s), to_ns = ns_of(config_.window->to_s);
     const std::uint64_t last_ns = rows_.back().arrival_ns;
-    std::erase_if(rows_, [&](const TraceRow& row) { return row.arrival_ns < from_ns || row.arrival_ns >= to_ns; });
+    std::erase_if(rows_,
+                  [&](const TraceRow& row) { return row.arrival_ns < from_ns || row.arrival_ns >= to_ns; });
     if (rows_.empty())
-      return fail("workload.window", fmt::format("a part with requests, within 0 to {:.0f} s", static_cast<double>(last_ns) * 1e-9),
-                  fmt::format("[{}, {})", config_.window->from_s, config_.window->to_s));
+      return fail(
+          "workload.window",
+          fmt::format("a part with requests, within 0 to {:.0f} s", static_cast<double>(last_ns) * 1e-9),
+          fmt::format("[{}, {})", config_.window->from_s, config_.window->to_s));
     for (TraceRow& row : rows_) row.arrival_ns -= from_ns;
   }
   if (config_.limit && *config_.limit < rows_.size()) rows_.resize(*config_.limit);
@@ -152,8 +160,10 @@ void Workload::fill() {
     const std::uint64_t i = at_++;
     RequestSpec spec = build(i);
     if (!closed_) spec.arrival_ns = next_arrival_ns(i);
-    if (const char* reason = reason_to_drop(spec)) ++dropped_[reason];
-    else ready_ = Issue{issued_++, std::move(spec)};
+    if (const char* reason = reason_to_drop(spec))
+      ++dropped_[reason];
+    else
+      ready_ = Issue{issued_++, std::move(spec)};
   }
 }
 
@@ -165,10 +175,11 @@ const char* Workload::reason_to_drop(const RequestSpec& spec) const {
 
 std::uint64_t Workload::next_arrival_ns(std::uint64_t i) {
   if (trace_)
-    return static_cast<std::uint64_t>(std::floor(static_cast<double>(rows_[i].arrival_ns) / config_.rate_scale + 0.5));
+    return static_cast<std::uint64_t>(
+        std::floor(static_cast<double>(rows_[i].arrival_ns) / config_.rate_scale + 0.5));
   const double mean_s = 1 / *config_.rate_per_second;
-  const double gap_s =
-      config_.arrival == "gamma" ? streams_.gap.gamma(i, mean_s, config_.cv) : streams_.gap.exponential(i, mean_s);
+  const double gap_s = config_.arrival == "gamma" ? streams_.gap.gamma(i, mean_s, config_.cv)
+                                                  : streams_.gap.exponential(i, mean_s);
   return last_arrival_ns_ += ns_of(gap_s / config_.rate_scale);
 }
 
@@ -195,9 +206,11 @@ std::vector<PromptPiece> Workload::pieces(std::uint64_t i, std::uint32_t prompt_
   pieces.reserve(blocks.size());
   std::uint32_t from = 0;
   for (std::size_t b = 0; b < blocks.size() && from < prompt_tokens; ++b) {
-    const double border = std::floor(static_cast<double>((b + 1) * kTraceBlockTokens) * config_.prompt_scale + 0.5);
+    const double border =
+        std::floor(static_cast<double>((b + 1) * kTraceBlockTokens) * config_.prompt_scale + 0.5);
     const bool last = b + 1 == blocks.size();
-    const auto to = last ? prompt_tokens : static_cast<std::uint32_t>(std::min<double>(border, prompt_tokens));
+    const auto to =
+        last ? prompt_tokens : static_cast<std::uint32_t>(std::min<double>(border, prompt_tokens));
     if (to > from) pieces.push_back({streams_.block.bits(blocks[b]), to - from});
     from = to;
   }

@@ -14,7 +14,7 @@ sl_block_row free_row() {
 }  // namespace
 
 Pool::Pool(Mapping& mapping, std::uint32_t blocks)
-    : total_(blocks), rows_(mapping.lay_out<sl_block_row>(blocks)), states_(blocks) {
+    : total_(blocks), rows_(mapping.lay_out_resident<sl_block_row>(blocks)), states_(blocks) {
   free_.reserve(blocks);
   for (BlockId block = blocks; block-- > 0;) {  // block 0 is given first
     rows_[block] = free_row();

@@ -109,6 +109,7 @@ NodeId Tree::split(NodeId lower, std::uint32_t blocks) {
   nodes_[upper].planned = std::min(blocks, nodes_[lower].planned);
   nodes_[lower].planned -= nodes_[upper].planned;
   log_.node_split(lower, upper, blocks);
+  tidy(lower);  // the upper one may have taken all that it was kept for
   return upper;
 }
 

@@ -115,12 +115,13 @@ Status LogReader::start() {
 Result<Record> LogReader::frame(std::span<const std::uint8_t>& payload) {
   Reader reader(bytes_.subspan(at_));
   const std::uint64_t type = reader.u64();
-  const std::uint64_t size = reader.u64();
-  payload = reader.take(size);
-  if (!reader.ok())
-    return fail(fmt::format("damaged step log at byte {}", at_), "a whole record", "the end of the file");
-  if (type < 1 || type > 3)
+  if (reader.ok() && (type < 1 || type > 3))
     return fail(fmt::format("damaged step log at byte {}", at_), "record type 1 to 3", std::to_string(type));
+  payload = reader.take(reader.u64());
+  if (!reader.ok()) {
+    cut_off_ = true;
+    return fail(fmt::format("damaged step log at byte {}", at_), "a whole record", "the end of the file");
+  }
   at_ = bytes_.size() - reader.left();
   return static_cast<Record>(type);
 }
@@ -131,7 +132,9 @@ Result<bool> LogReader::next(StepRecord& step) {
   std::span<const std::uint8_t> payload;
   const std::size_t from = at_;
   const Result<Record> type = frame(payload);
+  if (cut_off_) return false;
   if (!type) return tl::unexpected(type.error());
+  if (*type == Record::header) return fail(fmt::format("damaged step log at byte {}", from), "a step", "a second header");
   if (*type == Record::end) {
     summary_ = payload;
     complete_ = true;

@@ -90,7 +90,8 @@ class LogReader {
   static Result<std::unique_ptr<LogReader>> over(std::span<const std::uint8_t> bytes);
   ~LogReader();
   std::span<const std::uint8_t> header() const { return header_; }
-  // The next step; false at the end record (or, if the writer was cut off, after the last whole step).
+  // The next step; false at the end record, or where the writer was cut off (then after the last whole step, and complete()
+  // stays false).
   Result<bool> next(StepRecord& step);
   bool complete() const { return complete_; }  // the end record was seen
   std::span<const std::uint8_t> summary() const { return summary_; }
@@ -98,11 +99,12 @@ class LogReader {
  private:
   explicit LogReader(std::span<const std::uint8_t> bytes) : bytes_(bytes) {}
   Status start();
+  // Sets cut_off_ where the record begins in the file and does not end in it.
   Result<Record> frame(std::span<const std::uint8_t>& payload);
   std::span<const std::uint8_t> bytes_, header_, summary_;
   std::size_t at_ = 0;
   void* mapped_ = nullptr;
-  bool complete_ = false;
+  bool complete_ = false, cut_off_ = false;
 };
 
 // A clock that notes each reading in the log.

@@ -1,12 +1,36 @@
 #include "requests/labels.hpp"
 
+#include <sodium/crypto_hash_sha256.h>
+
+#include <algorithm>
 #include <cmath>
 
 namespace serveloop::requests {
 
+namespace {
+constexpr std::string_view kMark = "key:";
+constexpr std::size_t kMarkBytes = 8;
+constexpr char kHex[] = "0123456789abcdef";
+}  // namespace
+
+std::string mask_key(const std::string& key) {
+  if (key.empty()) return key;
+  unsigned char hash[crypto_hash_sha256_BYTES];
+  crypto_hash_sha256(hash, reinterpret_cast<const unsigned char*>(key.data()), key.size());
+  std::string mark(kMark);
+  for (std::size_t i = 0; i < kMarkBytes; ++i) mark += {kHex[hash[i] >> 4], kHex[hash[i] & 15]};
+  return mark;
+}
+
+std::string masked(const std::string& key) {
+  const bool is_mark = key.size() == kMark.size() + 2 * kMarkBytes && key.starts_with(kMark) &&
+                       key.find_first_not_of(kHex, kMark.size()) == std::string::npos;
+  return is_mark ? key : mask_key(key);
+}
+
 bool PriorityRule::matches(const RequestSpec& spec, const std::string& tenant_name) const {
   const std::uint32_t prompt = spec.prompt_tokens();
-  return (!key || *key == spec.key) && (!tenant || *tenant == tenant_name) &&
+  return (!key || *key == masked(spec.key)) && (!tenant || *tenant == tenant_name) &&
          (!category || *category == spec.category) && (!min_prompt_tokens || prompt >= *min_prompt_tokens) &&
          (!max_prompt_tokens || prompt <= *max_prompt_tokens);
 }
@@ -17,14 +41,17 @@ Labeler::Labeler(std::vector<Tenant> tenants, std::vector<PriorityRule> rules) :
   for (Tenant& tenant : tenants) {
     const auto [at, added] = by_name_.try_emplace(tenant.name, static_cast<std::uint32_t>(tenants_.size()));
     if (added) tenants_.push_back({});
+    for (std::string& key : tenant.keys) key = masked(key);
     for (const std::string& key : tenant.keys) by_key_[key] = at->second, key_tenant_[key] = tenant.name;
     tenants_[at->second] = std::move(tenant);
   }
+  for (PriorityRule& rule : rules_)
+    if (rule.key) rule.key = masked(*rule.key);
 }
 
 // A key names its tenant; else the request may name one; else it is the default tenant's.
 std::uint32_t Labeler::tenant_of(const RequestSpec& spec) {
-  if (const auto found = by_key_.find(spec.key); !spec.key.empty() && found != by_key_.end()) return found->second;
+  if (const auto found = by_key_.find(masked(spec.key)); !spec.key.empty() && found != by_key_.end()) return found->second;
   if (spec.tenant.empty()) return 0;
   const auto [at, added] = by_name_.try_emplace(spec.tenant, static_cast<std::uint32_t>(tenants_.size()));
   if (added) tenants_.push_back({spec.tenant, {}, 1.0});
@@ -32,7 +59,7 @@ std::uint32_t Labeler::tenant_of(const RequestSpec& spec) {
 }
 
 std::string Labeler::tenant_name_of(const RequestSpec& spec) const {
-  if (const auto found = by_key_.find(spec.key); !spec.key.empty() && found != by_key_.end()) return key_tenant_.at(spec.key);
+  if (const auto found = by_key_.find(masked(spec.key)); !spec.key.empty() && found != by_key_.end()) return key_tenant_.at(found->first);
   return spec.tenant.empty() ? "default" : spec.tenant;
 }
 

@@ -12,6 +12,11 @@
 
 namespace serveloop::requests {
 
+// A key's one-way mark, "key:" and 16 hex digits: what the loop, the step log and reports see in its place. "" stays "".
+std::string mask_key(const std::string& key);
+// The same for a key that may be a mark already (one that comes from a step log), which stays.
+std::string masked(const std::string& key);
+
 struct Tenant {
   std::string name;
   std::vector<std::string> keys;
@@ -29,6 +34,7 @@ struct PriorityRule {
   bool matches(const RequestSpec& spec, const std::string& tenant_name) const;
 };
 
+// Holds marks of keys only, and takes keys and marks alike.
 class Labeler {
  public:
   Labeler(std::vector<Tenant> tenants, std::vector<PriorityRule> rules);

@@ -8,18 +8,23 @@
 
 namespace serveloop::requests {
 
+namespace {
+constexpr std::uint32_t kReserve = 512;  // output tokens that a sequence has room for from its admission
+}
+
 static_assert(sizeof(sl_seq_row) == 64, "the hot row is one cache line");
 
 Manager::Manager(Mapping& mapping, const Options& options)
     : capacity_(options.slots()),
-      seqs_(mapping.lay_out<sl_seq_row>(capacity_)),
-      cold_(mapping.lay_out<sl_seq_cold_row>(capacity_)),
-      requests_(mapping.lay_out<sl_request_row>(capacity_)),
+      seqs_(mapping.lay_out_resident<sl_seq_row>(capacity_)),
+      cold_(mapping.lay_out_resident<sl_seq_cold_row>(capacity_)),
+      requests_(mapping.lay_out_resident<sl_request_row>(capacity_)),
       running_(mapping.lay_out<std::uint32_t>(std::size_t{2} * options.max_sequences + 1)),
-      events_(mapping.lay_out<sl_event>(std::size_t{8} * capacity_ + 4096)),
-      event_capacity_(8 * capacity_ + 4096),
+      events_(mapping.lay_out<sl_event>(std::size_t{8} * capacity_ + 4096 + options.node_events)),
+      event_capacity_(8 * capacity_ + 4096 + options.node_events),
       heap_(mapping, options.heap_bytes) {
   sequences_.resize(capacity_);
+  links_.resize(capacity_);
   for (Slot slot = capacity_; slot-- > 0;) {
     free_slots_.push_back(slot);
     free_requests_.push_back(slot);
@@ -96,15 +101,21 @@ Status Manager::arrive(std::uint64_t id, const RequestSpec& spec, std::span<cons
     free_slots_.pop_back();
     slot_count_ = std::max({slot_count_, slot + 1, index + 1});
     Sequence& sequence = sequences_[slot];
-    sequence.generation = sequence.generation == UINT32_MAX ? 1 : sequence.generation + 1;
+    Links& links = links_[slot];
+    links.generation = links.generation == UINT32_MAX ? 1 : links.generation + 1;
+    links.serial = next_serial_++;
+    links.begun_step = UINT64_MAX;
     sequence.life = 0;
+    sequence.planned = 0;
     sequence.prompt_tokens = request.prompt_tokens;
-    sequence.named_step = sequence.begun_step = UINT64_MAX;
-    sequence.serial = next_serial_++;
+    sequence.max_tokens = max_tokens;
+    sequence.has_stops = !spec.stop_ids.empty();
+    sequence.named_step = UINT64_MAX;
+    sequence.longest_gap_ns = 0;
     sequence.generated.clear();
     sl_seq_row& row = seqs_[slot];
     row = {};
-    row.id = (std::uint64_t{sequence.generation} << 32) | slot;
+    row.id = (std::uint64_t{links.generation} << 32) | slot;
     row.request = index;
     row.fork = fork;
     row.node = SL_NONE;
@@ -124,15 +135,15 @@ Status Manager::arrive(std::uint64_t id, const RequestSpec& spec, std::span<cons
 }
 
 void Manager::event(std::uint16_t kind, sl_seq subject, std::uint64_t a, std::uint64_t b, std::uint32_t node) {
-  assert(event_count_ < event_capacity_);
+  if (event_count_ == event_capacity_) return;  // only after calls that failed in a row and so kept theirs
   events_[event_count_++] = {kind, 0, node, subject, a, b};
 }
 
 void Manager::update_ready(Slot slot, bool front) {
   const sl_seq_row& row = seqs_[slot];
   const bool ready = (row.state == SL_WAITING || row.state == SL_RESERVED) && row.not_ready == 0;
-  if (ready && !sequences_[slot].in_ready) ready_push(slot, front);
-  if (!ready && sequences_[slot].in_ready) ready_remove(slot);
+  if (ready && !links_[slot].in_ready) ready_push(slot, front);
+  if (!ready && links_[slot].in_ready) ready_remove(slot);
 }
 
 void Manager::clear_not_ready(Slot slot, std::uint16_t bits, std::uint64_t now_ns) {
@@ -147,6 +158,9 @@ void Manager::clear_not_ready(Slot slot, std::uint16_t bits, std::uint64_t now_n
 }
 
 void Manager::park(Slot slot, std::uint16_t bit, std::uint64_t wake_ns, std::uint16_t reason) {
+  // Gates that park an arrival in turn combine: the latest wake time counts.
+  if ((seqs_[slot].not_ready & SL_NOT_READY_UNGATED) != 0 && (seqs_[slot].not_ready & bit) != 0)
+    wake_ns = std::max(wake_ns, cold_[slot].wake_ns);
   seqs_[slot].not_ready |= bit;
   cold_[slot].wake_ns = wake_ns;
   update_ready(slot, false);
@@ -161,11 +175,14 @@ void Manager::admit(Slot slot, std::uint32_t row, std::uint32_t hit_tokens, std:
   seqs_[slot].state = SL_RUNNING;
   sequence.row = row;
   compact_running();
-  sequence.running_at = running_count_;
+  links_[slot].running_at = running_count_;
   running_[running_count_++] = slot;
   ++running_live_;
   --waiting_;
-  if (cold_[slot].admitted_ns == 0) cold_[slot].admitted_ns = now_ns;
+  if (cold_[slot].admitted_ns == 0) {
+    cold_[slot].admitted_ns = now_ns;
+    sequence.generated.reserve(std::min(sequence.max_tokens, kReserve));
+  }
   event(SL_EV_ADMITTED, seqs_[slot].id, hit_tokens);
 }
 
@@ -176,8 +193,8 @@ void Manager::reserve(Slot slot) {
 
 void Manager::stop_running(Slot slot) {
   Sequence& sequence = sequences_[slot];
-  running_[sequence.running_at] = SL_NONE;
-  sequence.running_at = SL_NONE;
+  running_[links_[slot].running_at] = SL_NONE;
+  links_[slot].running_at = SL_NONE;
   sequence.row = SL_NONE;
   running_dirty_ = true;
   --running_live_;
@@ -191,7 +208,7 @@ void Manager::compact_running() {
     const Slot slot = running_[from];
     if (slot == SL_NONE) continue;
     running_[to] = slot;
-    sequences_[slot].running_at = to++;
+    links_[slot].running_at = to++;
   }
   std::fill(running_ + to, running_ + running_count_, 0);
   running_count_ = to;
@@ -235,7 +252,7 @@ void Manager::resume(Slot slot, bool holds_blocks, std::uint64_t now_ns) {
 void Manager::end(Slot slot, std::uint32_t finish, std::uint64_t now_ns) {
   sl_seq_row& row = seqs_[slot];
   if (row.state == SL_RUNNING) stop_running(slot);
-  if (sequences_[slot].in_ready) ready_remove(slot);
+  if (links_[slot].in_ready) ready_remove(slot);
   set_holder(slot, false);
   row.state = SL_ENDED;
   cold_[slot].last_token_ns = std::max(cold_[slot].last_token_ns, now_ns);
@@ -266,7 +283,7 @@ void Manager::release_request(std::uint32_t request) {
 }
 
 void Manager::set_holder(Slot slot, bool holds) {
-  std::uint32_t& at = sequences_[slot].holder_at;
+  std::uint32_t& at = links_[slot].holder_at;
   if (holds == (at != SL_NONE)) return;
   if (holds) {
     at = static_cast<std::uint32_t>(holders_.size());
@@ -275,28 +292,28 @@ void Manager::set_holder(Slot slot, bool holds) {
   }
   const Slot last = holders_.back();
   holders_[at] = last;
-  sequences_[last].holder_at = at;
+  links_[last].holder_at = at;
   holders_.pop_back();
   at = SL_NONE;
 }
 
 void Manager::ready_push(Slot slot, bool front) {
-  Sequence& sequence = sequences_[slot];
-  sequence.in_ready = true;
-  sequence.ready_prev = front ? SL_NONE : ready_tail_;
-  sequence.ready_next = front ? ready_head_ : SL_NONE;
-  (sequence.ready_prev == SL_NONE ? ready_head_ : sequences_[sequence.ready_prev].ready_next) = slot;
-  (sequence.ready_next == SL_NONE ? ready_tail_ : sequences_[sequence.ready_next].ready_prev) = slot;
+  Links& links = links_[slot];
+  links.in_ready = true;
+  links.ready_prev = front ? SL_NONE : ready_tail_;
+  links.ready_next = front ? ready_head_ : SL_NONE;
+  (links.ready_prev == SL_NONE ? ready_head_ : links_[links.ready_prev].ready_next) = slot;
+  (links.ready_next == SL_NONE ? ready_tail_ : links_[links.ready_next].ready_prev) = slot;
   ++ready_count_;
 }
 
 void Manager::ready_remove(Slot slot) {
-  Sequence& sequence = sequences_[slot];
-  if (!sequence.in_ready) return;
-  (sequence.ready_prev == SL_NONE ? ready_head_ : sequences_[sequence.ready_prev].ready_next) = sequence.ready_next;
-  (sequence.ready_next == SL_NONE ? ready_tail_ : sequences_[sequence.ready_next].ready_prev) = sequence.ready_prev;
-  sequence.in_ready = false;
-  sequence.ready_prev = sequence.ready_next = SL_NONE;
+  Links& links = links_[slot];
+  if (!links.in_ready) return;
+  (links.ready_prev == SL_NONE ? ready_head_ : links_[links.ready_prev].ready_next) = links.ready_next;
+  (links.ready_next == SL_NONE ? ready_tail_ : links_[links.ready_next].ready_prev) = links.ready_prev;
+  links.in_ready = false;
+  links.ready_prev = links.ready_next = SL_NONE;
   --ready_count_;
 }
 
@@ -305,7 +322,7 @@ std::vector<Slot> Manager::live_slots() const {
   for (Slot slot = 0; slot < slot_count_; ++slot)
     if (seqs_[slot].state != SL_FREE && seqs_[slot].state != SL_ENDED) slots.push_back(slot);
   std::sort(slots.begin(), slots.end(),
-            [&](Slot a, Slot b) { return sequences_[a].serial < sequences_[b].serial; });
+            [&](Slot a, Slot b) { return links_[a].serial < links_[b].serial; });
   return slots;
 }
 

@@ -29,6 +29,7 @@ struct Options {
   std::uint32_t max_waiting = 65536;
   std::uint32_t max_sequences = 256;
   std::size_t heap_bytes = std::size_t{8} << 30;  // reserved, not used
+  std::uint32_t node_events = 0;                  // of the prompt tree, beside those of sequences: at most so many at once
   std::uint32_t slots() const { return max_waiting + 2 * max_sequences; }
 };
 
@@ -39,23 +40,29 @@ struct Labels {
   std::int32_t rule = -1;  // index of the priority rule that fired; -1 = none
 };
 
-// The core's own part of a sequence, beside its rows. Index = slot.
+// The core's own part of a sequence that a step touches: one cache line beside the hot row. Index = slot.
 struct alignas(64) Sequence {
-  std::uint32_t row = SL_NONE;      // executor row, while running
-  std::uint32_t life = 0;           // counts preemptions: KV of an earlier life no longer counts
-  std::uint32_t prompt_tokens = 0;
-  std::uint32_t running_at = SL_NONE;
-  std::uint64_t seen = 0;           // stamp of the last plan that named it
+  std::uint32_t row = SL_NONE;  // executor row, while running
+  std::uint32_t life = 0;       // counts preemptions: KV of an earlier life no longer counts
+  std::uint32_t prompt_tokens = 0, max_tokens = 0;
+  std::uint32_t seen = 0;       // stamp of the last check that named it
+  std::uint8_t planned = 0;     // what the last plan made of it; the engine's to define
+  bool has_stops = false;
   std::uint64_t named_step = UINT64_MAX;  // last step that ran it or let its entry fall
+  std::uint64_t longest_gap_ns = 0;       // between two of its tokens
   std::vector<Token> generated;
-  std::uint32_t plan_rank = SL_NONE;
+};
+static_assert(sizeof(Sequence) == 64);
+
+// The rest of it: where it stands in the manager's lists.
+struct Links {
   std::uint32_t generation = 0;
-  // colder
-  std::uint64_t begun_step = UINT64_MAX;  // last step in which it entered the executor
-  std::uint64_t serial = 0;               // order of arrival
+  std::uint32_t running_at = SL_NONE;
   std::uint32_t ready_prev = SL_NONE, ready_next = SL_NONE;  // list of ready sequences
   std::uint32_t holder_at = SL_NONE;                         // place among holders that do not run
   bool in_ready = false;
+  std::uint64_t begun_step = UINT64_MAX;  // last step in which it entered the executor
+  std::uint64_t serial = 0;               // order of arrival
 };
 
 class Manager {
@@ -95,6 +102,13 @@ class Manager {
   const sl_request_row& request_of(Slot slot) const { return requests_[seqs_[slot].request]; }
   Sequence& at(Slot slot) { return sequences_[slot]; }
   const Sequence& at(Slot slot) const { return sequences_[slot]; }
+  void prefetch(Slot slot) const {
+    __builtin_prefetch(&seqs_[slot], 1);
+    __builtin_prefetch(&cold_[slot], 1);
+    __builtin_prefetch(&sequences_[slot], 1);
+  }
+  Links& links(Slot slot) { return links_[slot]; }
+  const Links& links(Slot slot) const { return links_[slot]; }
   bool alive(sl_seq id) const {
     const Slot slot = SL_SEQ_SLOT(id);
     return slot < slot_count_ && seqs_[slot].id == id && seqs_[slot].state != SL_FREE && seqs_[slot].state != SL_ENDED;
@@ -111,7 +125,7 @@ class Manager {
   }
   std::uint32_t running_count() const { return running_live_; }
   Slot first_ready() const { return ready_head_; }  // SL_NONE when there is none
-  Slot next_ready(Slot slot) const { return sequences_[slot].ready_next; }
+  Slot next_ready(Slot slot) const { return links_[slot].ready_next; }
   std::uint32_t ready_count() const { return ready_count_; }
   std::uint32_t waiting_count() const { return waiting_; }  // neither running nor ended
   std::uint32_t live_count() const { return live_; }
@@ -148,6 +162,7 @@ class Manager {
   std::uint32_t event_capacity_, event_count_ = 0;
   Heap heap_;
   std::vector<Sequence> sequences_;
+  std::vector<Links> links_;
   std::vector<Slot> free_slots_, free_requests_, ended_, holders_;
   Timers timers_;
   std::uint32_t slot_count_ = 0;  // slots ever used: the tables' length

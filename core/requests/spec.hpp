@@ -50,9 +50,9 @@ struct RequestSpec {
 
   std::uint32_t prompt_tokens() const {
     if (pieces.empty()) return static_cast<std::uint32_t>(prompt.size());
-    std::uint32_t sum = 0;
+    std::uint64_t sum = 0;
     for (const PromptPiece& piece : pieces) sum += piece.tokens;
-    return sum;
+    return static_cast<std::uint32_t>(sum < UINT32_MAX ? sum : UINT32_MAX);
   }
 };
 

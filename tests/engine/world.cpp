@@ -37,6 +37,8 @@ sl_cost test_cost() {
   cost.decode_context_ns = 10;
   cost.prefill_token_ns = 1e4;
   cost.prefill_context_ns = 1;
+  cost.swap_fixed_ns = 1e5;
+  cost.swap_block_ns = 2e4;
   return cost;
 }
 
@@ -53,6 +55,8 @@ World::World(const Setting& setting, std::vector<Ask> asks, observe::StepLog* lo
   o.prefix_cache = setting.prefix_cache;
   o.bypass_steps = setting.bypass_steps;
   o.max_waiting = setting.max_waiting;
+  o.context_tokens = setting.context_tokens;
+  o.seed = setting.seed;
   o.cost = test_cost();
   const requests::Options sizes{o.max_waiting, o.max_sequences};
   limits_ = {o.seed, sizes.slots(), {o.kv_blocks, 0}, o.block_tokens, o.token_budget, o.max_sequences, o.lag, o.cost};
@@ -66,40 +70,78 @@ World::World(const Setting& setting, std::vector<Ask> asks, observe::StepLog* lo
     p.preemption = need(host_.load_preemption({setting.preemption, setting.preemption_options}, limits_));
   p.precision = need(host_.load_precision({"native"}, limits_));
   executor_ = std::make_unique<execute::HashExecutor>(clock_, o.cost, o.max_sequences, o.kv_blocks, o.block_tokens);
-  engine_ = need(engine::Engine::create(o, requests::Labeler({}, {}), std::move(p), clock_, *executor_, *this, log));
+  engine_ = need(engine::Engine::create(o, requests::Labeler(setting.tenants, setting.rules), std::move(p), watched_, *executor_, *this, log));
+}
+
+Result<std::uint64_t> World::try_send(std::size_t index) {
+  requests::RequestSpec spec = asks_[index].spec;
+  spec.arrival_ns = clock_.now_ns();
+  engine::Message message;
+  message.what = engine::Message::What::arrive;
+  auto prepared = engine_->prepare(std::move(spec));
+  if (!prepared) return tl::unexpected(prepared.error());
+  message.arrival = *prepared;
+  const std::uint64_t id = message.arrival->id;
+  if (Status ok = engine_->post(std::move(message)); !ok) return tl::unexpected(ok.error());
+  index_of_[id] = index;
+  return id;
+}
+
+std::uint64_t World::send(std::size_t index) { return need(try_send(index)); }
+
+std::uint64_t World::send(Ask ask) {
+  ask.at_step = UINT64_MAX;  // not by feed()
+  asks_.push_back(std::move(ask));
+  return send(asks_.size() - 1);
+}
+
+void World::tell(engine::Message::What what, std::uint64_t request, std::uint64_t a, std::uint64_t b) {
+  engine::Message message;
+  message.what = what;
+  message.request = request;
+  message.a = a;
+  message.b = b;
+  engine_->inject(std::move(message));
+}
+
+void World::post_swap(std::shared_ptr<engine::SwapOrder> order) {
+  engine::Message message;
+  message.what = engine::Message::What::swap;
+  message.swap = std::move(order);
+  engine_->inject(std::move(message));
+}
+
+void World::swap(policy::Kind kind, const policy::Choice& to) {
+  auto order = std::make_shared<engine::SwapOrder>();
+  order->kind = kind;
+  order->plugin = to.plugin;
+  if (kind == policy::Kind::scheduler) order->scheduler = need(host_.load_scheduler(to, limits_));
+  if (kind == policy::Kind::eviction) order->eviction = need(host_.load_eviction(to, limits_));
+  if (kind == policy::Kind::preemption) order->preemption = need(host_.load_preemption(to, limits_));
+  post_swap(std::move(order));
+}
+
+void World::swap_gate(std::uint32_t gate, const policy::Choice& to) {
+  auto order = std::make_shared<engine::SwapOrder>();
+  order->kind = policy::Kind::scheduler;
+  order->is_gate = true;
+  order->gate = gate;
+  order->plugin = to.plugin;
+  order->scheduler = need(host_.load_gate(to, limits_));
+  post_swap(std::move(order));
 }
 
 void World::feed() {
-  while (next_ask_ < asks_.size() && asks_[next_ask_].at_step <= engine_->steps()) {
-    requests::RequestSpec spec = asks_[next_ask_].spec;
-    spec.arrival_ns = clock_.now_ns();
-    engine::Message message;
-    message.what = engine::Message::What::arrive;
-    message.arrival = need(engine_->prepare(std::move(spec)));
-    index_of_[message.arrival->id] = next_ask_++;
-    if (Status ok = engine_->post(std::move(message)); !ok) throw std::runtime_error(ok.error().message());
-  }
-  for (const std::uint64_t request : std::exchange(cancels_, {})) {
-    engine::Message message;
-    message.what = engine::Message::What::cancel;
-    message.request = request;
-    engine_->inject(std::move(message));
-  }
-  while (next_swap_ < setting_.swaps.size() && setting_.swaps[next_swap_].first <= engine_->steps()) {
-    engine::Message message;
-    message.what = engine::Message::What::swap;
-    message.swap = std::make_shared<engine::SwapOrder>();
-    message.swap->kind = policy::Kind::scheduler;
-    message.swap->plugin = setting_.swaps[next_swap_].second.plugin;
-    message.swap->scheduler = need(host_.load_scheduler(setting_.swaps[next_swap_++].second, limits_));
-    engine_->inject(std::move(message));
-  }
+  while (next_ask_ < asks_.size() && asks_[next_ask_].at_step <= engine_->steps()) send(next_ask_++);
+  for (const std::uint64_t request : std::exchange(cancels_, {})) tell(engine::Message::What::cancel, request);
+  while (next_swap_ < setting_.swaps.size() && setting_.swaps[next_swap_].first <= engine_->steps())
+    swap(policy::Kind::scheduler, setting_.swaps[next_swap_++].second);
 }
 
 bool World::one_step() {
   feed();
   if (engine_->step()) return true;
-  if (next_ask_ < asks_.size() || !cancels_.empty()) return true;
+  if (!cancels_.empty() || (next_ask_ < asks_.size() && asks_[next_ask_].at_step != UINT64_MAX)) return true;
   const std::uint64_t next = engine_->next_wake_ns();
   if (next == SL_NEVER) return false;
   clock_.wait_until(next);
@@ -115,16 +157,54 @@ void World::run(std::uint64_t most_steps) {
 void World::tokens(std::span<const engine::Delivered> tokens) {
   for (const engine::Delivered& t : tokens) {
     const std::size_t ask = index_of_.at(t.request);
-    outputs_[{ask, t.fork}].push_back(t.token);
+    Tokens& out = in_order_[{ask, t.fork}];
+    BOOST_REQUIRE_EQUAL(t.index, out.size());  // each once, in order
+    out.push_back(t.token);
+    if (t.index >= outputs_[{ask, t.fork}].size()) outputs_[{ask, t.fork}].push_back(t.token);
     if (++delivered_[t.request] == asks_[ask].cancel_after) cancels_.push_back(t.request);
   }
 }
 
+// Comes before the delivery of its last tokens.
 void World::finished(const engine::Finished& end, std::span<const requests::Token> generated) {
   ends_.push_back(end);
-  if (generated.empty()) return;
-  Tokens& out = outputs_[{index_of_.at(end.request), end.fork}];
-  if (out.size() != generated.size()) out.assign(generated.begin(), generated.end());  // its last token comes with its end
+  const std::pair<std::uint64_t, std::uint32_t> which(index_of_.at(end.request), end.fork);
+  const Tokens& before = in_order_[which];
+  BOOST_REQUIRE_EQUAL(generated.size(), end.output_tokens);
+  BOOST_REQUIRE_LE(before.size(), generated.size());
+  BOOST_REQUIRE(std::equal(before.begin(), before.end(), generated.begin()));
+  outputs_[which].assign(generated.begin(), generated.end());
+}
+
+const engine::Finished* World::end_of(std::uint64_t request, std::uint32_t fork) const {
+  for (const engine::Finished& end : ends_)
+    if (end.request == request && end.fork == fork) return &end;
+  return nullptr;
+}
+
+const Tokens& World::output_of(std::uint64_t request, std::uint32_t fork) const {
+  static const Tokens none;
+  const auto found = outputs_.find({index_of_.at(request), fork});
+  return found == outputs_.end() ? none : found->second;
+}
+
+std::uint64_t World::id_of(std::size_t ask) const {
+  for (const auto& [id, index] : index_of_)
+    if (index == ask) return id;
+  return 0;
+}
+
+std::vector<requests::Slot> World::slots_of(std::uint64_t request) const {
+  std::vector<requests::Slot> slots;
+  for (const requests::Slot slot : engine_->requests().live_slots())
+    if (engine_->requests().request_of(slot).request == request) slots.push_back(slot);
+  return slots;
+}
+
+const sl_seq_row& World::row_of(std::uint64_t request) const {
+  const std::vector<requests::Slot> slots = slots_of(request);
+  if (slots.empty()) throw std::runtime_error(fmt::format("request {} has no live sequence", request));
+  return engine_->requests().row(slots.front());
 }
 
 std::vector<Ask> mixed_asks(std::uint32_t count, std::uint64_t seed, std::uint32_t longest_prompt) {
@@ -178,6 +258,28 @@ void check_law_1(const World& world, const std::vector<Ask>& asks, const Outputs
     else BOOST_REQUIRE_EQUAL(got.size(), expected.size());
     BOOST_REQUIRE(std::equal(got.begin(), got.end(), expected.begin()));
   }
+}
+
+void check_ends(const World& world, const Outputs& reference) {
+  std::map<std::pair<std::uint64_t, std::uint32_t>, const engine::Finished*> ends;
+  for (const engine::Finished& end : world.ends())
+    BOOST_REQUIRE(ends.emplace(std::pair(world.ask_of(end.request), end.fork), &end).second);
+  BOOST_REQUIRE_EQUAL(ends.size(), reference.size());
+  for (const auto& [which, expected] : reference) {
+    const engine::Finished& end = *ends.at(which);
+    const Tokens& got = world.output_of(end.request, end.fork);
+    if (end.finish == SL_FINISH_LENGTH || end.finish == SL_FINISH_STOP) BOOST_REQUIRE_EQUAL(got.size(), expected.size());
+    else BOOST_REQUIRE_LE(got.size(), expected.size());
+    BOOST_REQUIRE(std::equal(got.begin(), got.end(), expected.begin()));
+  }
+}
+
+void check_idle(const World& world) {
+  BOOST_REQUIRE_EQUAL(world.engine().audit(true), "");
+  BOOST_REQUIRE(!world.engine().busy());
+  BOOST_REQUIRE_EQUAL(world.engine().requests().waiting_count(), 0u);
+  BOOST_REQUIRE_EQUAL(world.engine().requests().ready_count(), 0u);
+  BOOST_REQUIRE(world.engine().requests().holders().empty());
 }
 
 }  // namespace serveloop::test

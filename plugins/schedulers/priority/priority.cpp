@@ -108,7 +108,7 @@ class Priority {
         continue;
       }
       const sl_seq_row& seq = seqs[SL_SEQ_SLOT(waits ? (next++)->second : running_[at++].second)];
-      const uint32_t tokens = std::min(waits ? uncached(view, seq) : seq.runnable, budget);
+      const uint32_t tokens = std::min(waits ? sl::uncached_tokens(view, seq) : seq.runnable, budget);
       if (tokens == 0) continue;  // all that it could run is in flight
       budget -= tokens;
       if (!waits) {
@@ -127,16 +127,6 @@ class Priority {
   // Never true of equals, so that two of one priority cannot take a slot from each other in turns.
   bool outranks(const Rank& waiting, const Rank& running) const {
     return running.below_top - waiting.below_top > hysteresis_;
-  }
-
-  // Tokens left to compute once the prefix is matched: a hit is whole blocks, one token short of what is
-  // known.
-  static uint32_t uncached(const sl::View& view, const sl_seq_row& seq) {
-    if (seq.runnable == 0) return 0;
-    const uint32_t known = seq.computed + seq.in_flight_max + seq.runnable;
-    const uint32_t most = (known - 1) / view->block_tokens * view->block_tokens;
-    const uint32_t hit = std::min(sl::cached_prefix_tokens(view, seq), most);
-    return std::min(seq.runnable, known - hit);
   }
 
   int64_t hysteresis_;

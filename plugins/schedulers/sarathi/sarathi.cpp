@@ -68,20 +68,11 @@ class Sarathi {
     for (auto next = ready_.begin(); next != ready_.end() && slots > 0 && budget > 0; ++next) {
       const sl_seq_row& seq = view.seqs()[SL_SEQ_SLOT(next->second)];
       if (seq.runnable == 0) continue;  // all that it could run is in flight
-      const uint32_t tokens = std::min(uncached(view, seq), budget);
+      const uint32_t tokens = std::min(sl::uncached_tokens(view, seq), budget);
       plan.admit(seq.id, tokens);
       budget -= tokens;
       --slots;
     }
-  }
-
-  // Tokens left to compute once the prefix is matched: a hit is whole blocks, one token short of what is
-  // known.
-  static uint32_t uncached(const sl::View& view, const sl_seq_row& seq) {
-    const uint32_t known = seq.computed + seq.in_flight_max + seq.runnable;
-    const uint32_t most = (known - 1) / view->block_tokens * view->block_tokens;
-    const uint32_t hit = std::min(sl::cached_prefix_tokens(view, seq), most);
-    return std::min(seq.runnable, known - hit);
   }
 
   uint32_t chunk_budget_;

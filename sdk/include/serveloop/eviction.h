@@ -28,7 +28,8 @@ typedef struct sl_eviction {
   uint32_t struct_size, pad;
   /* [step] When free blocks run short. */
   int32_t (*evict)(void *self, const sl_evict_in *in, sl_out *victims, sl_out *gauges);
-  /* [step] After each step that had block events, so that `evict` never has a backlog to read. */
+  /* [step] After each step that had block events, so that `evict` never has a backlog to read. Null: it reads the block table
+   * alone, and hears only the events of a step in which it is asked. */
   int32_t (*note)(void *self, const sl_evict_in *in);
 } sl_eviction;
 

@@ -41,15 +41,23 @@ inline Tokens blocks_from(std::uint32_t first, std::uint32_t count) {
 
 class Driver {
  public:
-  void begin(std::uint32_t row, const Tokens& prompt, const Tokens& table, std::uint64_t seed = 1, std::uint32_t fork = 0,
-             const Tokens& generated = {}) {
+  void begin(std::uint32_t row, const Tokens& prompt, const Tokens& table, std::uint64_t seed = 1,
+             std::uint32_t fork = 0, const Tokens& generated = {}) {
     kept_.push_back(prompt);
     kept_.push_back(generated);
-    begins_.push_back({row, fork, seed, static_cast<std::uint32_t>(prompt.size()), 100, kept_[kept_.size() - 2],
-                       kept_.back(), {}});
+    begins_.push_back({row,
+                       fork,
+                       seed,
+                       static_cast<std::uint32_t>(prompt.size()),
+                       100,
+                       kept_[kept_.size() - 2],
+                       kept_.back(),
+                       {}});
     for (std::uint32_t i = 0; i < table.size(); ++i) change(row, i, table[i]);
   }
-  void change(std::uint32_t row, std::uint32_t index, std::uint32_t block) { changes_.push_back({row, index, block}); }
+  void change(std::uint32_t row, std::uint32_t index, std::uint32_t block) {
+    changes_.push_back({row, index, block});
+  }
 
   void submit(const std::vector<BatchRow>& rows) {
     executor.submit({step_++, 0, 0, 0, begins_, changes_, {}, rows});
@@ -66,8 +74,8 @@ class Driver {
   }
 
   // `count` tokens for a row whose KV below `from` is there: prefill up to `known` in chunks, then decode.
-  Tokens run(std::uint32_t row, std::uint32_t known, std::uint32_t chunk, std::uint32_t count, std::uint32_t lag = 0,
-             std::uint32_t from = 0) {
+  Tokens run(std::uint32_t row, std::uint32_t known, std::uint32_t chunk, std::uint32_t count,
+             std::uint32_t lag = 0, std::uint32_t from = 0) {
     Tokens out;
     std::deque<bool> samples;  // of steps in flight
     const auto take = [&] {
@@ -102,7 +110,8 @@ class Driver {
 };
 
 // What a sequence gets alone: one chunk, blocks in order, lag 0.
-inline Tokens alone(const Tokens& prompt, std::uint32_t count, std::uint64_t seed = 1, std::uint32_t fork = 0) {
+inline Tokens alone(const Tokens& prompt, std::uint32_t count, std::uint64_t seed = 1,
+                    std::uint32_t fork = 0) {
   Driver driver;
   driver.begin(0, prompt, blocks_from(0, kBlocks), seed, fork);
   return driver.run(0, static_cast<std::uint32_t>(prompt.size()), UINT32_MAX, count);

@@ -10,7 +10,8 @@ namespace serveloop::execute::test {
 namespace {
 
 std::unique_ptr<Executor> made(const char* name, Clock& clock) {
-  Result<std::unique_ptr<Executor>> executor = make_executor(name, {clock, small_cost(), 0, kRows, kBlockTokens, kBlocks});
+  Result<std::unique_ptr<Executor>> executor =
+      make_executor(name, {clock, small_cost(), 0, kRows, kBlockTokens, kBlocks});
   BOOST_REQUIRE_MESSAGE(executor.has_value(), name);
   return std::move(*executor);
 }

@@ -27,7 +27,8 @@ BOOST_AUTO_TEST_CASE(any_chunking_at_any_lag) {
     for (std::uint32_t chunk = 1; chunk <= kPrompt; ++chunk) {
       Driver driver;
       driver.begin(0, kA, blocks_from(0, 16));
-      BOOST_TEST(driver.run(0, kPrompt, chunk, kCount, lag) == expected, "chunks of " << chunk << ", lag " << lag);
+      BOOST_TEST(driver.run(0, kPrompt, chunk, kCount, lag) == expected,
+                 "chunks of " << chunk << ", lag " << lag);
     }
 }
 

@@ -11,7 +11,8 @@ namespace {
 constexpr std::uint32_t kPrompt = 23, kCount = 8;
 const Tokens kA = prompt_of(kPrompt, 1), kB = prompt_of(kPrompt, 2);
 
-// Prefills row 0 with prompt A in blocks 0 .. and returns what it then generates, with a mistake made after the prefill.
+// Prefills row 0 with prompt A in blocks 0 .. and returns what it then generates, with a mistake made after
+// the prefill.
 Tokens after(const std::function<void(Driver&)>& mistake) {
   Driver driver;
   driver.begin(0, kA, blocks_from(0, 16));
@@ -19,7 +20,8 @@ Tokens after(const std::function<void(Driver&)>& mistake) {
   const Tokens first = driver.step({{0, 0, kPrompt, true}, {1, 0, kPrompt, true}});
   mistake(driver);
   Tokens got = {first[0]};
-  for (std::uint32_t at = kPrompt; got.size() < kCount; ++at) got.push_back(driver.step({{0, at, 1, true}})[0]);
+  for (std::uint32_t at = kPrompt; got.size() < kCount; ++at)
+    got.push_back(driver.step({{0, at, 1, true}})[0]);
   return got;
 }
 
@@ -35,10 +37,13 @@ BOOST_AUTO_TEST_CASE(none_gives_the_right_tokens) {
 
 BOOST_AUTO_TEST_CASE(a_wrong_block_in_the_table) {
   for (std::uint32_t index = 0; index < 6; ++index) {  // every block that holds KV
-    BOOST_TEST(after([&](Driver& d) { d.change(0, index, 20 + index); }) != expected(), "entry " << index << " of another");
-    BOOST_TEST(after([&](Driver& d) { d.change(0, index, 60); }) != expected(), "entry " << index << " never written");
+    BOOST_TEST(after([&](Driver& d) { d.change(0, index, 20 + index); }) != expected(),
+               "entry " << index << " of another");
+    BOOST_TEST(after([&](Driver& d) { d.change(0, index, 60); }) != expected(),
+               "entry " << index << " never written");
     BOOST_TEST(after([&](Driver& d) { d.change(0, index, UINT32_MAX); }) != expected(), "no entry " << index);
-    BOOST_TEST(after([&](Driver& d) { d.change(0, index, kBlocks); }) != expected(), "entry " << index << " not a block");
+    BOOST_TEST(after([&](Driver& d) { d.change(0, index, kBlocks); }) != expected(),
+               "entry " << index << " not a block");
   }
 }
 

@@ -85,7 +85,8 @@ BOOST_AUTO_TEST_CASE(tokens_depend_on_seed_fork_and_position_alone) {
   rig.begin(1, 7, 0);
   rig.begin(2, 7, 1);
   rig.begin(3, 8, 0);
-  const std::vector<BatchRow> rows = {{0, 9, 1, true}, {1, 0, 10, true}, {2, 9, 1, true}, {3, 9, 1, true}, {0, 10, 1, true}};
+  const std::vector<BatchRow> rows = {
+      {0, 9, 1, true}, {1, 0, 10, true}, {2, 9, 1, true}, {3, 9, 1, true}, {0, 10, 1, true}};
   const Collected done = rig.run(rows);
   const Tokens t(done.tokens.begin(), done.tokens.end());
   BOOST_TEST(t[0] == t[1]);

@@ -46,7 +46,8 @@ inline std::vector<requests::RequestSpec> all_of(Workload& workload) {
   return specs;
 }
 
-inline std::vector<requests::RequestSpec> specs_of(const config::Workload& config, std::uint32_t context_tokens = kContext) {
+inline std::vector<requests::RequestSpec> specs_of(const config::Workload& config,
+                                                   std::uint32_t context_tokens = kContext) {
   Workload workload = made(config, context_tokens);
   return all_of(workload);
 }

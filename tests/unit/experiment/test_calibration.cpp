@@ -1,7 +1,7 @@
 // A calibration's units become the engine's.
-#include "experiment/calibration.hpp"
-
 #include <boost/test/unit_test.hpp>
+
+#include "experiment/calibration.hpp"
 
 namespace serveloop::experiment::test {
 

@@ -1,12 +1,12 @@
 // Draws are the same on every machine, independent of each other, and of the stated distribution.
-#include "experiment/draw.hpp"
-
 #include <algorithm>
 #include <array>
 #include <boost/test/unit_test.hpp>
 #include <cmath>
 #include <functional>
 #include <vector>
+
+#include "experiment/draw.hpp"
 
 namespace serveloop::experiment::test {
 
@@ -37,9 +37,12 @@ BOOST_AUTO_TEST_CASE(first_values_are_fixed) {
   const Draws d(42, "gaps");
   const std::array<std::uint64_t, 3> bits = {0xb7c1636e9a522f2u, 0x239d02b909de6306u, 0x4fa91d3f079b4ea8u};
   const std::array<std::array<double, 5>, 3> values = {
-      {{0x1.6f82c6dd34a48p-5, 0x1.8d5521b7c3dd8p+1, -0x1.d8d05b18c567ep-2, 0x1.404002d4c40cap-16, 0x1.812535028a786p+5},
-       {0x1.1ce815c84ef32p-3, 0x1.f8f2fbe3d6f06p+0, -0x1.bc047db0f20e8p-3, 0x1.49e2efe613cc5p-9, 0x1.d8434bbcd0afap+5},
-       {0x1.3ea474fc1e6d3p-2, 0x1.2adae09992f07p+0, -0x1.dacf377b49e63p-5, 0x1.5fbcb690127fcp-7, 0x1.0d84a9c3d672cp+6}}};
+      {{0x1.6f82c6dd34a48p-5, 0x1.8d5521b7c3dd8p+1, -0x1.d8d05b18c567ep-2, 0x1.404002d4c40cap-16,
+        0x1.812535028a786p+5},
+       {0x1.1ce815c84ef32p-3, 0x1.f8f2fbe3d6f06p+0, -0x1.bc047db0f20e8p-3, 0x1.49e2efe613cc5p-9,
+        0x1.d8434bbcd0afap+5},
+       {0x1.3ea474fc1e6d3p-2, 0x1.2adae09992f07p+0, -0x1.dacf377b49e63p-5, 0x1.5fbcb690127fcp-7,
+        0x1.0d84a9c3d672cp+6}}};
   for (std::uint64_t i = 0; i < bits.size(); ++i) {
     BOOST_TEST(d.bits(i) == bits[i]);
     BOOST_TEST(d.uniform(i) == values[i][0]);

@@ -14,8 +14,8 @@ using Specs = std::vector<requests::RequestSpec>;
 bool same_requests(const Specs& a, const Specs& b) {
   if (a.size() != b.size()) return false;
   for (std::size_t i = 0; i < a.size(); ++i)
-    if (a[i].arrival_ns != b[i].arrival_ns || a[i].pieces != b[i].pieces || a[i].max_tokens != b[i].max_tokens ||
-        a[i].seed != b[i].seed)
+    if (a[i].arrival_ns != b[i].arrival_ns || a[i].pieces != b[i].pieces ||
+        a[i].max_tokens != b[i].max_tokens || a[i].seed != b[i].seed)
       return false;
   return true;
 }
@@ -59,7 +59,8 @@ BOOST_AUTO_TEST_CASE(one_label_does_not_move_another) {
   config.n = 3;
   const Specs with_all = specs_of(config);
   BOOST_TEST(same_requests(plain, with_all));
-  for (std::size_t i = 0; i < plain.size(); ++i) BOOST_REQUIRE_EQUAL(with_all[i].category, with_categories[i].category);
+  for (std::size_t i = 0; i < plain.size(); ++i)
+    BOOST_REQUIRE_EQUAL(with_all[i].category, with_categories[i].category);
   config.shared_prefix = {4, 64, 1.0};
   const Specs with_prefix = specs_of(config);
   for (std::size_t i = 0; i < plain.size(); ++i) {
@@ -85,7 +86,8 @@ BOOST_AUTO_TEST_CASE(tenants_and_categories_come_by_share) {
 BOOST_AUTO_TEST_CASE(deadlines_come_by_share_and_are_relative) {
   config::Workload config = synthetic_config(10'000);
   for (const auto& spec : specs_of(config))
-    BOOST_REQUIRE((spec.ttft_deadline_ns == SL_NEVER && spec.tbt_target_ns == SL_NEVER && spec.end_deadline_ns == SL_NEVER));
+    BOOST_REQUIRE((spec.ttft_deadline_ns == SL_NEVER && spec.tbt_target_ns == SL_NEVER &&
+                   spec.end_deadline_ns == SL_NEVER));
   config.deadlines = {200.0, std::nullopt, 1500.5, 0.25};
   int with = 0;
   for (const auto& spec : specs_of(config)) {

@@ -1,9 +1,9 @@
-// The traces are read in full (figures from data/traces/README.md, made with other tools), and bad lines are named.
-#include "experiment/traces.hpp"
-
+// The traces are read in full (figures from data/traces/README.md, made with other tools), and bad lines are
+// named.
 #include <numeric>
 #include <set>
 
+#include "experiment/traces.hpp"
 #include "helpers.hpp"
 
 namespace serveloop::experiment::test {
@@ -32,13 +32,17 @@ std::vector<TraceRow> check(const char* name, const char* format, const Sums& ex
 }
 
 std::string azure_error(const std::string& line) {
-  const auto rows = parse_azure("TIMESTAMP,ContextTokens,GeneratedTokens\n2023-11-16 18:17:03.1,1,2\n" + line, "t.csv");
+  const auto rows =
+      parse_azure("TIMESTAMP,ContextTokens,GeneratedTokens\n2023-11-16 18:17:03.1,1,2\n" + line, "t.csv");
   return rows ? "none" : rows.error().message();
 }
 
 std::string mooncake_error(const std::string& line) {
-  const auto rows = parse_mooncake(
-      R"({"timestamp": 0, "input_length": 600, "output_length": 5, "hash_ids": [0, 1]})" "\n" + line, "t.jsonl");
+  const auto rows =
+      parse_mooncake(R"({"timestamp": 0, "input_length": 600, "output_length": 5, "hash_ids": [0, 1]})"
+                     "\n" +
+                         line,
+                     "t.jsonl");
   return rows ? "none" : rows.error().message();
 }
 
@@ -52,11 +56,13 @@ void expect(const std::string& message, const std::vector<std::string>& parts) {
 BOOST_AUTO_TEST_SUITE(traces)
 
 BOOST_AUTO_TEST_CASE(azure_code) {
-  check("azure2023_code.csv", "azure", {8819, 18'059'974, 245'896, 3'435'948'056'000, 13'327'267'954'592'000});
+  check("azure2023_code.csv", "azure",
+        {8819, 18'059'974, 245'896, 3'435'948'056'000, 13'327'267'954'592'000});
 }
 
 BOOST_AUTO_TEST_CASE(azure_conversations) {
-  const auto rows = check("azure2023_conv.csv", "azure", {19'366, 22'361'870, 4'088'665, 3'501'721'937'000, 33'473'340'385'407'000});
+  const auto rows = check("azure2023_conv.csv", "azure",
+                          {19'366, 22'361'870, 4'088'665, 3'501'721'937'000, 33'473'340'385'407'000});
   BOOST_TEST((rows[0] == TraceRow{0, 374, 44, {}}));
   BOOST_TEST((rows[1] == TraceRow{4'314'579'000, 396, 109, {}}));
 }
@@ -77,12 +83,14 @@ BOOST_AUTO_TEST_CASE(mooncake_conversations) {
 }
 
 BOOST_AUTO_TEST_CASE(mooncake_synthetic) {
-  check("mooncake_synthetic_trace.jsonl", "mooncake", {3993, 61'194'628, 595'432, 1'022'025'000'000, 2'097'594'543'000'000});
+  check("mooncake_synthetic_trace.jsonl", "mooncake",
+        {3993, 61'194'628, 595'432, 1'022'025'000'000, 2'097'594'543'000'000});
 }
 
 BOOST_AUTO_TEST_CASE(times_are_read_to_the_nanosecond_and_across_days) {
   const auto rows = parse_azure(
-      "TIMESTAMP,ContextTokens,GeneratedTokens\r\n2023-12-31 23:59:59.9999999,1,2\r\n2024-01-01 00:00:00,3,4\r\n"
+      "TIMESTAMP,ContextTokens,GeneratedTokens\r\n2023-12-31 23:59:59.9999999,1,2\r\n2024-01-01 "
+      "00:00:00,3,4\r\n"
       "2024-02-29T12:00:00.000000001+00:00,5,6\n2024-03-01 12:00:00.5Z,7,8",
       "t");
   BOOST_REQUIRE(rows.has_value());
@@ -95,22 +103,28 @@ BOOST_AUTO_TEST_CASE(times_are_read_to_the_nanosecond_and_across_days) {
 
 BOOST_AUTO_TEST_CASE(rows_come_in_order_of_arrival) {
   const auto rows = parse_azure(
-      "TIMESTAMP,ContextTokens,GeneratedTokens\n2023-11-16 18:17:05,1,1\n2023-11-16 18:17:03,2,2\n2023-11-16 18:17:05,3,3\n", "t");
+      "TIMESTAMP,ContextTokens,GeneratedTokens\n2023-11-16 18:17:05,1,1\n2023-11-16 18:17:03,2,2\n2023-11-16 "
+      "18:17:05,3,3\n",
+      "t");
   BOOST_REQUIRE(rows.has_value());
-  BOOST_TEST(((*rows)[0].prompt_tokens == 2 && (*rows)[1].prompt_tokens == 1 && (*rows)[2].prompt_tokens == 3));
+  BOOST_TEST(
+      ((*rows)[0].prompt_tokens == 2 && (*rows)[1].prompt_tokens == 1 && (*rows)[2].prompt_tokens == 3));
   BOOST_TEST((*rows)[2].arrival_ns == 2'000'000'000u);
 }
 
 BOOST_AUTO_TEST_CASE(a_bad_azure_line_is_named) {
-  expect(azure_error("2023-11-16 18:17:03,x,2"), {"t.csv:3: ContextTokens", "expected a whole number", "found 'x'"});
+  expect(azure_error("2023-11-16 18:17:03,x,2"),
+         {"t.csv:3: ContextTokens", "expected a whole number", "found 'x'"});
   expect(azure_error("2023-11-16 18:17:03,1"), {"t.csv:3: GeneratedTokens", "found nothing"});
   expect(azure_error("2023-11-16 18:17:03,1,2,3"), {"t.csv:3: GeneratedTokens", "found '2,3'"});
   expect(azure_error("2023-11-16 18:17:03,-1,2"), {"ContextTokens", "found '-1'"});
   expect(azure_error("2023-11-16 18:17:03,99999999999999999999,2"), {"ContextTokens", "found '9999"});
   expect(azure_error("\n2023-11-16 18:17:03,1,"), {"t.csv:4: GeneratedTokens"});
-  for (const char* when : {"", "18:17:03", "2023-13-16 18:17:03", "2023-11-16 18:17:03.", "2023-11-16 18:17:03.1234567890",
-                           "2023-11-16 25:17:03", "2023/11/16 18:17:03", "2023-11-16 18:17:03x"})
-    expect(azure_error(std::string(when) + ",1,2"), {"t.csv:3: TIMESTAMP", "expected a time like 2023-11-16"});
+  for (const char* when :
+       {"", "18:17:03", "2023-13-16 18:17:03", "2023-11-16 18:17:03.", "2023-11-16 18:17:03.1234567890",
+        "2023-11-16 25:17:03", "2023/11/16 18:17:03", "2023-11-16 18:17:03x"})
+    expect(azure_error(std::string(when) + ",1,2"),
+           {"t.csv:3: TIMESTAMP", "expected a time like 2023-11-16"});
   const auto no_header = parse_azure("2023-11-16 18:17:03,1,2\n", "t.csv");
   BOOST_REQUIRE(!no_header.has_value());
   expect(no_header.error().message(), {"t.csv:1: header", "TIMESTAMP,ContextTokens,GeneratedTokens"});
@@ -129,13 +143,18 @@ BOOST_AUTO_TEST_CASE(a_bad_mooncake_line_is_named) {
          {"t.jsonl:2: input_length", "found '3'"});
   expect(mooncake_error(R"({"timestamp": 5, "input_length": 3, "output_length": -2, "hash_ids": [7]})"),
          {"t.jsonl:2: output_length", "found -2"});
-  expect(mooncake_error(R"({"input_length": 3, "output_length": 2, "hash_ids": [7]})"), {"timestamp", "found nothing"});
+  expect(mooncake_error(R"({"input_length": 3, "output_length": 2, "hash_ids": [7]})"),
+         {"timestamp", "found nothing"});
   expect(mooncake_error(R"({"timestamp": 5, "input_length": 513, "output_length": 2, "hash_ids": [7]})"),
          {"t.jsonl:2: hash_ids", "expected 2 ids", "found 1"});
-  expect(mooncake_error(R"({"timestamp": 5, "input_length": 3, "output_length": 2, "hash_ids": [7.5]})"), {"hash_ids", "found 7.5"});
-  expect(mooncake_error(R"({"timestamp": 5, "input_length": 3, "output_length": 2, "hash_ids": [[7]]})"), {"hash_ids", "found an array"});
-  expect(mooncake_error(R"({"timestamp": 5, "input_length": 3, "output_length": 2, "hash_ids": {"a": 1}})"), {"hash_ids", "found an object"});
-  expect(mooncake_error(R"({"timestamp": 1e99, "input_length": 3, "output_length": 2, "hash_ids": [7]})"), {"timestamp", "found 1e+99"});
+  expect(mooncake_error(R"({"timestamp": 5, "input_length": 3, "output_length": 2, "hash_ids": [7.5]})"),
+         {"hash_ids", "found 7.5"});
+  expect(mooncake_error(R"({"timestamp": 5, "input_length": 3, "output_length": 2, "hash_ids": [[7]]})"),
+         {"hash_ids", "found an array"});
+  expect(mooncake_error(R"({"timestamp": 5, "input_length": 3, "output_length": 2, "hash_ids": {"a": 1}})"),
+         {"hash_ids", "found an object"});
+  expect(mooncake_error(R"({"timestamp": 1e99, "input_length": 3, "output_length": 2, "hash_ids": [7]})"),
+         {"timestamp", "found 1e+99"});
   expect(mooncake_error(R"({"a": )" + std::string(100'000, '[')), {"t.jsonl:2: line", "too many"});
 }
 

@@ -110,10 +110,12 @@ BOOST_AUTO_TEST_CASE(scaled_mooncake_prompts_still_share) {
   for (const auto& spec : scaled)
     for (const auto& piece : spec.pieces) full[piece.seed] = std::max(full[piece.seed], piece.tokens);
   for (std::size_t i = 0; i < plain.size(); ++i) {
-    BOOST_REQUIRE_EQUAL(scaled[i].prompt_tokens(), std::max(1u, static_cast<std::uint32_t>(plain[i].prompt_tokens() * 0.3 + 0.5)));
+    BOOST_REQUIRE_EQUAL(scaled[i].prompt_tokens(),
+                        std::max(1u, static_cast<std::uint32_t>(plain[i].prompt_tokens() * 0.3 + 0.5)));
     for (std::size_t p = 0; p + 1 < scaled[i].pieces.size(); ++p) {
       BOOST_REQUIRE_EQUAL(scaled[i].pieces[p].seed, plain[i].pieces[p].seed);
-      BOOST_REQUIRE_EQUAL(scaled[i].pieces[p].tokens, full[scaled[i].pieces[p].seed]);  // whole in every prompt
+      BOOST_REQUIRE_EQUAL(scaled[i].pieces[p].tokens,
+                          full[scaled[i].pieces[p].seed]);  // whole in every prompt
     }
   }
 }
@@ -133,7 +135,8 @@ BOOST_AUTO_TEST_CASE(a_synthetic_stream_has_its_rate_and_lengths) {
     const auto longer = [](const auto& a, const auto& b) { return a.prompt_tokens() < b.prompt_tokens(); };
     const auto [low, high] = std::minmax_element(specs.begin(), specs.end(), longer);
     BOOST_TEST((low->prompt_tokens() >= 10 && high->prompt_tokens() <= 4000));
-    for (std::size_t i = 1; i < specs.size(); ++i) BOOST_REQUIRE(specs[i].arrival_ns >= specs[i - 1].arrival_ns);
+    for (std::size_t i = 1; i < specs.size(); ++i)
+      BOOST_REQUIRE(specs[i].arrival_ns >= specs[i - 1].arrival_ns);
   }
   config.output = {"fixed", 7};
   config.rate_scale = 2;

@@ -1,4 +1,5 @@
-// An eviction policy in C++: `void note(const sl::BlockEvents&)` and `void evict(const sl::EvictIn&, sl::Victims&)`.
+// An eviction policy in C++: `void evict(const sl::EvictIn&, sl::Victims&)`, and optionally `void note(const sl::EvictIn&)`,
+// which hears each step's block events. Without it the policy must live on the block table alone.
 #pragma once
 
 #include <serveloop/cpp/plugin.hpp>
@@ -25,17 +26,19 @@ class EvictIn {
 // The victims being named.
 class Victims {
  public:
-  Victims(sl_out& victims, const EvictIn& in) : rows_(victims), blocks_(in.blocks()) {}
+  Victims(sl_out& victims, sl_out& gauges, const EvictIn& in) : rows_(victims), gauges_(gauges), blocks_(in.blocks()) {}
   void drop(uint32_t block, uint16_t reason = SL_REASON_NONE) {
     rows_.push({blocks_[block].key, block, SL_TIER_NONE, reason});
   }
   void demote(uint32_t block, uint16_t reason = SL_REASON_NONE) {
     rows_.push({blocks_[block].key, block, SL_TIER_HOST, reason});
   }
+  void gauge(uint32_t name, double value) { gauges_.push({name, 0, value}); }
   uint32_t size() const { return rows_.size(); }
 
  private:
   Answer<sl_victim> rows_;
+  Answer<sl_gauge> gauges_;
   Rows<sl_block_row> blocks_;
 };
 
@@ -80,17 +83,22 @@ namespace detail {
 
 template <class Policy>
 struct EvictionFunctions {
-  static int32_t evict(void* self, const sl_evict_in* in, sl_out* victims, sl_out*) noexcept {
+  static int32_t evict(void* self, const sl_evict_in* in, sl_out* victims, sl_out* gauges) noexcept {
     return guarded([&] {
       const EvictIn input(*in);
-      Victims out(*victims, input);
+      Victims out(*victims, *gauges, input);
       static_cast<Policy*>(self)->evict(input, out);
     });
   }
   static int32_t note(void* self, const sl_evict_in* in) noexcept {
     return guarded([&] { static_cast<Policy*>(self)->note(EvictIn(*in)); });
   }
-  static constexpr sl_eviction table{sizeof(sl_eviction), 0, &evict, &note};
+  static constexpr sl_eviction make() {
+    sl_eviction table{sizeof(sl_eviction), 0, &evict, nullptr};
+    if constexpr (requires(Policy& p, const EvictIn& in) { p.note(in); }) table.note = &note;
+    return table;
+  }
+  static constexpr sl_eviction table = make();
 };
 
 }  // namespace detail

@@ -118,8 +118,11 @@ void destroy(void* self) noexcept {
 
 template <class Policy>
 const void* extension(const char* id) noexcept {
-  if constexpr (requires { Policy::extension(id); }) return Policy::extension(id);
-  return nullptr;
+  const void* found = nullptr;
+  guarded([&] {
+    if constexpr (requires { Policy::extension(id); }) found = Policy::extension(id);
+  });
+  return found;
 }
 
 template <class Policy>

@@ -23,8 +23,11 @@ struct PrecisionFunctions {
     });
   }
   static uint32_t modes(void* self) noexcept {
-    if constexpr (requires(Policy& p) { p.modes(); }) return static_cast<Policy*>(self)->modes();
-    return 1;
+    uint32_t count = 1;
+    const int32_t status = guarded([&] {
+      if constexpr (requires(Policy& p) { p.modes(); }) count = static_cast<Policy*>(self)->modes();
+    });
+    return status == SL_OK ? count : 0;  // 0 is refused
   }
   static int32_t choose_mode(void* self, const sl_view* view, uint32_t* mode) noexcept {
     return guarded([&] {

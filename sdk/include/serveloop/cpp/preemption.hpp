@@ -19,24 +19,26 @@ class PreemptIn {
 
 class Yields {
  public:
-  explicit Yields(sl_out& yields) : rows_(yields) {}
+  Yields(sl_out& yields, sl_out& gauges) : rows_(yields), gauges_(gauges) {}
   void recompute(sl_seq seq, uint16_t reason = SL_REASON_NONE) { rows_.push({seq, SL_YIELD_RECOMPUTE, reason, 0}); }
   void swap(sl_seq seq, uint16_t reason = SL_REASON_NONE) { rows_.push({seq, SL_YIELD_SWAP, reason, 0}); }
   void keep(sl_seq seq, uint32_t blocks, uint16_t reason = SL_REASON_NONE) {
     rows_.push({seq, SL_YIELD_KEEP, reason, blocks});
   }
+  void gauge(uint32_t name, double value) { gauges_.push({name, 0, value}); }
 
  private:
   Answer<sl_yield> rows_;
+  Answer<sl_gauge> gauges_;
 };
 
 namespace detail {
 
 template <class Policy>
 struct PreemptionFunctions {
-  static int32_t preempt(void* self, const sl_preempt_in* in, sl_out* yields, sl_out*) noexcept {
+  static int32_t preempt(void* self, const sl_preempt_in* in, sl_out* yields, sl_out* gauges) noexcept {
     return guarded([&] {
-      Yields out(*yields);
+      Yields out(*yields, *gauges);
       static_cast<Policy*>(self)->preempt(PreemptIn(*in), out);
     });
   }

@@ -40,6 +40,7 @@ class Plan {
 
   void gauge(uint32_t name, double value) { gauges_.push({name, 0, value}); }
   uint32_t size() const { return entries_.size(); }
+  uint32_t capacity() const { return entries_.capacity(); }  // entries beyond it get the whole plan refused
 
  private:
   void add(sl_seq seq, uint16_t verb, uint16_t reason, uint32_t tokens, uint32_t blocks, uint64_t arg) {

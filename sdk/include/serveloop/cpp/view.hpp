@@ -3,7 +3,7 @@
 
 #include <serveloop/serveloop.h>
 
-#include <bit>
+#include <algorithm>
 #include <cstddef>
 #include <span>
 
@@ -96,6 +96,16 @@ inline uint32_t cached_prefix_tokens(const View& view, const sl_seq_row& seq) {
   while (node != SL_NONE && nodes[node].device_blocks == 0) node = nodes[node].parent;
   if (node == SL_NONE) return 0;
   return (nodes[node].depth_blocks + nodes[node].device_blocks) * view->block_tokens;
+}
+
+// Tokens that a sequence not running will have to compute once its prefix is matched: a hit is whole blocks and stops one token
+// short of what is known.
+inline uint32_t uncached_tokens(const View& view, const sl_seq_row& seq) {
+  if (seq.runnable == 0) return 0;  // the rest is in flight
+  const uint32_t known = seq.computed + seq.in_flight_max + seq.runnable;
+  const uint32_t most = (known - 1) / view->block_tokens * view->block_tokens;
+  const uint32_t hit = std::min(cached_prefix_tokens(view, seq), most);
+  return std::min(seq.runnable, known - hit);
 }
 
 }  // namespace sl

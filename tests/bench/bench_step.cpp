@@ -1,0 +1,123 @@
+// Host time of one decode step: fcfs and lru as plugins, the null executor, real time. Pairs are interleaved in one process.
+//   bench_step STEPS RUNNING:WAITING:CACHED [RUNNING:WAITING:CACHED ...]
+// Prints one JSON line a world: medians and p99 in microseconds over all its steps.
+#include <fmt/format.h>
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <memory>
+#include <stdexcept>
+#include <vector>
+
+#include "base/steady_clock.hpp"
+#include "engine/engine.hpp"
+#include "execute/simulated.hpp"
+
+namespace {
+
+using namespace serveloop;
+
+struct Shape {
+  std::uint32_t running, waiting, cached_blocks;
+};
+
+class World : public engine::Output {
+ public:
+  World(const Shape& shape, std::uint32_t steps) : shape_(shape), executor_(clock_) {
+    engine::Options o;
+    o.max_sequences = shape.running;
+    o.token_budget = std::max(8192u, 2 * shape.running);
+    o.max_waiting = shape.waiting + 2 * shape.running + 64;
+    o.kv_blocks = shape.cached_blocks + shape.running * ((steps + 2 * kWarmUp + 256) / 16 + 2) + 1024;
+    o.context_tokens = 1u << 24;
+    const requests::Options sizes{o.max_waiting, o.max_sequences};
+    const policy::Limits limits{0, sizes.slots(), {o.kv_blocks, 0}, o.block_tokens, o.token_budget, o.max_sequences, 0, o.cost};
+    policy::SearchOptions search;
+    search.folders = {SERVELOOP_BUILD_PLUGINS};
+    const policy::Host host(search);
+    engine::Policies p;
+    p.scheduler = need(host.load_scheduler({"fcfs"}, limits));
+    p.eviction = need(host.load_eviction({"lru"}, limits));
+    p.preemption = need(host.load_preemption({"recompute"}, limits));
+    p.precision = need(host.load_precision({"native"}, limits));
+    engine_ = need(engine::Engine::create(o, requests::Labeler({}, {}), std::move(p), clock_, executor_, *this, nullptr));
+    fill_cache();
+    for (std::uint32_t i = 0; i < shape.running; ++i) ask(100 + i % 16, 1u << 22);
+    while (engine_->requests().running_count() < shape.running) engine_->step();
+    for (std::uint32_t i = 0; i < shape.waiting; ++i) ask(100, 16);
+    for (std::uint32_t i = 0; i < kWarmUp; ++i) engine_->step();
+  }
+
+  void step() {
+    const auto begun = std::chrono::steady_clock::now();
+    engine_->step();
+    times_.push_back(std::chrono::duration<double, std::micro>(std::chrono::steady_clock::now() - begun).count());
+  }
+  std::string result() {
+    std::sort(times_.begin(), times_.end());
+    const auto& requests = engine_->requests();
+    if (requests.running_count() != shape_.running || requests.ready_count() != shape_.waiting)
+      throw std::runtime_error("the load changed while it was measured");
+    return fmt::format(R"({{"running": {}, "waiting": {}, "cached_blocks": {}, "steps": {}, "median_us": {:.2f}, "p99_us": {:.2f}}})",
+                       shape_.running, shape_.waiting, engine_->cache().tier(SL_TIER_DEVICE).evictable, times_.size(),
+                       times_[times_.size() / 2], times_[times_.size() * 99 / 100]);
+  }
+
+ private:
+  static constexpr std::uint32_t kWarmUp = 64;
+  template <class T>
+  static T need(Result<T> result) {
+    if (!result) throw std::runtime_error(result.error().message());
+    return std::move(*result);
+  }
+  void ask(std::uint32_t prompt_tokens, std::uint32_t max_tokens) {
+    requests::RequestSpec spec;
+    spec.pieces = {{next_seed_++, prompt_tokens}};
+    spec.max_tokens = std::min(max_tokens, pool_tokens() - prompt_tokens);
+    engine::Message message;
+    message.what = engine::Message::What::arrive;
+    message.arrival = need(engine_->prepare(std::move(spec)));
+    if (Status posted = engine_->post(std::move(message)); !posted) throw std::runtime_error(posted.error().message());
+  }
+  std::uint32_t pool_tokens() const { return engine_->cache().tier(SL_TIER_DEVICE).total * 16; }
+  // Requests that end at once leave their prompts cached.
+  void fill_cache() {
+    while (engine_->cache().tier(SL_TIER_DEVICE).evictable < shape_.cached_blocks) {
+      ask(std::min(8000u, shape_.cached_blocks * 16), 1);
+      while (engine_->step()) {
+      }
+    }
+  }
+  Shape shape_;
+  SteadyClock clock_;
+  execute::NullExecutor executor_;
+  std::unique_ptr<engine::Engine> engine_;
+  std::uint64_t next_seed_ = 1;
+  std::vector<double> times_;
+};
+
+}  // namespace
+
+int main(int argc, char** argv) try {
+  spdlog::set_level(spdlog::level::off);
+  const auto steps = static_cast<std::uint32_t>(std::stoul(argc > 1 ? argv[1] : "0"));
+  if (argc < 3 || steps == 0) throw std::runtime_error("usage: bench_step STEPS RUNNING:WAITING:CACHED ...");
+  std::vector<std::unique_ptr<World>> worlds;
+  for (int i = 2; i < argc; ++i) {
+    Shape shape{};
+    if (std::sscanf(argv[i], "%u:%u:%u", &shape.running, &shape.waiting, &shape.cached_blocks) != 3 || shape.running == 0)
+      throw std::runtime_error(fmt::format("'{}': expected RUNNING:WAITING:CACHED", argv[i]));
+    worlds.push_back(std::make_unique<World>(shape, steps));
+  }
+  constexpr std::uint32_t kSlice = 50;  // steps of one world before the next has its turn
+  for (std::uint32_t done = 0; done < steps; done += kSlice)
+    for (const auto& world : worlds)
+      for (std::uint32_t i = 0; i < std::min(kSlice, steps - done); ++i) world->step();
+  for (const auto& world : worlds) fmt::print("{}\n", world->result());
+  return 0;
+} catch (const std::exception& error) {
+  fmt::print(stderr, "bench_step: {}\n", error.what());
+  return 2;
+}

@@ -1,0 +1,156 @@
+"""Each kind of bad input: one clear line, exit code 2, nothing half started."""
+import shutil
+import subprocess
+
+import stage
+
+
+class Simulate(stage.Case):
+    def simulate(self, config, *more, says):
+        """Once alone, once as the second of two configurations; each time with a log or a JSON file asked for."""
+        line = self.bad('simulate', '--config', config, '--log', str(self.folder / 'run.slog'), *more, says=says)
+        good = self.config('good.toml')
+        self.bad('simulate', '--config', good, '--config', config, '--json', str(self.folder / 'out.json'), *more, says=says)
+        return line
+
+    def test_unknown_key_names_the_nearest(self):
+        self.simulate(self.config(extra='[observe]\nlogg = "x"\n'), says=["unknown key 'observe.logg'", "did you mean 'log'?"])
+
+    def test_unknown_key_in_set(self):
+        self.simulate(self.config(), '--set', 'engine.lagg=1', says=['--set', "did you mean 'lag'?"])
+
+    def test_wrong_type(self):
+        self.simulate(self.config(extra='[server]\nport = "x"\n'), says=['run.toml:', "server.port: expected an integer, found string 'x'"])
+
+    def test_broken_toml(self):
+        self.simulate(self.write('broken.toml', '[engine\n'), says=['broken.toml:1'])
+
+    def test_missing_configuration(self):
+        self.simulate(str(self.folder / 'missing.toml'), says=['missing.toml'])
+
+    def test_missing_plugin_lists_what_is_there(self):
+        self.simulate(self.config(), '--set', 'policy.scheduler="sarathy"',
+                      says=['sarathy', 'fcfs', 'priority', 'sarathi', str(stage.BUILD / 'plugins')])
+
+    def test_wrong_kind(self):
+        self.simulate(self.config(), '--set', 'policy.scheduler="lru"', says=['lru', 'scheduler', 'eviction'])
+
+    def test_unknown_option_of_a_plugin(self):
+        self.simulate(self.config(), '--set', 'policy.eviction={plugin="lru",options={ages=1}}', says=['ages'])
+
+    def test_missing_trace(self):
+        workload = '[workload]\ntrace = "gone.csv"\nformat = "azure"\n'
+        self.simulate(self.config(workload=workload), says=['gone.csv'])
+
+    def test_a_trace_line_that_cannot_be_read(self):
+        self.write('bad.csv', 'TIMESTAMP,ContextTokens,GeneratedTokens\n2023-11-16 18:17:03.9799600,4808,10\n'
+                              '2023-11-16 18:17:04.0319600,many,8\n')
+        workload = '[workload]\ntrace = "bad.csv"\nformat = "azure"\n'
+        self.simulate(self.config(workload=workload), says=['bad.csv:3', 'ContextTokens', 'many'])
+        self.write('bad.jsonl', '{"timestamp": 0, "input_length": 5, "output_length": 2, "hash_ids": [1]}\n'
+                                '{"timestamp": 0, "input_length": -5, "output_length": 2, "hash_ids": [1]}\n')
+        workload = '[workload]\ntrace = "bad.jsonl"\nformat = "mooncake"\n'
+        self.simulate(self.config(workload=workload), says=['bad.jsonl:2', 'input_length', '-5'])
+
+    def test_no_workload(self):
+        self.simulate(self.config(workload=''), says=['workload'])
+
+    def test_missing_calibration(self):
+        self.simulate(self.config(), '--set', 'simulated.calibration="a100"', says=['a100', 'known:', 'looked in'])
+
+    def test_bad_swaps(self):
+        form = 'at=STEP,scheduler=NAME'
+        for text in ('', 'at=3', 'at=x,scheduler=fcfs', 'at=3,schedular=fcfs', 'at=3,scheduler=', 'step=3,scheduler=fcfs',
+                     'at=3,gate=hold', 'at=-1,scheduler=fcfs'):
+            self.simulate(self.config(), '--swap', text, says=['--swap', form])
+        self.simulate(self.config(), '--swap', 'at=3,precision=native', says=['--swap', 'precision'])
+        self.simulate(self.config(), '--swap', 'at=3,scheduler=sarathy', says=['sarathy', 'sarathi'])
+        self.simulate(self.config(), '--swap', 'at=3,scheduler=lru', says=['lru', 'eviction'])
+        self.simulate(self.config(), '--swap', 'at=3,gate=0:fcfs', says=['--swap', 'policy.gates'])
+
+    def test_the_command_line(self):
+        self.bad('simulate', says=['config', 'serveloop simulate --help'])
+        self.bad('simulate', '--config', self.config(), '--colour', says=['colour', '--help'])
+        self.bad('simulate', '--config', self.config(), '--config', self.config('b.toml'), '--log', 'x.slog', says=['--log'])
+        self.bad('simulate', '--config', self.config(), '--json', 'no/such/folder.json', says=['no/such/folder.json'])
+        self.bad('simulate', '--config', self.config(), '--log', 'no/such/folder.slog', says=['no/such/folder.slog'])
+
+
+class Plugins(stage.Case):
+    def plugin(self, folder='mine', kind='scheduler', **changes):
+        """A copy of fcfs under a path, its manifest changed line by line."""
+        to = self.folder / folder
+        shutil.copytree(stage.BUILD / 'plugins/schedulers/fcfs', to, ignore=shutil.ignore_patterns('*.p'))
+        lines = (to / 'plugin.toml').read_text().splitlines()
+        for key, value in changes.items():
+            at = next(i for i, line in enumerate(lines) if line.startswith(key + ' '))
+            lines[at] = f'{key} = {value}'
+        (to / 'plugin.toml').write_text('\n'.join(lines) + '\n')
+        return to
+
+    def refused(self, folder, says):
+        self.bad('simulate', '--config', self.config(), '--set', f'policy.scheduler="{folder}"', '--log', 'x.slog', says=says)
+
+    def test_a_good_copy_runs(self):
+        self.good('simulate', '--config', self.config(), '--set', f'policy.scheduler="{self.plugin()}"')
+
+    def test_hash_mismatch(self):
+        to = self.plugin()
+        with open(to / 'fcfs.so', 'ab') as object_file:
+            object_file.write(b'more')
+        self.refused(to, ['sha256', 'expected', 'found'])
+
+    def test_manifests(self):
+        self.refused(self.plugin('a', version='"9.9.9"'), ['version', '9.9.9'])
+        self.refused(self.plugin('b', id='"other"'), ['id'])
+        self.refused(self.plugin('c', major='7'), ['abi', 'major 7'])
+        to = self.plugin('d')
+        (to / 'plugin.toml').unlink()
+        self.refused(to, ['plugin.toml'])
+        to = self.plugin('e')
+        (to / 'fcfs.so').unlink()
+        self.refused(to, ['fcfs.so'])
+
+    def test_wrong_abi_names_field_expected_and_found(self):
+        source = self.write('abi.cpp', '''
+#include <serveloop/cpp/scheduler.hpp>
+struct Mine {
+  explicit Mine(const sl::Setup&) {}
+  void plan(const sl::View&, sl::Plan&) {}
+};
+namespace { using Plugin = sl_plugin; }
+SERVELOOP_SCHEDULER(Mine, "mine", "0.1.0");
+''')
+        to = self.folder / 'mine'
+        to.mkdir()
+        header = stage.SOURCE / 'sdk/include/serveloop/plugin.h'
+        changed = self.folder / 'include/serveloop'
+        shutil.copytree(stage.SOURCE / 'sdk/include/serveloop', changed)
+        for made in stage.SDK.rglob('*.h'):
+            shutil.copy(made, changed)
+        text = header.read_text()
+        self.assertIn('#define SL_ABI_MAJOR 0', text)
+        (changed / 'plugin.h').write_text(text.replace('#define SL_ABI_MAJOR 0', '#define SL_ABI_MAJOR 9'))
+        subprocess.run(['c++', '-std=c++20', '-shared', '-fPIC', '-fvisibility=hidden', f'-I{self.folder}/include', source,
+                        '-o', str(to / 'mine.so')], check=True)
+        self.write('mine/plugin.toml', 'id = "mine"\nkind = "scheduler"\nversion = "0.1.0"\nlicense = "MIT"\n[abi]\nmajor = 0\n')
+        self.refused(to, ['abi_major', 'expected 0', 'found 9'])
+
+
+class Commands(stage.Case):
+    def test_unknown_command(self):
+        self.bad('simulat', says=["unknown command 'simulat'", 'simulate', '--help'])
+
+    def test_plugin(self):
+        self.bad('plugin', says=['action'])
+        self.bad('plugin', 'lost', says=['list', 'info'])
+        self.bad('plugin', 'info', says=['info NAME'])
+        self.bad('plugin', 'info', 'sarathy', '--config', self.config(), says=['sarathy', 'sarathi'])
+        self.bad('plugin', 'list', '--config', 'gone.toml', says=['gone.toml'])
+
+    def test_replay(self):
+        self.bad('replay', says=['log', 'serveloop replay'])
+        self.bad('replay', 'gone.slog', says=['gone.slog'])
+        self.bad('replay', self.write('empty.slog', ''), says=['step log'])
+        self.bad('replay', self.write('other.slog', 'GIF89a and more'), says=['not a step log'])
+        self.bad('replay', self.write('newer.slog', 'SLOG\x07and more'), says=['another version', 'expected 1, found 7'])

@@ -1,0 +1,133 @@
+// A step that the executor failed: its sequences, and those of steps in flight behind it, compute again; no token is lost.
+#include <fmt/format.h>
+
+#include <boost/test/unit_test.hpp>
+
+#include "world.hpp"
+
+namespace serveloop::test {
+
+namespace {
+
+constexpr std::uint32_t kRequests = 60, kLongestPrompt = 80;
+
+struct Traffic {
+  std::vector<Ask> asks = mixed_asks(kRequests, 23, kLongestPrompt);
+  Outputs reference = alone(asks);
+};
+const Traffic& traffic() {
+  static const Traffic all;
+  return all;
+}
+
+Setting setting(std::uint32_t lag, std::uint32_t blocks, bool prefix_cache = true) {
+  Setting s;
+  s.lag = lag;
+  s.blocks = blocks;
+  s.prefix_cache = prefix_cache;
+  s.token_budget = 40;
+  return s;
+}
+
+void check(World& world, std::uint64_t failed_at_least) {
+  world.run();
+  check_law_1(world, traffic().asks, traffic().reference);
+  check_ends(world, traffic().reference);
+  check_idle(world);
+  BOOST_CHECK_GE(world.counters().failed_steps, failed_at_least);
+  for (const engine::Finished& end : world.ends()) {
+    BOOST_CHECK_NE(end.finish, std::uint32_t{SL_FINISH_ERROR});
+    BOOST_CHECK_EQUAL(observe::sum(end.causes), static_cast<std::int64_t>(end.end_ns - end.arrival_ns));
+  }
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_SUITE(failures)
+
+BOOST_AUTO_TEST_CASE(one_failed_step_anywhere_changes_no_token) {
+  for (const std::uint32_t lag : {0u, 1u})
+    for (const bool prefix_cache : {true, false})
+      for (std::uint64_t at = 0; at < 60; at += at < 6 ? 1 : 7)
+        BOOST_TEST_CONTEXT("lag " << lag << ", step " << at << ", prefix cache " << prefix_cache) {
+          World world(setting(lag, 40, prefix_cache), traffic().asks);
+          world.executor().device().fail_step(at);
+          check(world, 1);
+          BOOST_CHECK_EQUAL(world.counters().failed_steps, 1u);
+          BOOST_REQUIRE_EQUAL(world.engine().incidents().size(), 1u);
+          BOOST_CHECK(world.engine().incidents().front().find(fmt::format("step {} failed", at)) != std::string::npos);
+        }
+}
+
+BOOST_AUTO_TEST_CASE(many_failed_steps_apart_and_in_a_row) {
+  for (const std::uint32_t lag : {0u, 1u})
+    for (const std::uint64_t apart : {2u, 3u, 5u, 11u})
+      for (const std::uint32_t blocks : {16u, 40u, 1000u}) {
+        if (lag == 1 && apart == 2) continue;  // each failure voids the step behind it: nothing would ever get through
+        BOOST_TEST_CONTEXT("lag " << lag << ", each " << apart << ". step, blocks " << blocks) {
+          World world(setting(lag, blocks), traffic().asks);
+          for (std::uint64_t at = 3; at < 150; at += apart) world.executor().device().fail_step(at);
+          for (const std::uint64_t at : {40u, 80u}) world.executor().device().fail_step(at);
+          check(world, 10);
+        }
+      }
+}
+
+// Cancelled, paused and resumed around a failure, with what was in flight gone.
+BOOST_AUTO_TEST_CASE(failures_amid_pauses_and_cancels) {
+  using What = engine::Message::What;
+  for (const std::uint32_t lag : {0u, 1u}) {
+    World world(setting(lag, 30), traffic().asks);
+    for (std::uint64_t at = 5; at < 120; at += 3) world.executor().device().fail_step(at);
+    for (std::uint64_t i = 0; i < 120; ++i) {
+      if (const std::uint64_t id = world.id_of(i % kRequests); id != 0) {
+        world.tell(i % 7 == 6 ? What::cancel : What::pause, id, SL_NEVER);
+        if (i % 2 == 0) world.tell(What::resume, id);
+      }
+      world.one_step();
+      BOOST_REQUIRE_EQUAL(world.engine().audit(false), "");
+    }
+    for (std::size_t i = 0; i < kRequests; ++i) world.tell(What::resume, world.id_of(i));
+    world.run();
+    check_ends(world, traffic().reference);
+    check_idle(world);
+  }
+}
+
+// A device that fails for ever: requests end with an error, and the engine comes to rest.
+BOOST_AUTO_TEST_CASE(failing_for_ever_ends_requests_with_an_error) {
+  for (const std::uint32_t lag : {0u, 1u})
+    for (const std::uint64_t from : {0u, 1u, 30u}) {
+      World world(setting(lag, 40), traffic().asks);
+      for (std::uint64_t at = from; at < 20000; ++at) world.executor().device().fail_step(at);
+      world.run(20000);
+      check_ends(world, traffic().reference);
+      check_idle(world);
+      std::uint32_t errors = 0;
+      for (const engine::Finished& end : world.ends()) {
+        if (end.finish != SL_FINISH_ERROR) continue;
+        ++errors;
+        BOOST_CHECK_EQUAL(end.reason, std::uint32_t{SL_REASON_STEP_FAILED});
+      }
+      BOOST_CHECK_GE(errors, from == 30 ? 10u : kRequests / 2);
+      BOOST_CHECK_GE(world.counters().failed_steps, 4u);
+    }
+}
+
+// It fails four times and recovers: those that were in the batch are lost, the others live.
+BOOST_AUTO_TEST_CASE(what_was_not_in_the_failing_batch_lives) {
+  for (const std::uint32_t lag : {0u, 1u}) {
+    World world(setting(lag, 1000), traffic().asks);
+    for (std::uint64_t at = 10; at < 20; ++at) world.executor().device().fail_step(at);
+    world.run();
+    check_ends(world, traffic().reference);
+    check_idle(world);
+    std::size_t whole = 0;
+    for (const engine::Finished& end : world.ends()) whole += end.finish == SL_FINISH_LENGTH || end.finish == SL_FINISH_STOP;
+    BOOST_CHECK_GE(whole, kRequests / 2);
+  }
+}
+
+BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace serveloop::test

@@ -1,0 +1,146 @@
+// Ids with generations, rows used again, the heap, timers.
+#include <boost/test/unit_test.hpp>
+#include <cstring>
+
+#include "rig.hpp"
+
+namespace serveloop::requests {
+
+BOOST_AUTO_TEST_SUITE(storage)
+
+BOOST_AUTO_TEST_CASE(a_stale_id_is_refused) {
+  Rig rig;
+  const Slot slot = rig.ready(1);
+  const sl_seq first = rig.id(slot);
+  BOOST_CHECK_GT(SL_SEQ_GENERATION(first), 0u);
+  BOOST_CHECK(rig.manager.alive(first));
+  BOOST_CHECK(!rig.manager.alive(SL_NO_SEQ));
+  BOOST_CHECK(!rig.manager.alive(first + 1));           // a slot never used
+  BOOST_CHECK(!rig.manager.alive((first & ~0xffffffffull) | 0xfffffff0u));  // one that does not exist
+  rig.manager.end(slot, SL_FINISH_STOP, 2);
+  BOOST_CHECK(!rig.manager.alive(first));  // from its end on, told or not
+  BOOST_CHECK_EQUAL(rig.manager.row(slot).id, first);
+  rig.manager.reclaim();
+  const Slot again = rig.ready(2);
+  BOOST_REQUIRE_EQUAL(again, slot);
+  BOOST_CHECK(!rig.manager.alive(first));
+  BOOST_CHECK(rig.manager.alive(rig.id(again)));
+  BOOST_CHECK_EQUAL(SL_SEQ_GENERATION(rig.id(again)), SL_SEQ_GENERATION(first) + 1);
+}
+
+// A slot is not given away before its end was told.
+BOOST_AUTO_TEST_CASE(slots_come_back_when_events_were_delivered) {
+  Rig rig({2, 1, 1 << 20});  // four slots
+  for (std::uint64_t id = 1; id <= 4; ++id) rig.ready(id);
+  BOOST_CHECK(!rig.manager.room(1));
+  const Slot slot = rig.manager.live_slots()[2];
+  rig.manager.end(slot, SL_FINISH_STOP, 2);
+  BOOST_CHECK(!rig.manager.room(1));
+  rig.manager.reclaim();
+  BOOST_CHECK(rig.manager.room(1));
+  BOOST_CHECK(!rig.manager.room(2));
+  BOOST_CHECK_EQUAL(rig.manager.row(slot).state, SL_FREE);
+  BOOST_CHECK_EQUAL(rig.ready(5), slot);
+}
+
+BOOST_AUTO_TEST_CASE(a_request_row_lives_as_long_as_its_last_sequence) {
+  Rig rig;
+  const Slot first = rig.arrive(9, 3);
+  const std::uint32_t index = rig.manager.row(first).request;
+  const auto* requests = static_cast<const sl_request_row*>(rig.manager.request_table().base);
+  BOOST_CHECK_EQUAL(requests[index].n, 3u);
+  for (std::uint32_t left = 3; left > 0; --left) {
+    BOOST_CHECK_EQUAL(requests[index].live, left);
+    BOOST_CHECK_EQUAL(requests[index].request, 9u);
+    rig.manager.end(rig.manager.live_slots().front(), SL_FINISH_STOP, 2);
+    rig.manager.reclaim();
+  }
+  BOOST_CHECK_EQUAL(requests[index].live, 0u);
+  BOOST_CHECK_EQUAL(requests[index].request, 0u);
+}
+
+BOOST_AUTO_TEST_CASE(every_field_of_a_spec_is_in_the_row_or_the_heap) {
+  Rig rig;
+  RequestSpec spec;
+  spec.prompt = {5, 6, 7, 8, 9};
+  spec.arrival_ns = 1000;
+  spec.session = "s", spec.program = "p", spec.parent = 3, spec.turn = 4;
+  spec.ttft_deadline_ns = 10, spec.tbt_target_ns = 20, spec.end_deadline_ns = 30;
+  spec.predicted_p50 = 1, spec.predicted_p90 = 2, spec.predicted_p99 = 3;
+  spec.hints = {{11, 0.5}, {12, -2.0}};
+  spec.retention = {{0, 16, 80, SL_TIER_DEVICE, 99}};
+  Labels labels;
+  labels.tenant = 2, labels.tenant_weight_milli = 500, labels.category = 3, labels.service_class = 4, labels.priority = -7;
+  const Slot slot = rig.arrive(21, spec, 8, labels);
+  const sl_request_row& r = rig.manager.request_of(slot);
+  BOOST_CHECK_EQUAL(r.ttft_deadline_ns, 1010u);
+  BOOST_CHECK_EQUAL(r.tbt_target_ns, 20u);
+  BOOST_CHECK_EQUAL(r.end_deadline_ns, 1030u);
+  BOOST_CHECK_EQUAL(r.tenant, 2u);
+  BOOST_CHECK_EQUAL(r.tenant_weight_milli, 500u);
+  BOOST_CHECK_EQUAL(r.category, 3u);
+  BOOST_CHECK_EQUAL(r.service_class, 4u);
+  BOOST_CHECK_EQUAL(r.priority, -7);
+  BOOST_CHECK_EQUAL(r.parent, 3u);
+  BOOST_CHECK_EQUAL(r.turn, 4u);
+  BOOST_CHECK(r.session != 0 && r.program != 0 && r.session != r.program);
+  BOOST_CHECK(r.predicted_p50 == 1 && r.predicted_p90 == 2 && r.predicted_p99 == 3);
+  BOOST_CHECK(std::equal(spec.prompt.begin(), spec.prompt.end(), rig.manager.prompt(slot).begin()));
+  const std::uint8_t* heap = rig.manager.heap();
+  BOOST_REQUIRE_EQUAL(r.hints_count, 2u);
+  BOOST_CHECK_EQUAL(std::memcmp(heap + r.hints_at, spec.hints.data(), 2 * sizeof(sl_hint)), 0);
+  BOOST_REQUIRE_EQUAL(r.retention_count, 1u);
+  BOOST_CHECK_EQUAL(std::memcmp(heap + r.retention_at, spec.retention.data(), sizeof(sl_retention)), 0);
+}
+
+// Freed prompts make room for others: ten thousand requests fit into a heap for a few.
+BOOST_AUTO_TEST_CASE(the_heap_is_used_again) {
+  Rig rig({16, 4, 64 << 10});
+  RequestSpec spec;
+  for (std::uint32_t i = 0; i < 10000; ++i) {
+    spec.prompt.assign(1 + i % 1500, i);
+    spec.hints.assign(i % 3, {i, 1.0});
+    const Slot slot = rig.arrive(i + 1, spec);
+    BOOST_REQUIRE_EQUAL(rig.manager.prompt(slot).back(), i);
+    rig.manager.end(slot, SL_FINISH_STOP, 1);
+    rig.told();
+    rig.manager.reclaim();
+  }
+}
+
+BOOST_AUTO_TEST_CASE(a_full_heap_refuses_the_request_and_loses_nothing) {
+  Rig rig({16, 4, 4096});
+  RequestSpec large;
+  large.prompt.assign(5000, 1);
+  BOOST_CHECK_THROW(rig.arrive(1, large), std::runtime_error);
+  BOOST_CHECK_EQUAL(rig.manager.live_count(), 0u);
+  BOOST_CHECK(rig.told().empty());
+  BOOST_CHECK(rig.manager.alive(rig.id(rig.ready(2))));
+}
+
+BOOST_AUTO_TEST_CASE(timers_come_due_in_order) {
+  Rig rig;
+  Timers& timers = rig.manager.timers();
+  BOOST_CHECK_EQUAL(timers.next_ns(), SL_NEVER);
+  BOOST_CHECK(!timers.pop_due(SL_NEVER));
+  RequestSpec spec;
+  spec.prompt = {1};
+  spec.arrival_ns = 100;
+  spec.end_deadline_ns = 50;
+  const Slot slot = rig.arrive(1, spec);
+  rig.manager.park(slot, SL_NOT_READY_GATE, 120, 0);
+  rig.manager.park(slot, SL_NOT_READY_GATE, SL_NEVER, 0);  // for ever: no timer
+  BOOST_CHECK_EQUAL(timers.next_ns(), 120u);
+  BOOST_CHECK(!timers.pop_due(119));
+  BOOST_CHECK_EQUAL(timers.pop_due(120)->why, Timer::wake);
+  const std::optional<Timer> deadline = timers.pop_due(1000);
+  BOOST_REQUIRE(deadline);
+  BOOST_CHECK_EQUAL(deadline->why, Timer::deadline);
+  BOOST_CHECK_EQUAL(deadline->at_ns, 150u);
+  BOOST_CHECK_EQUAL(deadline->seq, rig.id(slot));
+  BOOST_CHECK(!timers.pop_due(SL_NEVER - 1));
+}
+
+BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace serveloop::requests
