@@ -1,4 +1,5 @@
-// A reused array: reserved once for what a loop may add, then filled without checks. Elements are plain values, not zeroed.
+// A reused array: reserved once for what a loop may add, then filled without checks. Elements are plain
+// values, not zeroed.
 #pragma once
 
 #include <cstddef>

@@ -1,4 +1,5 @@
-// One small mixing function for seeds and test hashes: SplitMix64's finaliser over two words (Steele et al., 2014).
+// One small mixing function for seeds and test hashes: SplitMix64's finaliser over two words (Steele et al.,
+// 2014).
 #pragma once
 
 #include <cstdint>

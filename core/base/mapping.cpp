@@ -15,11 +15,13 @@ namespace serveloop {
 
 Result<Mapping> Mapping::create(std::size_t capacity_bytes) {
   const int fd = ::memfd_create("serveloop-tables", MFD_CLOEXEC);
-  if (fd < 0) return fail("cannot create the shared mapping", "memfd_create to succeed", std::strerror(errno));
+  if (fd < 0)
+    return fail("cannot create the shared mapping", "memfd_create to succeed", std::strerror(errno));
   if (::ftruncate(fd, static_cast<off_t>(capacity_bytes)) != 0) {
     const int error = errno;
     ::close(fd);
-    return fail("cannot size the shared mapping", fmt::format("{} bytes", capacity_bytes), std::strerror(error));
+    return fail("cannot size the shared mapping", fmt::format("{} bytes", capacity_bytes),
+                std::strerror(error));
   }
   void* base = ::mmap(nullptr, capacity_bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, fd, 0);
   if (base == MAP_FAILED) {
@@ -54,7 +56,8 @@ void Mapping::populate(void* table, std::size_t bytes) {
 #ifdef MADV_POPULATE_WRITE
   const std::size_t page = 4096;
   const std::size_t from = static_cast<std::size_t>(static_cast<std::byte*>(table) - base_) / page * page;
-  const std::size_t to = (static_cast<std::size_t>(static_cast<std::byte*>(table) - base_) + bytes + page - 1) / page * page;
+  const std::size_t to =
+      (static_cast<std::size_t>(static_cast<std::byte*>(table) - base_) + bytes + page - 1) / page * page;
   ::madvise(base_ + from, std::min(to, capacity_) - from, MADV_POPULATE_WRITE);
 #else
   static_cast<void>(table), static_cast<void>(bytes);

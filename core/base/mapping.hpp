@@ -1,7 +1,8 @@
 // The shared mapping: one memfd in which the host lays out every table that a policy reads (law 3).
 //
-// Addresses never move and nothing outside holds more than offsets, so another process can map the same bytes. Memory is
-// reserved, not used: pages cost nothing until they are written. Not thread-safe; only the loop thread writes.
+// Addresses never move and nothing outside holds more than offsets, so another process can map the same
+// bytes. Memory is reserved, not used: pages cost nothing until they are written. Not thread-safe; only the
+// loop thread writes.
 #pragma once
 
 #include <serveloop/base.h>
@@ -23,7 +24,8 @@ class Mapping {
   Mapping& operator=(Mapping&&) = delete;
   ~Mapping();
 
-  // Lays out a zeroed table of `rows` rows, aligned to a cache line. Throws std::bad_alloc when the reservation is spent.
+  // Lays out a zeroed table of `rows` rows, aligned to a cache line. Throws std::bad_alloc when the
+  // reservation is spent.
   template <class Row>
   Row* lay_out(std::size_t rows) {
     static_assert(std::is_trivially_copyable_v<Row>);
@@ -49,8 +51,8 @@ class Mapping {
   std::size_t capacity_, used_ = 0;
 };
 
-// Variable-sized parts (prompts, hints) inside the mapping. First fit by size class; freed ranges are used again, so the
-// layout is a pure function of the calls made.
+// Variable-sized parts (prompts, hints) inside the mapping. First fit by size class; freed ranges are used
+// again, so the layout is a pure function of the calls made.
 class Heap {
  public:
   Heap(Mapping& mapping, std::size_t bytes);
@@ -63,7 +65,7 @@ class Heap {
 
  private:
   static constexpr int kClasses = 256;
-  static int class_of(std::size_t bytes);           // index of the smallest class that holds `bytes`
+  static int class_of(std::size_t bytes);  // index of the smallest class that holds `bytes`
   static std::size_t class_bytes(int size_class);
   std::uint8_t* data_;
   std::size_t capacity_, top_ = 0, used_ = 0;

@@ -12,7 +12,8 @@ class SteadyClock final : public Clock {
  public:
   std::uint64_t now_ns() override {
     return static_cast<std::uint64_t>(
-        std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::steady_clock::now() - start_).count());
+        std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::steady_clock::now() - start_)
+            .count());
   }
   void charge(Phase, std::uint32_t) override {}
   void wait_until(std::uint64_t at_ns) override {

@@ -276,14 +276,10 @@ bool operator==(const Value& a, const Value& b) {
 std::string to_inline(const Value& value) {
   std::string out;
   switch (value.type()) {
-    case Type::boolean:
-      return *value.as_bool() ? "true" : "false";
-    case Type::integer:
-      return std::to_string(*value.as_integer());
-    case Type::real:
-      return real_text(*value.as_double());
-    case Type::string:
-      return quoted(*value.as_string());
+    case Type::boolean: return *value.as_bool() ? "true" : "false";
+    case Type::integer: return std::to_string(*value.as_integer());
+    case Type::real: return real_text(*value.as_double());
+    case Type::string: return quoted(*value.as_string());
     case Type::array:
       for (const Value& item : value.items()) out += (out.empty() ? "" : ", ") + to_inline(item);
       return "[" + out + "]";

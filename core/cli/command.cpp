@@ -13,7 +13,8 @@
 namespace serveloop::cli {
 
 std::optional<po::variables_map> parse(const Arguments& arguments, const po::options_description& options,
-                                       const po::positional_options_description& positional, const Help& help, int& status) {
+                                       const po::positional_options_description& positional, const Help& help,
+                                       int& status) {
   po::options_description all;
   all.add(options);
   if (all.find_nothrow("help", false) == nullptr) all.add_options()("help,h", "this text");
@@ -30,7 +31,8 @@ std::optional<po::variables_map> parse(const Arguments& arguments, const po::opt
     po::notify(values);
     return values;
   } catch (const po::error& error) {
-    fmt::print(stderr, "serveloop: {}; try `{} --help`\n", error.what(), help.usage.substr(0, help.usage.find(" -")));
+    fmt::print(stderr, "serveloop: {}; try `{} --help`\n", error.what(),
+               help.usage.substr(0, help.usage.find(" -")));
     status = kBadInput;
     return std::nullopt;
   }
@@ -57,8 +59,8 @@ void progress_bar(const std::string& label, double share, const std::string& det
   if (::isatty(STDERR_FILENO) == 0) return;
   constexpr int kWidth = 30;
   const int full = static_cast<int>(share * kWidth + 0.5);
-  fmt::print(stderr, "\r{} [{:<{}}] {:3.0f} %  {}\x1b[K", label, std::string(static_cast<std::size_t>(full), '#'), kWidth,
-             share * 100, detail);
+  fmt::print(stderr, "\r{} [{:<{}}] {:3.0f} %  {}\x1b[K", label,
+             std::string(static_cast<std::size_t>(full), '#'), kWidth, share * 100, detail);
   std::fflush(stderr);
   shown = true;
 }

@@ -4,7 +4,6 @@
 #include <boost/program_options/options_description.hpp>
 #include <boost/program_options/positional_options.hpp>
 #include <boost/program_options/variables_map.hpp>
-
 #include <optional>
 #include <string>
 #include <vector>
@@ -32,7 +31,8 @@ struct Help {
 };
 // Parses. No value: help was printed, or one line said what is wrong; `status` is the exit code then.
 std::optional<po::variables_map> parse(const Arguments& arguments, const po::options_description& options,
-                                       const po::positional_options_description& positional, const Help& help, int& status);
+                                       const po::positional_options_description& positional, const Help& help,
+                                       int& status);
 int bad_input(const Error& error);
 void set_log_level(const std::string& level);
 // A progress bar on standard error; silent where that is no terminal.

@@ -18,15 +18,20 @@ struct Subcommand {
 };
 
 constexpr std::array kSubcommands{
-    Subcommand{"simulate", "run a configuration's workload under virtual time and print what came of it", cli::simulate},
+    Subcommand{"simulate", "run a configuration's workload under virtual time and print what came of it",
+               cli::simulate},
     Subcommand{"replay", "feed a step log to the same plugins and compare every decision", cli::replay},
     Subcommand{"plugin", "list the policies that can be found, or show one", cli::plugin},
 };
 
 int usage(std::FILE* to, int status) {
-  fmt::print(to, "usage: serveloop COMMAND [options]\n\nAn LLM inference engine whose policies are plugins.\n\ncommands\n");
+  fmt::print(to,
+             "usage: serveloop COMMAND [options]\n\nAn LLM inference engine whose policies are "
+             "plugins.\n\ncommands\n");
   for (const Subcommand& s : kSubcommands) fmt::print(to, "  {:<10} {}\n", s.name, s.what);
-  fmt::print(to, "\n`serveloop COMMAND --help` tells more. Exit codes: 0 well, 1 ran with a negative result, 2 bad input.\n");
+  fmt::print(to,
+             "\n`serveloop COMMAND --help` tells more. Exit codes: 0 well, 1 ran with a negative result, 2 "
+             "bad input.\n");
   return status;
 }
 
@@ -47,7 +52,8 @@ int main(int argc, char** argv) {
     std::vector<std::string> names;
     for (const Subcommand& s : kSubcommands) names.emplace_back(s.name);
     const std::string known = fmt::format("{}", fmt::join(names, ", "));
-    return cli::bad_input({fmt::format("unknown command '{}'", name), "one of " + known, "", "try `serveloop --help`"});
+    return cli::bad_input(
+        {fmt::format("unknown command '{}'", name), "one of " + known, "", "try `serveloop --help`"});
   } catch (const std::exception& error) {
     cli::end_progress();
     fmt::print(stderr, "serveloop: {}\n", error.what());

@@ -11,13 +11,15 @@ namespace serveloop::cli {
 
 namespace {
 
-const Help kHelp{
-    "serveloop replay LOG [options]",
-    "Runs a step log again: messages, times and tokens come from the log, decisions from the plugins that the log names, and\n"
-    "each is compared byte for byte. The first difference is shown with its context. Exit code 0: all equal; 1: a difference.",
-    "examples\n"
-    "  serveloop replay run.slog\n"
-    "  serveloop replay run.slog --scheduler ./mine     where does my scheduler part ways with the recorded one?\n"};
+const Help kHelp{"serveloop replay LOG [options]",
+                 "Runs a step log again: messages, times and tokens come from the log, decisions from the "
+                 "plugins that the log names, and\n"
+                 "each is compared byte for byte. The first difference is shown with its context. Exit code "
+                 "0: all equal; 1: a difference.",
+                 "examples\n"
+                 "  serveloop replay run.slog\n"
+                 "  serveloop replay run.slog --scheduler ./mine     where does my scheduler part ways with "
+                 "the recorded one?\n"};
 
 }  // namespace
 
@@ -25,12 +27,12 @@ int replay(const Arguments& arguments) {
   std::string log, scheduler, eviction, preemption;
   experiment::ReplayOptions options;
   po::options_description described("options");
-  described.add_options()
-      ("log", po::value(&log)->required(), "the step log")
-      ("any-build", po::bool_switch(&options.any_build), "compare though a plugin's object differs from the recorded one")
-      ("scheduler", po::value(&scheduler), "ask this scheduler in place of the recorded one (id or path)")
-      ("eviction", po::value(&eviction), "ask this eviction policy")
-      ("preemption", po::value(&preemption), "ask this preemption policy");
+  described.add_options()("log", po::value(&log)->required(), "the step log")(
+      "any-build", po::bool_switch(&options.any_build),
+      "compare though a plugin's object differs from the recorded one")(
+      "scheduler", po::value(&scheduler), "ask this scheduler in place of the recorded one (id or path)")(
+      "eviction", po::value(&eviction), "ask this eviction policy")("preemption", po::value(&preemption),
+                                                                    "ask this preemption policy");
   po::positional_options_description positional;
   positional.add("log", 1);
   int status = kOk;
@@ -44,7 +46,8 @@ int replay(const Arguments& arguments) {
     fmt::print("{}\n", result->difference->text());
     return kNegative;
   }
-  fmt::print("{} steps and {} decisions equal, in {:.2f} s{}\n", result->steps, result->decisions, result->wall_seconds,
+  fmt::print("{} steps and {} decisions equal, in {:.2f} s{}\n", result->steps, result->decisions,
+             result->wall_seconds,
              result->complete ? "" : " (the log has no end record: its writer was cut off)");
   return kOk;
 }

@@ -16,24 +16,29 @@ namespace {
 
 const Help kHelp{
     "serveloop simulate --config FILE [--config FILE ...] [options]",
-    "Runs the [workload] of each configuration on its executor under virtual time and prints one table: latencies,\n"
-    "throughput, decisions, and where the requests' time went. The same policies, as the same shared objects, run in the\n"
+    "Runs the [workload] of each configuration on its executor under virtual time and prints one table: "
+    "latencies,\n"
+    "throughput, decisions, and where the requests' time went. The same policies, as the same shared "
+    "objects, run in the\n"
     "engine; device time comes from the calibration that [simulated] names.",
     "examples\n"
     "  serveloop simulate --config configs/simulate_fcfs.toml --config configs/simulate_sarathi.toml\n"
     "  serveloop simulate --config configs/simulate_fcfs.toml --set workload.rate_scale=2 --log run.slog\n"
     "  serveloop simulate --config configs/simulate_fcfs.toml --swap at=1000,scheduler=sarathi\n"};
 
-experiment::SimulateOptions options_for(const std::string& path, const std::vector<experiment::PlannedSwap>& swaps) {
+experiment::SimulateOptions options_for(const std::string& path,
+                                        const std::vector<experiment::PlannedSwap>& swaps) {
   experiment::SimulateOptions options;
   options.name = std::filesystem::path(path).stem().string();
   options.swaps = swaps;
-  options.progress = [name = options.name, last = std::chrono::steady_clock::time_point{}](const experiment::Progress& p) mutable {
+  options.progress = [name = options.name,
+                      last = std::chrono::steady_clock::time_point{}](const experiment::Progress& p) mutable {
     const auto now = std::chrono::steady_clock::now();
     if (now - last < std::chrono::milliseconds(100)) return;
     last = now;
     const double share = p.total == 0 ? 0 : static_cast<double>(p.ended) / static_cast<double>(p.total);
-    progress_bar(name, share, fmt::format("{} of {} requests, {:.0f} s simulated", p.ended, p.total, p.seconds));
+    progress_bar(name, share,
+                 fmt::format("{} of {} requests, {:.0f} s simulated", p.ended, p.total, p.seconds));
   };
   return options;
 }
@@ -44,19 +49,23 @@ int simulate(const Arguments& arguments) {
   std::vector<std::string> configs, overrides, swap_texts;
   std::string log, json;
   po::options_description described("options");
-  described.add_options()
-      ("config", po::value(&configs)->required()->composing(), "configuration to run (TOML; docs/CONFIG.md); repeat to compare")
-      ("set", po::value(&overrides)->composing(), "override a key, in all configurations: a.b=c")
-      ("swap", po::value(&swap_texts)->composing(), "change a policy between two steps: at=STEP,scheduler=NAME (or eviction=, preemption=, gate=INDEX:NAME)")
-      ("log", po::value(&log), "write the step log here (as [observe] log; with one configuration)")
-      ("json", po::value(&json), "write the table as JSON here");
+  described.add_options()("config", po::value(&configs)->required()->composing(),
+                          "configuration to run (TOML; docs/CONFIG.md); repeat to compare")(
+      "set", po::value(&overrides)->composing(), "override a key, in all configurations: a.b=c")(
+      "swap", po::value(&swap_texts)->composing(),
+      "change a policy between two steps: at=STEP,scheduler=NAME (or eviction=, preemption=, "
+      "gate=INDEX:NAME)")("log", po::value(&log),
+                          "write the step log here (as [observe] log; with one configuration)")(
+      "json", po::value(&json), "write the table as JSON here");
   po::positional_options_description positional;
   positional.add("config", -1);
   int status = kOk;
   if (!parse(arguments, described, positional, kHelp, status)) return status;
   if (!log.empty() && configs.size() > 1)
-    return bad_input({"--log", "one configuration", fmt::format("{}", configs.size()), "set [observe] log in each"});
-  if (!log.empty()) overrides.push_back(fmt::format("observe.log=\"{}\"", std::filesystem::absolute(log).string()));
+    return bad_input(
+        {"--log", "one configuration", fmt::format("{}", configs.size()), "set [observe] log in each"});
+  if (!log.empty())
+    overrides.push_back(fmt::format("observe.log=\"{}\"", std::filesystem::absolute(log).string()));
 
   std::vector<experiment::PlannedSwap> swaps;
   for (const std::string& text : swap_texts) {
@@ -68,7 +77,8 @@ int simulate(const Arguments& arguments) {
   for (const std::string& path : configs) {  // all are checked before one runs
     Result<config::Config> config = config::load(path, overrides);
     if (!config) return bad_input(config.error());
-    if (Status found = experiment::resolve_calibration(*config, config::folder_of(path)); !found) return bad_input(found.error());
+    if (Status found = experiment::resolve_calibration(*config, config::folder_of(path)); !found)
+      return bad_input(found.error());
     loaded.push_back(std::move(*config));
   }
   if (loaded.size() > 1 || !json.empty())
@@ -77,7 +87,8 @@ int simulate(const Arguments& arguments) {
   std::ofstream json_out;
   if (!json.empty()) {
     json_out.open(json);
-    if (!json_out) return bad_input({fmt::format("cannot write '{}'", json), "a path that can be written", "", ""});
+    if (!json_out)
+      return bad_input({fmt::format("cannot write '{}'", json), "a path that can be written", "", ""});
   }
   std::vector<experiment::Summary> runs;
   bool unfinished = false;

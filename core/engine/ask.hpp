@@ -1,14 +1,17 @@
-// One question to one policy: the call, its status and count, the log's line, and a replay's word in its place.
+// One question to one policy: the call, its status and count, the log's line, and a replay's word in its
+// place.
 #pragma once
 
 #include "engine/engine.hpp"
 
 namespace serveloop::engine {
 
-// Calls `call(*policy)` and notes the answer; with an override (a replay) the recorded answer is taken instead and no policy is
-// needed. Returns why the answer cannot be used, or SL_REASON_NONE; the content is the caller's to check.
+// Calls `call(*policy)` and notes the answer; with an override (a replay) the recorded answer is taken
+// instead and no policy is needed. Returns why the answer cannot be used, or SL_REASON_NONE; the content is
+// the caller's to check.
 template <class Policy, class Encode, class Decode, class Call>
-std::uint16_t Engine::ask(observe::Item item, Policy* policy, sl_out& out, Encode&& encode, Decode&& decode, Call&& call) {
+std::uint16_t Engine::ask(observe::Item item, Policy* policy, sl_out& out, Encode&& encode, Decode&& decode,
+                          Call&& call) {
   std::uint16_t reason = SL_REASON_EJECTED;
   if (override_) {
     const auto recorded = override_(item);

@@ -1,4 +1,5 @@
-// Is a plan valid? One wrong entry refuses it whole (law 2); what merely cannot be placed is left to place.cpp and room.cpp.
+// Is a plan valid? One wrong entry refuses it whole (law 2); what merely cannot be placed is left to
+// match.cpp and room.cpp.
 #include "engine/engine.hpp"
 
 namespace serveloop::engine {
@@ -9,8 +10,11 @@ std::uint16_t Engine::check_entry(const sl_entry& entry, bool gate) const {
   if (!requests_->alive(entry.seq)) return SL_REASON_STALE_ID;
   const sl_seq_row& r = requests_->row(slot);
   const bool waits = r.state == SL_WAITING || r.state == SL_RESERVED;
-  const auto only = [](bool right) { return static_cast<std::uint16_t>(right ? SL_REASON_NONE : SL_REASON_WRONG_STATE); };
-  if (gate && entry.verb != SL_PARK && entry.verb != SL_REJECT && entry.verb != SL_RELEASE) return SL_REASON_NOT_A_GATES_VERB;
+  const auto only = [](bool right) {
+    return static_cast<std::uint16_t>(right ? SL_REASON_NONE : SL_REASON_WRONG_STATE);
+  };
+  if (gate && entry.verb != SL_PARK && entry.verb != SL_REJECT && entry.verb != SL_RELEASE)
+    return SL_REASON_NOT_A_GATES_VERB;
   switch (entry.verb) {
     case SL_RUN:
     case SL_ADMIT:
@@ -48,7 +52,8 @@ std::uint16_t Engine::check_plan(std::span<const sl_entry> entries, bool gate) {
   for (const sl_entry& entry : entries) {
     const Slot slot = SL_SEQ_SLOT(entry.seq);
     const bool runs = entry.verb == SL_RUN && slot < slots && requests_->row(slot).id == entry.seq &&
-                      requests_->row(slot).state == SL_RUNNING && entry.tokens > 0 && !gate;  // the common entry
+                      requests_->row(slot).state == SL_RUNNING && entry.tokens > 0 &&
+                      !gate;  // the common entry
     if (!runs)
       if (const std::uint16_t reason = check_entry(entry, gate); reason != SL_REASON_NONE) return reason;
     requests::Sequence& sequence = requests_->at(slot);

@@ -1,4 +1,5 @@
-// Part 8 of a step: what step k - lag brought. Tokens, ends, generated blocks for the prompt tree, and where the time went.
+// Part 8 of a step: what step k - lag brought. Tokens, ends, generated blocks for the prompt tree, and where
+// the time went.
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
 
@@ -51,14 +52,11 @@ void Engine::bill_the_living(const InFlight& flight) {
     if (requests_->alive(r.seq)) requests_->cold(SL_SEQ_SLOT(r.seq)).service_ns += shares.of(r.tokens);
 }
 
-// Rows ahead of the one at hand are on their way into the cache: a step is bound by memory latency. Their last tokens lie one
-// hop further.
+// Rows ahead of the one at hand are on their way into the cache: a step is bound by memory latency. Their
+// last tokens lie one hop further.
 void Engine::prefetch(const Buffer<RowInFlight>& rows, std::size_t at) const {
   if (at + kAhead < rows.size()) requests_->prefetch(SL_SEQ_SLOT(rows[at + kAhead].seq));
-  if (at + kAhead / 2 < rows.size()) {
-    const std::vector<Token>& generated = requests_->at(SL_SEQ_SLOT(rows[at + kAhead / 2].seq)).generated;
-    __builtin_prefetch(generated.data() + generated.size(), 1);
-  }
+  if (at + kAhead / 2 < rows.size()) requests_->prefetch_next_token(SL_SEQ_SLOT(rows[at + kAhead / 2].seq));
 }
 
 void Engine::collect_row(const RowInFlight& in, Token token, std::uint64_t share_ns) {
@@ -71,7 +69,8 @@ void Engine::collect_row(const RowInFlight& in, Token token, std::uint64_t share
   sl_seq_cold_row& cold = requests_->cold(slot);
   cold.service_ns += share_ns;
   cold.last_step = step_;
-  const bool kept = requests_->at(slot).life == in.life;  // else preempted in flight: the token stays, its KV is gone
+  const bool kept =
+      requests_->at(slot).life == in.life;  // else preempted in flight: the token stays, its KV is gone
   if (kept) {
     const std::uint32_t before = r.computed;
     r.in_flight_min = r.in_flight_max -= in.tokens;
@@ -86,7 +85,7 @@ void Engine::take_token(Slot slot, Token token, bool kept) {
   sl_seq_row& r = row(slot);
   sl_seq_cold_row& cold = requests_->cold(slot);
   requests::Sequence& sequence = requests_->at(slot);
-  sequence.generated.push_back(token);
+  requests_->add_token(slot, token);
   std::uint64_t gap = 0;
   if (++r.generated == 1) {
     cold.first_token_ns = now_ns_;
@@ -98,7 +97,8 @@ void Engine::take_token(Slot slot, Token token, bool kept) {
   cold.last_token_ns = now_ns_;
   if (!kept) ++r.runnable;
   ++counters_.output_tokens;
-  if (wants_tokens_) delivered_.push_back({requests_->request_of(slot).request, r.fork, r.generated - 1, token, gap});
+  if (wants_tokens_)
+    delivered_.push_back({requests_->request_of(slot).request, r.fork, r.generated - 1, token, gap});
   if (sequence.has_stops && is_stop(r.request, token))
     end_sequence(slot, SL_FINISH_STOP, SL_REASON_NONE);
   else if (r.generated == sequence.max_tokens)
@@ -114,15 +114,11 @@ bool Engine::is_stop(std::uint32_t request, Token token) const {
 void Engine::index_whole_blocks(Slot slot, std::uint32_t computed_before) {
   const std::uint32_t bt = options_.block_tokens;
   sl_seq_row& r = row(slot);
-  const std::span<const Token> prompt = requests_->prompt(slot);
-  const std::vector<Token>& generated = requests_->at(slot).generated;
-  const auto prompt_blocks = static_cast<std::uint32_t>(prompt.size()) / bt;
+  const std::uint32_t prompt_blocks = requests_->at(slot).prompt_tokens / bt;
   block_.resize(bt);
-  for (std::uint32_t index = std::max(prompt_blocks, computed_before / bt); index < r.computed / bt; ++index) {
-    for (std::uint32_t i = 0; i < bt; ++i) {
-      const std::size_t at = std::size_t{index} * bt + i;
-      block_[i] = at < prompt.size() ? prompt[at] : generated[at - prompt.size()];
-    }
+  for (std::uint32_t index = std::max(prompt_blocks, computed_before / bt); index < r.computed / bt;
+       ++index) {
+    requests_->copy_tokens(slot, index * bt, block_);
     cache_->index_generated(slot, index, block_, now_ns_);
   }
   r.node = cache_->node_of(slot);
@@ -132,8 +128,8 @@ void Engine::index_whole_blocks(Slot slot, std::uint32_t computed_before) {
 void Engine::close_slot(InFlight& flight, const execute::Collected& done) {
   for (const Transition& t : flight.transitions)
     if (requests_->alive(t.seq)) ledger_.enter(life(SL_SEQ_SLOT(t.seq)).account, t.state);
-  ledger_.end_slot({now_ns_, done.device_start_ns, done.device_end_ns, done.decode_ns, flight.prefill_tokens > 0,
-                    flight.exhausted});
+  ledger_.end_slot({now_ns_, done.device_start_ns, done.device_end_ns, done.decode_ns,
+                    flight.prefill_tokens > 0, flight.exhausted});
   if (flight.prefill_tokens == 0) return;
   for (const RowInFlight& r : flight.rows)
     if (r.prefill && requests_->alive(r.seq))
@@ -155,7 +151,8 @@ void Engine::all_recompute() {
   for (const Slot slot : all) yield(slot, SL_YIELD_RECOMPUTE, 0, SL_REASON_STEP_FAILED, SL_NO_SEQ);
 }
 
-// A failed step's KV is garbage, and so is what later steps in flight built on it: everyone computes again, no token is lost.
+// A failed step's KV is garbage, and so is what later steps in flight built on it: everyone computes again,
+// no token is lost.
 void Engine::fail_step(InFlight& flight, const execute::Collected& done) {
   if (done.failed) {
     ++counters_.failed_steps;
@@ -168,7 +165,8 @@ void Engine::fail_step(InFlight& flight, const execute::Collected& done) {
         if (requests_->alive(r.seq)) end_sequence(SL_SEQ_SLOT(r.seq), SL_FINISH_ERROR, SL_REASON_STEP_FAILED);
   }
   cache_->failed(flight.step);
-  if (flight.is_void) return;  // the failure it built on voided what was in flight then; later steps began anew
+  if (flight.is_void)
+    return;  // the failure it built on voided what was in flight then; later steps began anew
   for (InFlight& later : in_flight_) {
     later.is_void = true;
     cache_->failed(later.step);

@@ -20,12 +20,14 @@ std::size_t mapping_bytes(const Options& o, const requests::Options& r) {
 
 }  // namespace
 
-Result<std::unique_ptr<Engine>> Engine::create(const Options& options, requests::Labeler labeler, Policies policies,
-                                               Clock& clock, execute::Executor& executor, Output& output,
-                                               observe::StepLog* log) {
+Result<std::unique_ptr<Engine>> Engine::create(const Options& options, requests::Labeler labeler,
+                                               Policies policies, Clock& clock, execute::Executor& executor,
+                                               Output& output, observe::StepLog* log) {
   if (options.kv_blocks == 0 || options.max_sequences == 0 || options.token_budget == 0 || options.lag > 1)
-    return fail("engine options out of range", "kv_blocks, max_sequences and token_budget of at least 1, lag 0 or 1",
-                fmt::format("{}, {}, {}, {}", options.kv_blocks, options.max_sequences, options.token_budget, options.lag));
+    return fail("engine options out of range",
+                "kv_blocks, max_sequences and token_budget of at least 1, lag 0 or 1",
+                fmt::format("{}, {}, {}, {}", options.kv_blocks, options.max_sequences, options.token_budget,
+                            options.lag));
   if (!std::has_single_bit(options.block_tokens))
     return fail("engine.block_tokens", "a power of two", std::to_string(options.block_tokens));
   const requests::Options sizes{options.max_waiting, options.max_sequences};
@@ -36,8 +38,9 @@ Result<std::unique_ptr<Engine>> Engine::create(const Options& options, requests:
     engine.reset(new Engine(options, std::move(labeler), std::move(policies), clock, executor, output, log,
                             std::move(*mapping)));
   } catch (const std::bad_alloc&) {
-    return fail("cannot lay out the engine's tables", "memory for them", fmt::format("{} KV blocks, {} waiting",
-                options.kv_blocks, options.max_waiting), "lower engine.kv_memory or engine.max_waiting");
+    return fail("cannot lay out the engine's tables", "memory for them",
+                fmt::format("{} KV blocks, {} waiting", options.kv_blocks, options.max_waiting),
+                "lower engine.kv_memory or engine.max_waiting");
   }
   if (Status ready = engine->set_up_precision(); !ready) return tl::unexpected(ready.error());
   return engine;
@@ -57,10 +60,11 @@ Engine::Engine(const Options& options, requests::Labeler labeler, Policies polic
   options_.cost.struct_size = sizeof(sl_cost);
   block_shift_ = static_cast<std::uint32_t>(std::countr_zero(options.block_tokens));
   requests::Options sizes{options.max_waiting, options.max_sequences};
-  sizes.node_events = 4 * (sizes.slots() + options.kv_blocks);  // two nodes for each at most, changed and gone
+  sizes.node_events =
+      4 * (sizes.slots() + options.kv_blocks);  // two nodes for each at most, changed and gone
   requests_ = std::make_unique<requests::Manager>(mapping_, sizes);
-  cache_ = std::make_unique<kv::Cache>(
-      mapping_, kv::Options{options.kv_blocks, options.host_kv_blocks, options.block_tokens, sizes.slots(), 0});
+  cache_ = std::make_unique<kv::Cache>(mapping_, kv::Options{options.kv_blocks, options.host_kv_blocks,
+                                                             options.block_tokens, sizes.slots(), 0});
   const std::uint32_t slots = sizes.slots();
   entry_capacity_ = slots;
   handover_capacity_ = 8 * slots;
@@ -85,7 +89,8 @@ Status Engine::set_up_precision() {
   const std::span<const sl_op_key> keys = executor_.op_keys();
   const sl_table key_table = table_of(keys.data(), keys.size());
   if (precision.modes(modes_) < 0)
-    return fail(fmt::format("precision '{}' names no mode", precision.id()), "at least 1 mode", "0 or a failed call");
+    return fail(fmt::format("precision '{}' names no mode", precision.id()), "at least 1 mode",
+                "0 or a failed call");
   std::vector<sl_op_plan> plans(keys.size());
   for (std::uint32_t mode = 0; mode < modes_; ++mode) {
     sl_out out = out_of(plans.data(), plans.size());
@@ -105,7 +110,8 @@ std::string Engine::audit(bool idle) const {
   if (std::string bad = cache_->audit(idle); !bad.empty()) return bad;
   if (!idle) return {};
   if (requests_->live_count() != 0) return fmt::format("{} sequences live at idle", requests_->live_count());
-  if (free_rows_.size() != options_.max_sequences) return fmt::format("{} executor rows free at idle", free_rows_.size());
+  if (free_rows_.size() != options_.max_sequences)
+    return fmt::format("{} executor rows free at idle", free_rows_.size());
   return {};
 }
 

@@ -1,11 +1,13 @@
-// The engine: the step loop over requests, KV and policies. Start reading at step.cpp: the loop fits one screen.
+// The engine: the step loop over requests, KV and policies. Start reading at step.cpp: the loop fits one
+// screen.
 //
 //   step.cpp     the nine parts of a step, in order
 //   intake.cpp   1  messages: arrivals, cancellations, pauses, swaps
 //   propose.cpp  2-3  mode, gates, scheduler: asks, and falls back
 //   check.cpp    3  is a plan valid?
-//   place.cpp    4, 7  matches prefixes, commits blocks, builds the batch
+//   match.cpp    4  pins prefixes, counts what each entry needs
 //   room.cpp     5-6  evicts, preempts, lets entries fall
+//   submit.cpp   7  gives blocks, builds the batch
 //   collect.cpp  8-9  tokens, ends, causes
 //   swap.cpp     hot swap: handover of state, the flip
 //   fallback.cpp the linked-in policies
@@ -22,9 +24,9 @@
 #include <unordered_map>
 #include <vector>
 
-#include "base/buffer.hpp"
 #include "base/clock.hpp"
 #include "base/mapping.hpp"
+#include "engine/flight.hpp"
 #include "engine/messages.hpp"
 #include "engine/options.hpp"
 #include "engine/output.hpp"
@@ -37,9 +39,6 @@
 
 namespace serveloop::engine {
 
-using requests::Slot;
-using requests::Token;
-
 // The policies in force; null: the linked-in fallback answers.
 struct Policies {
   std::vector<std::shared_ptr<policy::Scheduler>> gates;
@@ -51,19 +50,22 @@ struct Policies {
 
 class Engine {
  public:
-  // `log` may be null. The clock's readings and the executor's results are logged by whoever wraps them (observe, experiment).
-  static Result<std::unique_ptr<Engine>> create(const Options& options, requests::Labeler labeler, Policies policies,
-                                                Clock& clock, execute::Executor& executor, Output& output,
-                                                observe::StepLog* log);
+  // `log` may be null. The clock's readings and the executor's results are logged by whoever wraps them
+  // (observe, experiment).
+  static Result<std::unique_ptr<Engine>> create(const Options& options, requests::Labeler labeler,
+                                                Policies policies, Clock& clock, execute::Executor& executor,
+                                                Output& output, observe::StepLog* log);
   ~Engine();
 
-  // [any thread] Checks a request and makes it ready for the loop; what the pool can never hold is refused here.
+  // [any thread] Checks a request and makes it ready for the loop; what the pool can never hold is refused
+  // here.
   Result<std::shared_ptr<Arrival>> prepare(requests::RequestSpec spec);
   // [any thread] Queues a message. An arrival is refused when max_waiting sequences are queued or waiting.
   Status post(Message message);
   // The same without the bound: for a replay, whose messages passed it once.
   void inject(Message message);
-  // What prepare() makes of a request, from a recorded one (which has its id and limits): prompt and hashes made again.
+  // What prepare() makes of a request, from a recorded one (which has its id and limits): prompt and hashes
+  // made again.
   Result<std::shared_ptr<Arrival>> rebuild(Arrival recorded) const;
 
   // One step. False: nothing to do until a message comes or `next_wake_ns` passes.
@@ -78,63 +80,17 @@ class Engine {
   const requests::Manager& requests() const { return *requests_; }
   const Policies& policies() const { return policies_; }
   std::uint64_t steps() const { return step_; }
-  const std::vector<std::string>& incidents() const { return incidents_; }  // ejections, failed swaps: one text each
+  const std::vector<std::string>& incidents() const { return incidents_; }  // ejections, failed swaps
   std::string audit(bool idle) const;
 
-  // Lets a replay put a recorded answer in the place of a policy's. Called with the kind of item and the bytes answered;
-  // returns the bytes to use.
+  // Lets a replay put a recorded answer in the place of a policy's. Called with the kind of item and the
+  // bytes answered; returns the bytes to use.
   using Override = std::function<std::optional<std::span<const std::uint8_t>>(observe::Item)>;
   void set_override(Override override_answer) { override_ = std::move(override_answer); }
 
  private:
-  // An entry on its way from the checked plan into the batch.
-  struct Staged {
-    Slot slot;
-    std::uint32_t entry;       // index in the plan
-    std::uint32_t tokens;      // to compute after the match
-    std::uint32_t need;        // blocks
-    std::uint32_t blocks;      // it will hold in all
-    std::uint32_t planned;     // blocks held or hit once earlier entries of this plan have hung theirs in; 0 = no match
-    std::uint32_t had;         // blocks held before the match
-    std::uint16_t verb;
-    bool admits, decode, fallen;
-  };
-  struct RowInFlight {
-    sl_seq seq;
-    std::uint32_t life, start, tokens, recompute;
-    bool samples, prefill;
-  };
-  // Integer shares of a step's device time that sum to it: what division leaves goes to the first.
-  struct Shares {
-    Shares(std::uint64_t ns, std::uint32_t tokens) : each(tokens == 0 ? 0 : ns / tokens), rest(tokens == 0 ? 0 : ns % tokens) {}
-    std::uint64_t of(std::uint32_t tokens) { return each * tokens + std::exchange(rest, 0); }
-    std::uint64_t each, rest;
-  };
-  struct Transition {
-    sl_seq seq;
-    observe::State state;
-  };
-  struct InFlight {
-    std::uint64_t step = 0;
-    std::uint32_t decodes = 0, prefill_tokens = 0;
-    bool is_void = false;     // an earlier step that it builds on failed
-    bool some_ended = false;  // since it was submitted
-    observe::Cause exhausted = observe::Cause::policy;
-    Buffer<RowInFlight> rows;
-    std::vector<Transition> transitions;
-  };
-  // What only the end of a sequence needs; beside the manager's tables. Index = slot.
-  struct Life {
-    observe::Account account;
-    std::uint32_t hit_tokens = 0, recomputed_tokens = 0;
-    std::int32_t rule = -1;
-  };
-  struct Fell {
-    sl_seq seq;
-    std::uint32_t entry;
-  };
-
-  Engine(const Options&, requests::Labeler, Policies, Clock&, execute::Executor&, Output&, observe::StepLog*, Mapping);
+  Engine(const Options&, requests::Labeler, Policies, Clock&, execute::Executor&, Output&, observe::StepLog*,
+         Mapping);
   Status set_up_precision();
 
   // step.cpp
@@ -160,7 +116,8 @@ class Engine {
   void take_node_events();
   std::uint16_t ask_plan(observe::Item item, policy::Scheduler* policy, bool gate);
   template <class Policy, class Encode, class Decode, class Call>
-  std::uint16_t ask(observe::Item item, Policy* policy, sl_out& out, Encode&& encode, Decode&& decode, Call&& call);
+  std::uint16_t ask(observe::Item item, Policy* policy, sl_out& out, Encode&& encode, Decode&& decode,
+                    Call&& call);
   void apply_park_verbs(std::span<const sl_entry> entries, std::uint16_t park_bit);
   template <class Instance>
   void refused(policy::Kind kind, Instance& instance, std::uint16_t reason);
@@ -171,23 +128,13 @@ class Engine {
   std::uint16_t check_plan(std::span<const sl_entry> entries, bool gate);
   std::uint32_t next_stamp();
   bool could_run() const;
-  // place.cpp
+  // match.cpp
   void match();
   void stage(const sl_entry& entry, std::uint32_t index);
   bool stage_decode(const sl_entry& entry, std::uint32_t index);
   void stage_prefill(Staged& staged, std::uint32_t limit_tokens);
-  void settle_unnamed(std::size_t rows);
-  void watch_progress();
-  void release_to(Slot slot, std::uint32_t keep);
   void pin(Slot slot, std::uint32_t limit_blocks);
-  void submit();
-  void commit_decode(Staged& staged, InFlight& flight);
-  void commit(Staged& staged, InFlight& flight);
-  void commit_prefill(const Staged& staged, InFlight& flight);
-  bool give_blocks(Staged& staged);
-  void begin_row(Slot slot);
-  void send_table(Slot slot);
-  void send_edits();
+  void release_to(Slot slot, std::uint32_t keep);
   void fell(Staged& staged, std::uint16_t reason);
   void fall_unplaced(Slot slot, std::uint32_t entry, std::uint16_t reason);
   // room.cpp
@@ -202,6 +149,17 @@ class Engine {
   bool drop_admissions(std::size_t from, std::size_t to, std::uint16_t reason);
   void yield(Slot slot, std::uint64_t mode, std::uint32_t keep_blocks, std::uint16_t reason, sl_seq for_seq);
   void fall_from_tail();
+  // submit.cpp
+  void submit();
+  void commit_decode(Staged& staged, InFlight& flight);
+  void commit(Staged& staged, InFlight& flight);
+  void commit_prefill(const Staged& staged, InFlight& flight);
+  bool give_blocks(Staged& staged);
+  void begin_row(Slot slot);
+  void send_table(Slot slot);
+  void send_edits();
+  void settle_unnamed(std::size_t rows);
+  void watch_progress();
   // collect.cpp
   void collect();
   void prefetch(const Buffer<RowInFlight>& rows, std::size_t at) const;
@@ -228,9 +186,9 @@ class Engine {
 
   std::uint64_t now() { return now_ns_ = clock_.now_ns(); }
   void mark(Phase phase, std::uint32_t rows);
-  static constexpr std::uint32_t kGauges = 64;        // a call's gauges
-  static constexpr std::size_t kAhead = 8;            // rows prefetched
-  static constexpr std::uint32_t kGiveUpAfter = 4;    // failed steps in a row
+  static constexpr std::uint32_t kGauges = 64;      // a call's gauges
+  static constexpr std::size_t kAhead = 8;          // rows prefetched
+  static constexpr std::uint32_t kGiveUpAfter = 4;  // failed steps in a row
   void transition(Slot slot, observe::State state);
   sl_seq_row& row(Slot slot) { return requests_->row(slot); }
   std::uint32_t known_tokens(Slot slot) const;
@@ -282,9 +240,10 @@ class Engine {
   std::vector<Slot> ungated_;  // arrived this step, gates not asked yet
 
   // The batch and what is in flight.
-  std::vector<std::uint64_t> seeds_;             // by request row
-  std::vector<std::vector<Token>> stops_;        // by request row
+  std::vector<std::uint64_t> seeds_;       // by request row
+  std::vector<std::vector<Token>> stops_;  // by request row
   std::vector<execute::Begin> begins_;
+  std::deque<std::vector<Token>> resumed_;  // the tokens that begins_ points to
   std::vector<execute::TableChange> changes_;
   Buffer<execute::BatchRow> batch_;
   std::uint32_t prefill_rows_ = 0;

@@ -30,8 +30,8 @@ Status Engine::check(const requests::RequestSpec& spec) const {
   if (spec.n == 0 || spec.n > kMaxSequencesPerRequest)
     return fail("n is out of range", fmt::format("1 to {}", kMaxSequencesPerRequest), std::to_string(spec.n));
   if (spec.n > options_.max_waiting)
-    return fail("n is more than may ever wait", fmt::format("at most engine.max_waiting = {}", options_.max_waiting),
-                std::to_string(spec.n));
+    return fail("n is more than may ever wait",
+                fmt::format("at most engine.max_waiting = {}", options_.max_waiting), std::to_string(spec.n));
   if (spec.max_tokens && *spec.max_tokens == 0) return fail("max_tokens is out of range", "at least 1", "0");
   const std::uint64_t longest = longest_request();
   const bool by_pool = longest < options_.context_tokens;
@@ -46,7 +46,8 @@ Status Engine::check(const requests::RequestSpec& spec) const {
 
 // KV is needed for every token but the last one sampled.
 std::uint64_t Engine::longest_request() const {
-  return std::min<std::uint64_t>(std::uint64_t{options_.kv_blocks} * options_.block_tokens + 1, options_.context_tokens);
+  return std::min<std::uint64_t>(std::uint64_t{options_.kv_blocks} * options_.block_tokens + 1,
+                                 options_.context_tokens);
 }
 
 Result<std::shared_ptr<Arrival>> Engine::prepare(requests::RequestSpec spec) {
@@ -54,7 +55,8 @@ Result<std::shared_ptr<Arrival>> Engine::prepare(requests::RequestSpec spec) {
   spec.key = requests::mask_key(spec.key);  // nothing past this door knows the key itself
   auto arrival = std::make_shared<Arrival>();
   arrival->id = next_id_.fetch_add(1);
-  arrival->max_tokens = spec.max_tokens.value_or(static_cast<std::uint32_t>(longest_request() - spec.prompt_tokens()));
+  arrival->max_tokens =
+      spec.max_tokens.value_or(static_cast<std::uint32_t>(longest_request() - spec.prompt_tokens()));
   arrival->prompt = make_whole(spec);
   arrival->ready_ns = spec.arrival_ns;
   arrival->transient = !options_.prefix_cache;
@@ -74,8 +76,10 @@ void Engine::hash(Arrival& arrival) const {
 
 Result<std::shared_ptr<Arrival>> Engine::rebuild(Arrival recorded) const {
   if (Status good = check(recorded.spec); !good) return tl::unexpected(good.error());
-  if (recorded.max_tokens == 0 || recorded.spec.prompt_tokens() + std::uint64_t{recorded.max_tokens} > longest_request())
-    return fail("damaged step log", "a request that the pool can hold", fmt::format("{} output tokens", recorded.max_tokens));
+  if (recorded.max_tokens == 0 ||
+      recorded.spec.prompt_tokens() + std::uint64_t{recorded.max_tokens} > longest_request())
+    return fail("damaged step log", "a request that the pool can hold",
+                fmt::format("{} output tokens", recorded.max_tokens));
   auto arrival = std::make_shared<Arrival>(std::move(recorded));
   arrival->prompt = make_whole(arrival->spec);
   hash(*arrival);
@@ -87,7 +91,8 @@ Status Engine::post(Message message) {
   if (message.what == Message::What::arrive) {
     const std::uint32_t n = message.arrival->spec.n;
     if (inbox_sequences_ + known_waiting_ + n > options_.max_waiting)
-      return fail("too many requests are waiting", fmt::format("at most engine.max_waiting = {}", options_.max_waiting),
+      return fail("too many requests are waiting",
+                  fmt::format("at most engine.max_waiting = {}", options_.max_waiting),
                   fmt::format("{} and {} more", inbox_sequences_ + known_waiting_, n), "try again later");
     inbox_sequences_ += n;
   }
@@ -122,11 +127,10 @@ void Engine::take(const Message& message) {
   switch (message.what) {
     case What::arrive: take_arrival(*message.arrival); break;
     case What::cancel:
-      for_request(message.request, [&](Slot s) { end_sequence(s, SL_FINISH_CANCELLED, SL_REASON_CANCELLED); });
+      for_request(message.request,
+                  [&](Slot s) { end_sequence(s, SL_FINISH_CANCELLED, SL_REASON_CANCELLED); });
       break;
-    case What::pause:
-      for_request(message.request, [&](Slot s) { pause(s, message.a); });
-      break;
+    case What::pause: for_request(message.request, [&](Slot s) { pause(s, message.a); }); break;
     case What::resume:
       for_request(message.request, [&](Slot s) {
         if (row(s).state != SL_PAUSED) return;
@@ -188,7 +192,8 @@ void Engine::take_arrival(Arrival& arrival) {
     cache_->bind(slot, arrival.id, arrival.salt, arrival.prompt, arrival.keys, arrival.transient);
     sl_seq_row& r = row(slot);
     r.node = cache_->node_of(slot);
-    r.high_water = cache_->planned_prefix(slot, (r.runnable - 1) / options_.block_tokens) * options_.block_tokens;
+    r.high_water =
+        cache_->planned_prefix(slot, (r.runnable - 1) / options_.block_tokens) * options_.block_tokens;
     cache_->set_waiting(slot, true);
     life(slot) = {};
     life(slot).rule = labels.rule;
@@ -253,7 +258,7 @@ void Engine::end_sequence(Slot slot, std::uint32_t finish, std::uint16_t reason)
   std::erase(found->second, slot);
   if (found->second.empty()) by_request_.erase(found);
   log(observe::Item::ended, [&](observe::Writer& out) { encode_end(end, out); });
-  output_.finished(end, requests_->at(slot).generated);
+  output_.finished(end, requests_->generated(slot));
 }
 
 }  // namespace serveloop::engine

@@ -52,16 +52,17 @@ void put_spec(const requests::RequestSpec& spec, Writer& out) {
     out.raw(&piece.seed, sizeof(piece.seed));
     out.u64(piece.tokens);
   }
-  for (const std::uint64_t v : {spec.arrival_ns, std::uint64_t{spec.n}, spec.parent, std::uint64_t{spec.turn},
-                                spec.ttft_deadline_ns, spec.tbt_target_ns, spec.end_deadline_ns,
-                                std::uint64_t{spec.predicted_p50}, std::uint64_t{spec.predicted_p90},
-                                std::uint64_t{spec.predicted_p99}})
+  for (const std::uint64_t v :
+       {spec.arrival_ns, std::uint64_t{spec.n}, spec.parent, std::uint64_t{spec.turn}, spec.ttft_deadline_ns,
+        spec.tbt_target_ns, spec.end_deadline_ns, std::uint64_t{spec.predicted_p50},
+        std::uint64_t{spec.predicted_p90}, std::uint64_t{spec.predicted_p99}})
     out.u64(v);
   out.raw(&spec.seed, sizeof(spec.seed));
   put_optional(out, spec.max_tokens);
   put_optional(out, spec.priority);
   put_tokens(out, spec.stop_ids);
-  for (const std::string* text : {&spec.key, &spec.tenant, &spec.category, &spec.session, &spec.program, &spec.cache_salt})
+  for (const std::string* text :
+       {&spec.key, &spec.tenant, &spec.category, &spec.session, &spec.program, &spec.cache_salt})
     out.text(*text);
   put_rows(out, spec.hints);
   put_rows(out, spec.retention);
@@ -85,7 +86,8 @@ void get_spec(Reader& in, requests::RequestSpec& spec) {
   get_optional(in, spec.max_tokens);
   get_optional(in, spec.priority);
   get_tokens(in, spec.stop_ids);
-  for (std::string* text : {&spec.key, &spec.tenant, &spec.category, &spec.session, &spec.program, &spec.cache_salt})
+  for (std::string* text :
+       {&spec.key, &spec.tenant, &spec.category, &spec.session, &spec.program, &spec.cache_salt})
     *text = in.text();
   get_rows(in, spec.hints);
   get_rows(in, spec.retention);
@@ -134,13 +136,15 @@ Result<Message> decode_message(Reader& in) {
     message.swap = std::make_shared<SwapOrder>();
     const std::uint8_t kind = in.u8();
     if (kind < SL_KIND_SCHEDULER || kind > SL_KIND_PREEMPTION)
-      return fail("damaged step log", "a swap of a scheduler, eviction or preemption policy", fmt::format("kind {}", kind));
+      return fail("damaged step log", "a swap of a scheduler, eviction or preemption policy",
+                  fmt::format("kind {}", kind));
     message.swap->kind = static_cast<policy::Kind>(kind);
     message.swap->is_gate = in.u8() != 0;
     message.swap->gate = in.u32();
     message.swap->plugin = in.text();
   }
-  if (!in.ok() || !in.done()) return fail("damaged step log", "a whole message", in.ok() ? "bytes behind it" : "its end");
+  if (!in.ok() || !in.done())
+    return fail("damaged step log", "a whole message", in.ok() ? "bytes behind it" : "its end");
   return message;
 }
 

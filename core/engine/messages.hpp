@@ -21,8 +21,9 @@ struct Arrival {
   std::vector<std::uint64_t> keys;  // of its whole blocks
   std::uint64_t salt = 0;
   std::uint32_t max_tokens = 0;
-  std::uint64_t ready_ns = 0;       // when intake was done with it: its arrival, or later where tokenising took time
-  bool transient = false;           // nothing of it stays in the prefix cache
+  std::uint64_t ready_ns =
+      0;                   // when intake was done with it: its arrival, or later where tokenising took time
+  bool transient = false;  // nothing of it stays in the prefix cache
 };
 
 // A policy to change to. Loaded and created by the sender, so that the loop only changes a pointer.
@@ -30,7 +31,7 @@ struct SwapOrder {
   policy::Kind kind{};
   std::uint32_t gate = 0;  // which gate, for gates
   bool is_gate = false;
-  std::string plugin;      // as named, for the log
+  std::string plugin;                            // as named, for the log
   std::shared_ptr<policy::Scheduler> scheduler;  // the one of its kind is set
   std::shared_ptr<policy::Eviction> eviction;
   std::shared_ptr<policy::Preemption> preemption;

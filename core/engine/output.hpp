@@ -16,7 +16,7 @@ struct Delivered {
   std::uint32_t fork;
   std::uint32_t index;  // of the request's output tokens, from 0
   requests::Token token;
-  std::uint64_t gap_ns; // since the token before; 0 for the first
+  std::uint64_t gap_ns;  // since the token before; 0 for the first
 };
 
 // A sequence's end, with everything a table or a timeline needs.
@@ -26,7 +26,8 @@ struct Finished {
   std::uint32_t tenant = 0, prompt_tokens = 0, output_tokens = 0;
   std::int32_t priority_rule = -1;  // index of the rule that fired; -1 = none
   std::uint32_t hit_tokens = 0, recomputed_tokens = 0, preemptions = 0;
-  std::uint64_t arrival_ns = 0, admitted_ns = 0, first_token_ns = 0, last_token_ns = 0, end_ns = 0, service_ns = 0;
+  std::uint64_t arrival_ns = 0, admitted_ns = 0, first_token_ns = 0, last_token_ns = 0, end_ns = 0,
+                service_ns = 0;
   std::uint64_t longest_gap_ns = 0;  // between two tokens
   observe::Times causes{};           // sums to end - arrival
 };
@@ -43,13 +44,16 @@ class Output {
 struct Counters {
   std::uint64_t steps = 0, empty_plans = 0;
   std::uint64_t arrived = 0, refused = 0, finished = 0;
-  std::uint64_t prompt_tokens = 0, output_tokens = 0, computed_tokens = 0, recomputed_tokens = 0, hit_tokens = 0;
+  std::uint64_t prompt_tokens = 0, output_tokens = 0, computed_tokens = 0, recomputed_tokens = 0,
+                hit_tokens = 0;
   std::uint64_t void_tokens = 0;  // sampled by a step in flight for a sequence that had ended
-  std::uint64_t preemptions = 0, evicted_blocks = 0, split_prompts = 0, failed_steps = 0, swaps = 0, ejected = 0;
+  std::uint64_t preemptions = 0, evicted_blocks = 0, split_prompts = 0, failed_steps = 0, swaps = 0,
+                ejected = 0;
   std::uint64_t device_ns = 0, batch_rows = 0;
   std::uint64_t unbilled_ns = 0;  // of device_ns: steps whose sequences had all ended when they came back
-  std::map<std::uint16_t, std::uint64_t> fell;             // by reason
-  std::map<std::pair<std::uint8_t, std::uint16_t>, std::uint64_t> fallbacks;  // by (kind, reason): answers not used
+  std::map<std::uint16_t, std::uint64_t> fell;  // by reason
+  std::map<std::pair<std::uint8_t, std::uint16_t>, std::uint64_t>
+      fallbacks;  // by (kind, reason): answers not used
 };
 
 }  // namespace serveloop::engine

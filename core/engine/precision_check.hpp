@@ -10,6 +10,7 @@
 namespace serveloop::engine {
 
 // In deterministic mode activation scales must be local to a row (token, group): others depend on the batch.
-Status check_precision(std::span<const sl_op_key> keys, std::span<const sl_op_plan> plans, bool deterministic);
+Status check_precision(std::span<const sl_op_key> keys, std::span<const sl_op_plan> plans,
+                       bool deterministic);
 
 }  // namespace serveloop::engine

@@ -1,4 +1,5 @@
-// Parts 2 and 3 of a step: ask the policies, check what they say, and put the linked-in fallback in the place of a wrong answer.
+// Parts 2 and 3 of a step: ask the policies, check what they say, and put the linked-in fallback in the place
+// of a wrong answer.
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
 
@@ -61,7 +62,9 @@ void Engine::choose_mode() {
   if (modes_ <= 1) return;
   std::uint32_t mode = mode_;
   const std::int32_t status = policies_.precision->choose_mode(view_, mode);
-  std::uint16_t reason = status < 0 ? SL_REASON_CALL_FAILED : mode >= modes_ ? SL_REASON_BAD_NUMBER : SL_REASON_NONE;
+  std::uint16_t reason = status < 0       ? SL_REASON_CALL_FAILED
+                         : mode >= modes_ ? SL_REASON_BAD_NUMBER
+                                          : SL_REASON_NONE;
   if (reason != SL_REASON_NONE) {
     refused(policy::Kind::precision, *policies_.precision, reason);
     mode = 0;
@@ -91,10 +94,10 @@ template void Engine::refused(policy::Kind, policy::Preemption&, std::uint16_t);
 template <class Instance>
 void Engine::eject_if_failing(policy::Kind kind, std::shared_ptr<Instance>& which, std::uint16_t park_bit) {
   if (which == nullptr || !which->health().should_eject()) return;
-  incidents_.push_back(fmt::format("step {}: {} '{}' ejected, the fallback goes on\n{}", step_, policy::name_of(kind),
-                                   which->id(), which->report()));
-  spdlog::error("{} '{}' failed too often and was ejected at step {}; the linked-in fallback goes on", policy::name_of(kind),
-                which->id(), step_);
+  incidents_.push_back(fmt::format("step {}: {} '{}' ejected, the fallback goes on\n{}", step_,
+                                   policy::name_of(kind), which->id(), which->report()));
+  spdlog::error("{} '{}' failed too often and was ejected at step {}; the linked-in fallback goes on",
+                policy::name_of(kind), which->id(), step_);
   ++counters_.ejected;
   which.reset();
   if (park_bit == 0) return;
@@ -113,8 +116,10 @@ void Engine::ask_gates() {
     if (gate == nullptr) continue;
     view_.events = requests_->events();
     const std::uint16_t reason = ask_plan(observe::Item::gate, gate.get(), true);
-    if (reason != SL_REASON_NONE) refused(policy::Kind::scheduler, *gate, reason);
-    else apply_park_verbs({entries_, plan_count_}, SL_NOT_READY_GATE);
+    if (reason != SL_REASON_NONE)
+      refused(policy::Kind::scheduler, *gate, reason);
+    else
+      apply_park_verbs({entries_, plan_count_}, SL_NOT_READY_GATE);
     eject_if_failing(policy::Kind::scheduler, gate, SL_NOT_READY_GATE);
     mark(Phase::policy, plan_count_);
   }
@@ -142,7 +147,8 @@ void Engine::ask_scheduler() {
     eject_if_failing(policy::Kind::preemption, policies_.preemption, 0);
   }
   if (swap_ != nullptr) swap_hears(requests_->events());
-  if (reason != SL_REASON_CALL_FAILED) requests_->clear_events();  // a call that failed may not have read them
+  if (reason != SL_REASON_CALL_FAILED)
+    requests_->clear_events();  // a call that failed may not have read them
   requests_->reclaim();
   eject_if_failing(policy::Kind::scheduler, policies_.scheduler, SL_NOT_READY_PARKED);
 }

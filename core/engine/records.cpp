@@ -7,7 +7,8 @@ namespace serveloop::engine {
 namespace {
 
 bool is_next_decode(const sl_entry& e, sl_seq next) {
-  return e.seq == next && e.verb == SL_RUN && e.tokens == 1 && e.reason == 0 && e.drafts == 0 && e.blocks == 0 && e.arg == 0;
+  return e.seq == next && e.verb == SL_RUN && e.tokens == 1 && e.reason == 0 && e.drafts == 0 &&
+         e.blocks == 0 && e.arg == 0;
 }
 
 tl::unexpected<Error> damaged(const char* what) {
@@ -22,7 +23,8 @@ void encode_plan(std::span<const sl_entry> entries, std::span<const std::uint32_
   std::size_t i = 0, next = 0;
   while (i < entries.size()) {
     const std::size_t from = i;
-    while (i < entries.size() && next < running.size() && is_next_decode(entries[i], requests.row(running[next]).id))
+    while (i < entries.size() && next < running.size() &&
+           is_next_decode(entries[i], requests.row(running[next]).id))
       ++i, ++next;
     out.u64(i - from);
     if (i == entries.size()) break;
@@ -111,8 +113,9 @@ void encode_end(const Finished& end, observe::Writer& out) {
   for (const std::uint64_t v :
        {end.request, std::uint64_t{end.fork}, std::uint64_t{end.finish}, std::uint64_t{end.reason},
         std::uint64_t{end.tenant}, std::uint64_t{end.prompt_tokens}, std::uint64_t{end.output_tokens},
-        std::uint64_t{end.hit_tokens}, std::uint64_t{end.recomputed_tokens}, std::uint64_t{end.preemptions}, end.arrival_ns,
-        end.admitted_ns, end.first_token_ns, end.last_token_ns, end.end_ns, end.service_ns, end.longest_gap_ns})
+        std::uint64_t{end.hit_tokens}, std::uint64_t{end.recomputed_tokens}, std::uint64_t{end.preemptions},
+        end.arrival_ns, end.admitted_ns, end.first_token_ns, end.last_token_ns, end.end_ns, end.service_ns,
+        end.longest_gap_ns})
     out.u64(v);
   out.i64(end.priority_rule);
   for (const std::int64_t cause : end.causes) out.i64(cause);
@@ -121,11 +124,11 @@ void encode_end(const Finished& end, observe::Writer& out) {
 Finished decode_end(observe::Reader& in) {
   Finished end;
   end.request = in.u64();
-  for (std::uint32_t* v : {&end.fork, &end.finish, &end.reason, &end.tenant, &end.prompt_tokens, &end.output_tokens,
-                           &end.hit_tokens, &end.recomputed_tokens, &end.preemptions})
+  for (std::uint32_t* v : {&end.fork, &end.finish, &end.reason, &end.tenant, &end.prompt_tokens,
+                           &end.output_tokens, &end.hit_tokens, &end.recomputed_tokens, &end.preemptions})
     *v = in.u32();
-  for (std::uint64_t* v : {&end.arrival_ns, &end.admitted_ns, &end.first_token_ns, &end.last_token_ns, &end.end_ns,
-                           &end.service_ns, &end.longest_gap_ns})
+  for (std::uint64_t* v : {&end.arrival_ns, &end.admitted_ns, &end.first_token_ns, &end.last_token_ns,
+                           &end.end_ns, &end.service_ns, &end.longest_gap_ns})
     *v = in.u64();
   end.priority_rule = static_cast<std::int32_t>(in.i64());
   for (std::int64_t& cause : end.causes) cause = in.i64();

@@ -1,4 +1,5 @@
-// How the loop's messages and decisions look in the step log (docs/STEP_LOG.md). Pure: bytes depend on the values alone.
+// How the loop's messages and decisions look in the step log (docs/STEP_LOG.md). Pure: bytes depend on the
+// values alone.
 #pragma once
 
 #include <serveloop/eviction.h>
@@ -13,8 +14,8 @@
 
 namespace serveloop::engine {
 
-// A plan: a count, then runs. Most entries of a decode step are "the next running sequence runs one token": a run of n of
-// those takes one number.
+// A plan: a count, then runs. Most entries of a decode step are "the next running sequence runs one token": a
+// run of n of those takes one number.
 void encode_plan(std::span<const sl_entry> entries, std::span<const std::uint32_t> running,
                  const requests::Manager& requests, observe::Writer& out);
 // Writes at most `capacity` entries; returns the count, or an error where the bytes are not a plan.

@@ -1,7 +1,8 @@
-// Parts 5 and 6 of a step: making room. Evict; then ask who yields, for the first entry in need; then let entries fall.
+// Parts 5 and 6 of a step: making room. Evict; then ask who yields, for the first entry in need; then let
+// entries fall.
 //
-// Progress: the first entry of a plan always fits in the end, since intake refused what the pool cannot hold alone and the
-// fallback takes over from a preemption policy that names nobody for it.
+// Progress: the first entry of a plan always fits in the end, since intake refused what the pool cannot hold
+// alone and the fallback takes over from a preemption policy that names nobody for it.
 #include <serveloop/cost.h>
 
 #include <algorithm>
@@ -23,7 +24,8 @@ void Engine::make_room() {
       continue;
     }
     const std::size_t in_need = entry_in_need();
-    if (drop_admissions(in_need + 1, staged_.size(), SL_REASON_MEMORY)) continue;  // they would fall before it; may be enough
+    if (drop_admissions(in_need + 1, staged_.size(), SL_REASON_MEMORY))
+      continue;                         // they would fall before it; may be enough
     if (admits_before(in_need)) break;  // nobody yields in a step that admits others
     list_candidates(in_need);
     if (candidate_count_ == 0) break;
@@ -43,16 +45,21 @@ std::uint32_t Engine::evict(std::uint32_t need) {
   in.ahead[SL_TIER_DEVICE] = need_;
   sl_out victims = out_of(victims_, options_.kv_blocks);
   sl_out gauges = out_of(gauges_, kGauges);
-  std::uint16_t reason =
-      ask(observe::Item::evict, policies_.eviction.get(), victims,
-          [&](observe::Writer& out) { encode_rows(std::span<const sl_victim>(victims_, victims.count), out); },
-          [&](observe::Reader& bytes) { return decode_rows(bytes, std::span<sl_victim>(victims_, options_.kv_blocks)); },
-          [&](policy::Eviction& p) { return p.evict(in, victims, gauges); });
-  if (reason != SL_REASON_CALL_FAILED) cache_->clear_block_events();  // told; a call that failed may not have read them
+  std::uint16_t reason = ask(
+      observe::Item::evict, policies_.eviction.get(), victims,
+      [&](observe::Writer& out) { encode_rows(std::span<const sl_victim>(victims_, victims.count), out); },
+      [&](observe::Reader& bytes) {
+        return decode_rows(bytes, std::span<sl_victim>(victims_, options_.kv_blocks));
+      },
+      [&](policy::Eviction& p) { return p.evict(in, victims, gauges); });
+  if (reason != SL_REASON_CALL_FAILED)
+    cache_->clear_block_events();  // told; a call that failed may not have read them
   if (reason == SL_REASON_NONE) reason = cache_->check({victims_, victims.count}, need);
   if (policies_.eviction != nullptr) {
-    if (reason == SL_REASON_NONE) policies_.eviction->health().good();
-    else refused(policy::Kind::eviction, *policies_.eviction, reason);
+    if (reason == SL_REASON_NONE)
+      policies_.eviction->health().good();
+    else
+      refused(policy::Kind::eviction, *policies_.eviction, reason);
     eject_if_failing(policy::Kind::eviction, policies_.eviction, 0);
   }
   if (reason != SL_REASON_NONE) {
@@ -96,7 +103,11 @@ void Engine::list_candidates(std::size_t in_need) {
     if (r.blocks_device == 0 || frees == 0) return;
     const std::uint32_t tokens = known_tokens(slot);
     candidates_[candidate_count_++] = {
-        r.id, frees, tokens, rank, can,
+        r.id,
+        frees,
+        tokens,
+        rank,
+        can,
         static_cast<std::uint64_t>(sl_predict_prefill_ns(&options_.cost, 0, tokens)),
         static_cast<std::uint64_t>(sl_predict_swap_ns(&options_.cost, frees))};
   };
@@ -111,7 +122,8 @@ void Engine::list_candidates(std::size_t in_need) {
     if (requests_->at(slot).seen != stamp) add(slot, SL_NONE);
 }
 
-// A step that preempts admits only the entry it preempts for: where entries before it are admitted, it waits for its turn.
+// A step that preempts admits only the entry it preempts for: where entries before it are admitted, it waits
+// for its turn.
 bool Engine::admits_before(std::size_t in_need) const {
   for (std::size_t i = 0; i < in_need; ++i)
     if (staged_[i].admits && !staged_[i].fallen) return true;
@@ -136,17 +148,21 @@ bool Engine::preempt_for(std::size_t in_need, std::uint32_t need) {
   sl_preempt_in in{&view_, for_seq, table_of(candidates_, candidate_count_), need, 0};
   sl_out yields = out_of(yields_, candidate_count_);
   sl_out gauges = out_of(gauges_, kGauges);
-  std::uint16_t reason =
-      ask(observe::Item::preempt, policies_.preemption.get(), yields,
-          [&](observe::Writer& out) { encode_rows(std::span<const sl_yield>(yields_, yields.count), out); },
-          [&](observe::Reader& bytes) { return decode_rows(bytes, std::span<sl_yield>(yields_, candidate_count_)); },
-          [&](policy::Preemption& p) { return p.preempt(in, yields, gauges); });
+  std::uint16_t reason = ask(
+      observe::Item::preempt, policies_.preemption.get(), yields,
+      [&](observe::Writer& out) { encode_rows(std::span<const sl_yield>(yields_, yields.count), out); },
+      [&](observe::Reader& bytes) {
+        return decode_rows(bytes, std::span<sl_yield>(yields_, candidate_count_));
+      },
+      [&](policy::Preemption& p) { return p.preempt(in, yields, gauges); });
   if (reason == SL_REASON_NONE) reason = check_yields({yields_, yields.count});
   const bool first = need_up_to(in_need) == staged_[in_need].need;  // nothing before it needs a block
   if (reason == SL_REASON_NONE && yields.count == 0 && first) reason = SL_REASON_NO_PROGRESS;
   if (policies_.preemption != nullptr) {
-    if (reason == SL_REASON_NONE) policies_.preemption->health().good();
-    else refused(policy::Kind::preemption, *policies_.preemption, reason);
+    if (reason == SL_REASON_NONE)
+      policies_.preemption->health().good();
+    else
+      refused(policy::Kind::preemption, *policies_.preemption, reason);
     eject_if_failing(policy::Kind::preemption, policies_.preemption, 0);
   }
   if (reason != SL_REASON_NONE)
@@ -159,7 +175,8 @@ bool Engine::preempt_for(std::size_t in_need, std::uint32_t need) {
 
 std::uint16_t Engine::check_yields(std::span<const sl_yield> yields) {
   const std::uint32_t candidates = next_stamp();
-  for (std::uint32_t i = 0; i < candidate_count_; ++i) requests_->at(SL_SEQ_SLOT(candidates_[i].seq)).seen = candidates;
+  for (std::uint32_t i = 0; i < candidate_count_; ++i)
+    requests_->at(SL_SEQ_SLOT(candidates_[i].seq)).seen = candidates;
   const std::uint32_t named = next_stamp();
   for (const sl_yield& y : yields) {
     const Slot slot = SL_SEQ_SLOT(y.seq);
@@ -174,8 +191,10 @@ std::uint16_t Engine::check_yields(std::span<const sl_yield> yields) {
   return SL_REASON_NONE;
 }
 
-// A holder gives up its blocks: all, or all but the first `keep_blocks`. Without a host tier, swap is recompute.
-void Engine::yield(Slot slot, std::uint64_t mode, std::uint32_t keep_blocks, std::uint16_t reason, sl_seq for_seq) {
+// A holder gives up its blocks: all, or all but the first `keep_blocks`. Without a host tier, swap is
+// recompute.
+void Engine::yield(Slot slot, std::uint64_t mode, std::uint32_t keep_blocks, std::uint16_t reason,
+                   sl_seq for_seq) {
   const sl_seq_row& r = row(slot);
   if (mode == SL_YIELD_SWAP && options_.host_kv_blocks == 0) reason = SL_REASON_NO_HOST_TIER;
   const std::uint32_t full = (r.computed + r.in_flight_max) / options_.block_tokens;
@@ -197,7 +216,8 @@ void Engine::yield(Slot slot, std::uint64_t mode, std::uint32_t keep_blocks, std
   ++counters_.preemptions;
 }
 
-// What still does not fit falls from the plan's end; so falls whatever would have hit blocks that it would have filled.
+// What still does not fit falls from the plan's end; so falls whatever would have hit blocks that it would
+// have filled.
 void Engine::fall_from_tail() {
   for (std::size_t i = staged_.size(); i-- > 0;) {
     const sl_tier tier = cache_->tier(SL_TIER_DEVICE);

@@ -7,19 +7,19 @@ bool Engine::step() {
   if (log_ != nullptr) log_->begin_step(step_);
   now();
   if (idle_) close_idle_slot();
-  take_messages();                   // 1. arrivals, cancellations, control
+  take_messages();  // 1. arrivals, cancellations, control
   const bool plans = work_to_plan();
   if (plans) {
-    choose_mode();                   // 2. precision
-    ask_gates();                     // 3. what may enter, what runs next; checked
+    choose_mode();  // 2. precision
+    ask_gates();    // 3. what may enter, what runs next; checked
     ask_scheduler();
-    match();                         // 4. pin every entry's prefix, in plan order
-    make_room();                     // 5, 6. evict, preempt, let entries fall
-    submit();                        // 7. one mixed batch
+    match();      // 4. pin every entry's prefix, in plan order
+    make_room();  // 5, 6. evict, preempt, let entries fall
+    submit();     // 7. one mixed batch
   }
   const bool collects = in_flight_.size() > (batch_.empty() ? 0 : options_.lag);
-  if (collects) collect();           // 8. step k - lag: tokens, ends
-  finish_step();                     // 9. the step's record
+  if (collects) collect();  // 8. step k - lag: tokens, ends
+  finish_step();            // 9. the step's record
   counters_.steps += plans || collects ? 1 : 0;
   return plans || collects;
 }
@@ -36,7 +36,9 @@ void Engine::finish_step() {
   batch_.clear();
   log(observe::Item::memory, [&](observe::Writer& out) {
     const sl_tier tier = cache_->tier(SL_TIER_DEVICE);
-    for (const std::uint64_t v : {tier.free, tier.evictable, requests_->waiting_count(), requests_->running_count()}) out.u64(v);
+    for (const std::uint64_t v :
+         {tier.free, tier.evictable, requests_->waiting_count(), requests_->running_count()})
+      out.u64(v);
   });
   if (log_ != nullptr) log_->end_step();
   {

@@ -1,5 +1,6 @@
-// Hot swap of a policy between two steps. The new instance hears the state that exists as events, a slice a step, beside live
-// events of what it was told already; then a pointer changes. Until then the old one serves; any failure leaves it serving.
+// Hot swap of a policy between two steps. The new instance hears the state that exists as events, a slice a
+// step, beside live events of what it was told already; then a pointer changes. Until then the old one
+// serves; any failure leaves it serving.
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
 
@@ -23,7 +24,7 @@ struct Engine::Swap {
   };
   std::vector<Known> sequences;  // alive when it began, by arrival
   std::size_t next = 0;
-  std::uint32_t events = 0;       // in handover_events_
+  std::uint32_t events = 0;  // in handover_events_
   bool told_all = false;
 };
 
@@ -44,12 +45,14 @@ void Engine::start_swap(const std::shared_ptr<SwapOrder>& order) {
 
 // Was the new instance told of this event's sequence? If not, it will hear of its state at that time instead.
 bool Engine::told(const sl_event& event) const {
-  if (event.kind == SL_EV_STEP_END || event.kind == SL_EV_HINT || SL_SEQ_GENERATION(event.subject) == 0) return true;
+  if (event.kind == SL_EV_STEP_END || event.kind == SL_EV_HINT || SL_SEQ_GENERATION(event.subject) == 0)
+    return true;
   const Slot slot = SL_SEQ_SLOT(event.subject);
   if (slot >= requests_->seq_table().count) return true;
   const std::uint64_t serial = requests_->links(slot).serial;
   const std::vector<Swap::Known>& known = swap_->sequences;
-  return known.empty() || serial > known.back().serial || (swap_->next > 0 && serial <= known[swap_->next - 1].serial);
+  return known.empty() || serial > known.back().serial ||
+         (swap_->next > 0 && serial <= known[swap_->next - 1].serial);
 }
 
 // Live events, as they are told to the old instance.
@@ -76,7 +79,8 @@ void Engine::hand_over_sequences() {
     if (r.not_ready == 0) tell(SL_EV_READY, seq, 0, 0);
     if (r.state == SL_RUNNING) tell(SL_EV_ADMITTED, seq, 0, 0);
     if (r.state == SL_PAUSED) tell(SL_EV_PAUSED, seq, cold.pause_until_ns, 0);
-    if ((r.not_ready & (SL_NOT_READY_GATE | SL_NOT_READY_PARKED)) != 0) tell(SL_EV_PARKED, seq, cold.wake_ns, 0);
+    if ((r.not_ready & (SL_NOT_READY_GATE | SL_NOT_READY_PARKED)) != 0)
+      tell(SL_EV_PARKED, seq, cold.wake_ns, 0);
   }
   swap_->told_all = swap_->next == swap_->sequences.size();
 }
@@ -98,7 +102,8 @@ bool Engine::hand_over_state() {
   if (order.preemption != nullptr) before = policies_.preemption.get(), next = order.preemption.get();
   if (before == nullptr || next == nullptr || swap_->next > 0) return false;
   const Result<bool> handed = policy::hand_over_state(*before, *next);
-  if (!handed) incidents_.push_back(fmt::format("step {}: {}; handed over by events", step_, handed.error().message()));
+  if (!handed)
+    incidents_.push_back(fmt::format("step {}: {}; handed over by events", step_, handed.error().message()));
   return handed.value_or(false);
 }
 
@@ -122,7 +127,8 @@ void Engine::continue_swap() {
     swap_->events = 0;
   }
   if (status < 0) {
-    incidents_.push_back(fmt::format("step {}: swap to '{}' failed in the handover; the old policy goes on", step_, order.plugin));
+    incidents_.push_back(fmt::format("step {}: swap to '{}' failed in the handover; the old policy goes on",
+                                     step_, order.plugin));
     spdlog::error("{}", incidents_.back());
     if (order.eviction != nullptr) cache_->end_handover();
     swap_.reset();
@@ -136,9 +142,12 @@ void Engine::finish_swap() {
   if (order.eviction != nullptr) {
     cache_->end_handover();
     policies_.eviction = order.eviction;
-  } else if (order.preemption != nullptr) policies_.preemption = order.preemption;
-  else if (order.is_gate) policies_.gates[order.gate] = order.scheduler;
-  else policies_.scheduler = order.scheduler;
+  } else if (order.preemption != nullptr)
+    policies_.preemption = order.preemption;
+  else if (order.is_gate)
+    policies_.gates[order.gate] = order.scheduler;
+  else
+    policies_.scheduler = order.scheduler;
   ++epoch_;
   ++counters_.swaps;
   spdlog::info("step {}: '{}' took over ({})", step_, order.plugin, policy::name_of(order.kind));

@@ -1,8 +1,9 @@
 // What the step loop asks of an executor, and all it knows of one: submit a mixed batch, collect its tokens.
 //
-// An executor keeps, per row (0 .. max_sequences - 1), the tokens and the block table of the sequence living there. Batches
-// carry only changes. Steps execute in the order of submission; at lag 1 a step is submitted before the one before it was
-// collected, and the executor feeds each sampled token to the next step on its own side. Called from the loop thread.
+// An executor keeps, per row (0 .. max_sequences - 1), the tokens and the block table of the sequence living
+// there. Batches carry only changes. Steps execute in the order of submission; at lag 1 a step is submitted
+// before the one before it was collected, and the executor feeds each sampled token to the next step on its
+// own side. Called from the loop thread.
 #pragma once
 
 #include <serveloop/precision.h>
@@ -15,13 +16,14 @@
 
 namespace serveloop::execute {
 
-// A sequence that starts living in a row, with all tokens known so far (also those of a life before a preemption).
+// A sequence that starts living in a row, with all tokens known so far (also those of a life before a
+// preemption).
 struct Begin {
   std::uint32_t row;
   std::uint32_t fork;
-  std::uint64_t seed;                      // sampling depends on (seed, fork, position) alone
+  std::uint64_t seed;  // sampling depends on (seed, fork, position) alone
   std::uint32_t prompt_tokens, max_tokens;
-  std::span<const std::uint32_t> prompt;   // valid for the call
+  std::span<const std::uint32_t> prompt;  // valid for the call
   std::span<const std::uint32_t> generated;
   std::span<const std::uint32_t> stop_ids;
 };
@@ -31,7 +33,8 @@ struct TableChange {
   std::uint32_t row, index, block;
 };
 
-// A run of a sequence's tokens, positions start .. start + tokens - 1. `samples`: the last one yields a new token.
+// A run of a sequence's tokens, positions start .. start + tokens - 1. `samples`: the last one yields a new
+// token.
 struct BatchRow {
   std::uint32_t row, start, tokens;
   bool samples;
@@ -44,7 +47,7 @@ struct BlockCopy {
 
 struct Batch {
   std::uint64_t step;
-  std::uint32_t mode;  // precision mode
+  std::uint32_t mode;     // precision mode
   std::uint32_t decodes;  // rows with tokens == 1 that sample
   std::uint32_t prefill_tokens;
   std::span<const Begin> begins;
@@ -58,9 +61,11 @@ struct Collected {
   std::uint64_t device_start_ns = 0, device_end_ns = 0;  // engine's clock
   bool failed = false;                                   // nothing of the step holds; `why` says more
   std::string why;
-  std::uint64_t decode_ns = 0;         // the model's device time for the decode rows alone, for `decode` and `stretched`
-  std::span<const std::uint32_t> tokens;  // one per row of the batch; meaningless where it does not sample. Valid until the
-                                          // next submit
+  std::uint64_t decode_ns =
+      0;  // the model's device time for the decode rows alone, for `decode` and `stretched`
+  std::span<const std::uint32_t>
+      tokens;  // one per row of the batch; meaningless where it does not sample. Valid until the
+               // next submit
 };
 
 class Executor {

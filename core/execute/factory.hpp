@@ -4,8 +4,8 @@
 #include <memory>
 #include <string>
 
-#include "execute/executor.hpp"
 #include "base/clock.hpp"
+#include "execute/executor.hpp"
 
 namespace serveloop::execute {
 

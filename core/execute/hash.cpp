@@ -9,8 +9,8 @@ constexpr std::uint64_t kPoison = 0xdeadbeefdeadbeefu;  // a slot that was never
 constexpr std::uint32_t kNoBlock = UINT32_MAX;
 }  // namespace
 
-HashExecutor::HashExecutor(Clock& clock, const sl_cost& cost, std::uint32_t max_sequences, std::uint32_t blocks,
-                           std::uint32_t block_tokens)
+HashExecutor::HashExecutor(Clock& clock, const sl_cost& cost, std::uint32_t max_sequences,
+                           std::uint32_t blocks, std::uint32_t block_tokens)
     : device_(clock, cost),
       block_tokens_(block_tokens),
       rows_(max_sequences),
@@ -19,7 +19,8 @@ HashExecutor::HashExecutor(Clock& clock, const sl_cost& cost, std::uint32_t max_
 
 std::size_t HashExecutor::slot_of(const Row& row, std::uint32_t position) const {
   const std::uint32_t index = position / block_tokens_;
-  if (index >= row.table.size() || row.table[index] == kNoBlock) return layer_0_.size();  // no block: reads as poison
+  if (index >= row.table.size() || row.table[index] == kNoBlock)
+    return layer_0_.size();  // no block: reads as poison
   return std::size_t{row.table[index]} * block_tokens_ + position % block_tokens_;
 }
 
@@ -87,7 +88,8 @@ void HashExecutor::fail_batch(const Batch& batch) {
   for (const BatchRow& at : batch.rows) {
     Row& row = rows_[at.row];
     for (std::uint32_t p = at.start; p < at.start + at.tokens; ++p)
-      if (const std::size_t slot = slot_of(row, p); slot < layer_0_.size()) layer_0_[slot] = layer_1_[slot] = ~kPoison;
+      if (const std::size_t slot = slot_of(row, p); slot < layer_0_.size())
+        layer_0_[slot] = layer_1_[slot] = ~kPoison;
     if (at.samples) row.tokens.push_back(0);
   }
   results_.emplace_back(batch.rows.size());
@@ -97,7 +99,8 @@ Collected HashExecutor::collect() {
   const DeviceTime::Step step = device_.collect();
   last_ = std::move(results_.front());
   results_.pop_front();
-  return {step.step, step.start_ns, step.end_ns, step.fails, step.fails ? "made to fail" : "", step.decode_ns, last_};
+  return {step.step,      step.start_ns, step.end_ns, step.fails, step.fails ? "made to fail" : "",
+          step.decode_ns, last_};
 }
 
 }  // namespace serveloop::execute

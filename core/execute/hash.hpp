@@ -1,10 +1,10 @@
 // The hash executor: no arithmetic, but every token depends on every KV slot that attention would read.
 //
-// Two layers. A layer-0 slot is a hash of its token and position; a layer-1 slot folds the layer-0 slots of all positions up
-// to its own; a sampled token folds the layer-1 slots. All are read through the block table. So a wrong block, a slot that was
-// never written, was overwritten, or holds another sequence's KV changes the tokens (law 1's witness). In a step all layer-0
-// slots are written, then all layer-1 slots, then tokens come: as in a transformer, a block that one row fills can be read by
-// another in the same step.
+// Two layers. A layer-0 slot is a hash of its token and position; a layer-1 slot folds the layer-0 slots of
+// all positions up to its own; a sampled token folds the layer-1 slots. All are read through the block table.
+// So a wrong block, a slot that was never written, was overwritten, or holds another sequence's KV changes
+// the tokens (law 1's witness). In a step all layer-0 slots are written, then all layer-1 slots, then tokens
+// come: as in a transformer, a block that one row fills can be read by another in the same step.
 #pragma once
 
 #include <vector>
@@ -31,8 +31,8 @@ class HashExecutor final : public NativeOnly {
     std::vector<std::uint32_t> table;   // blocks
   };
   std::size_t slot_of(const Row& row, std::uint32_t position) const;  // index into a layer
-  std::uint64_t fold(const std::vector<std::uint64_t>& layer, const Row& row, std::uint32_t from, std::uint32_t to,
-                     std::uint64_t start) const;
+  std::uint64_t fold(const std::vector<std::uint64_t>& layer, const Row& row, std::uint32_t from,
+                     std::uint32_t to, std::uint64_t start) const;
   void write_layer_0(const BatchRow& at);
   void write_layer_1(const BatchRow& at);
   std::uint32_t sample(const BatchRow& at) const;

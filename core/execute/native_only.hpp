@@ -13,18 +13,22 @@ class NativeOnly : public Executor {
  public:
   NativeOnly() {
     for (std::int32_t layer = 0; layer < kLayers; ++layer)
-      for (const std::uint16_t role : {SL_ROLE_Q, SL_ROLE_K, SL_ROLE_V, SL_ROLE_O, SL_ROLE_GATE, SL_ROLE_UP, SL_ROLE_DOWN, SL_ROLE_KV})
-        keys_.push_back({layer, kLayers, -1, role, SL_LAYER_FULL, SL_PHASE_BOTH, 1u << SL_DTYPE_NATIVE, 64, 64});
-    keys_.push_back({-1, kLayers, -1, SL_ROLE_LM_HEAD, SL_LAYER_FULL, SL_PHASE_BOTH, 1u << SL_DTYPE_NATIVE, 64, 64});
+      for (const std::uint16_t role :
+           {SL_ROLE_Q, SL_ROLE_K, SL_ROLE_V, SL_ROLE_O, SL_ROLE_GATE, SL_ROLE_UP, SL_ROLE_DOWN, SL_ROLE_KV})
+        keys_.push_back(
+            {layer, kLayers, -1, role, SL_LAYER_FULL, SL_PHASE_BOTH, 1u << SL_DTYPE_NATIVE, 64, 64});
+    keys_.push_back(
+        {-1, kLayers, -1, SL_ROLE_LM_HEAD, SL_LAYER_FULL, SL_PHASE_BOTH, 1u << SL_DTYPE_NATIVE, 64, 64});
   }
   std::span<const sl_op_key> op_keys() const override { return keys_; }
   Status apply(std::uint32_t mode, std::span<const sl_op_plan> plans) override {
     for (std::size_t i = 0; i < plans.size(); ++i)
       for (const sl_format* format : {&plans[i].weight, &plans[i].input, &plans[i].output})
         if (format->dtype != SL_DTYPE_NATIVE)
-          return fail(fmt::format("precision mode {}, layer {}, role {}", mode, keys_[i].layer, keys_[i].role),
-                      "native numbers (this executor computes none)", fmt::format("dtype {}", format->dtype),
-                      "choose precision plugin 'native'");
+          return fail(
+              fmt::format("precision mode {}, layer {}, role {}", mode, keys_[i].layer, keys_[i].role),
+              "native numbers (this executor computes none)", fmt::format("dtype {}", format->dtype),
+              "choose precision plugin 'native'");
     return {};
   }
 

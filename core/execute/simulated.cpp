@@ -17,7 +17,8 @@ void SimulatedExecutor::submit(const Batch& batch) {
   tokens.resize(batch.rows.size());
   for (std::size_t i = 0; i < batch.rows.size(); ++i) {
     const BatchRow& row = batch.rows[i];
-    tokens[i] = 3 + static_cast<std::uint32_t>((mix(seeds_[row.row], row.start + row.tokens) >> 32) * 32000u >> 32);
+    tokens[i] =
+        3 + static_cast<std::uint32_t>((mix(seeds_[row.row], row.start + row.tokens) >> 32) * 32000u >> 32);
   }
   tokens_.push_back(std::move(tokens));
   device_.submit(batch);
@@ -28,10 +29,13 @@ Collected SimulatedExecutor::collect() {
   spare_.push_back(std::move(last_));
   last_ = std::move(tokens_.front());
   tokens_.pop_front();
-  return {step.step, step.start_ns, step.end_ns, step.fails, step.fails ? "made to fail" : "", step.decode_ns, last_};
+  return {step.step,      step.start_ns, step.end_ns, step.fails, step.fails ? "made to fail" : "",
+          step.decode_ns, last_};
 }
 
-void NullExecutor::submit(const Batch& batch) { steps_.push_back({batch.step, clock_.now_ns(), batch.rows.size()}); }
+void NullExecutor::submit(const Batch& batch) {
+  steps_.push_back({batch.step, clock_.now_ns(), batch.rows.size()});
+}
 
 Collected NullExecutor::collect() {
   const Step step = steps_.front();

@@ -18,7 +18,7 @@ class SimulatedExecutor final : public NativeOnly {
 
  private:
   DeviceTime device_;
-  std::vector<std::uint64_t> seeds_;  // by row
+  std::vector<std::uint64_t> seeds_;               // by row
   std::deque<std::vector<std::uint32_t>> tokens_;  // of steps in flight
   std::vector<std::vector<std::uint32_t>> spare_;
   std::vector<std::uint32_t> last_;

@@ -20,7 +20,8 @@ using observe::Item;
 using Bytes = std::span<const std::uint8_t>;
 
 bool is_decision(Item tag) {
-  return tag == Item::gate || tag == Item::plan || tag == Item::evict || tag == Item::preempt || tag == Item::mode;
+  return tag == Item::gate || tag == Item::plan || tag == Item::evict || tag == Item::preempt ||
+         tag == Item::mode;
 }
 
 // Thrown out of the loop where the log holds what no engine can have written.
@@ -52,7 +53,8 @@ class Script final : public observe::StepLog {
     decisions += is_decision(tag) ? 1 : 0;
   }
   void end_step() override {
-    if (next_ != record.items.size()) throw Differs{record.items[next_].tag, Item{}, record.items[next_].bytes, {}};
+    if (next_ != record.items.size())
+      throw Differs{record.items[next_].tag, Item{}, record.items[next_].bytes, {}};
   }
   // The next item, which must be a `tag`.
   Bytes take(Item tag, Bytes instead = {}) {
@@ -105,7 +107,9 @@ class ScriptExecutor final : public execute::Executor {
     return done;
   }
   std::span<const sl_op_key> op_keys() const override { return model_.op_keys(); }
-  Status apply(std::uint32_t mode, std::span<const sl_op_plan> plans) override { return model_.apply(mode, plans); }
+  Status apply(std::uint32_t mode, std::span<const sl_op_plan> plans) override {
+    return model_.apply(mode, plans);
+  }
 
  private:
   struct Submitted {
@@ -120,17 +124,19 @@ class ScriptExecutor final : public execute::Executor {
 
 std::string show_plan(Bytes bytes, const engine::Engine& engine) {
   observe::Reader in(bytes);
-  if (const std::uint64_t reason = in.u64(); reason != 0) return fmt::format("no usable answer (reason {})", reason);
+  if (const std::uint64_t reason = in.u64(); reason != 0)
+    return fmt::format("no usable answer (reason {})", reason);
   std::vector<sl_entry> entries(engine.requests().capacity());
   auto& requests = const_cast<requests::Manager&>(engine.requests());
   const Result<std::uint32_t> count = engine::decode_plan(in, requests.running(), requests, entries);
   if (!count) return "cannot be read";
-  static constexpr const char* kVerbs[] = {"?", "run", "admit", "reserve", "swap in", "prefetch", "preempt", "park", "release", "reject"};
+  static constexpr const char* kVerbs[] = {"?",        "run",     "admit", "reserve", "swap in",
+                                           "prefetch", "preempt", "park",  "release", "reject"};
   std::string out = fmt::format("{} entries:", *count);
   for (std::uint32_t i = 0; i < std::min(*count, 24u); ++i) {
     const sl_entry& e = entries[i];
-    out += fmt::format(" [{}] {} {}.{} x{}", i, e.verb < std::size(kVerbs) ? kVerbs[e.verb] : "?", SL_SEQ_SLOT(e.seq),
-                       SL_SEQ_GENERATION(e.seq), e.tokens);
+    out += fmt::format(" [{}] {} {}.{} x{}", i, e.verb < std::size(kVerbs) ? kVerbs[e.verb] : "?",
+                       SL_SEQ_SLOT(e.seq), SL_SEQ_GENERATION(e.seq), e.tokens);
     if (e.reason != 0) out += fmt::format(" reason {}", e.reason);
   }
   return out + (*count > 24 ? " ..." : "");
@@ -138,19 +144,22 @@ std::string show_plan(Bytes bytes, const engine::Engine& engine) {
 
 std::string show_rows(Item tag, Bytes bytes) {
   observe::Reader in(bytes);
-  if (const std::uint64_t reason = in.u64(); reason != 0) return fmt::format("no usable answer (reason {})", reason);
+  if (const std::uint64_t reason = in.u64(); reason != 0)
+    return fmt::format("no usable answer (reason {})", reason);
   std::string out;
   if (tag == Item::evict) {
     std::vector<sl_victim> rows(bytes.size());
     const auto count = engine::decode_rows(in, std::span(rows));
     out = fmt::format("{} victims:", count.value_or(0));
-    for (std::uint32_t i = 0; i < std::min(count.value_or(0), 24u); ++i) out += fmt::format(" {}", rows[i].block);
+    for (std::uint32_t i = 0; i < std::min(count.value_or(0), 24u); ++i)
+      out += fmt::format(" {}", rows[i].block);
   } else {
     std::vector<sl_yield> rows(bytes.size());
     const auto count = engine::decode_rows(in, std::span(rows));
     out = fmt::format("{} yields:", count.value_or(0));
     for (std::uint32_t i = 0; i < std::min(count.value_or(0), 24u); ++i)
-      out += fmt::format(" {}.{} mode {}", SL_SEQ_SLOT(rows[i].seq), SL_SEQ_GENERATION(rows[i].seq), rows[i].mode);
+      out += fmt::format(" {}.{} mode {}", SL_SEQ_SLOT(rows[i].seq), SL_SEQ_GENERATION(rows[i].seq),
+                         rows[i].mode);
   }
   return out;
 }
@@ -160,7 +169,8 @@ std::string show(Item tag, Bytes bytes, const engine::Engine& engine) {
   if (tag == Item::plan || tag == Item::gate) return show_plan(bytes, engine);
   if (tag == Item::evict || tag == Item::preempt) return show_rows(tag, bytes);
   std::string out = fmt::format("{}:", observe::name_of(tag));
-  for (std::size_t i = 0; i < std::min<std::size_t>(bytes.size(), 32); ++i) out += fmt::format(" {:02x}", bytes[i]);
+  for (std::size_t i = 0; i < std::min<std::size_t>(bytes.size(), 32); ++i)
+    out += fmt::format(" {:02x}", bytes[i]);
   return out;
 }
 
@@ -171,10 +181,12 @@ Difference explain(const Differs& d, const Script& script, const engine::Engine&
   out.recorded = show(d.recorded_tag, d.recorded, engine);
   out.replayed = show(d.tag, d.replayed, engine);
   const engine::Counters& c = engine.counters();
-  out.context = fmt::format("{} running, {} waiting, {} free and {} evictable blocks; {} preemptions and {} evicted blocks so far; the step's items:",
-                            engine.requests().running_count(), engine.requests().waiting_count(),
-                            engine.cache().tier(SL_TIER_DEVICE).free, engine.cache().tier(SL_TIER_DEVICE).evictable,
-                            c.preemptions, c.evicted_blocks);
+  out.context = fmt::format(
+      "{} running, {} waiting, {} free and {} evictable blocks; {} preemptions and {} evicted blocks so far; "
+      "the step's items:",
+      engine.requests().running_count(), engine.requests().waiting_count(),
+      engine.cache().tier(SL_TIER_DEVICE).free, engine.cache().tier(SL_TIER_DEVICE).evictable, c.preemptions,
+      c.evicted_blocks);
   for (const auto& item : script.record.items)
     if (item.tag != Item::clock) out.context += fmt::format(" {}", observe::name_of(item.tag));
   return out;
@@ -182,16 +194,18 @@ Difference explain(const Differs& d, const Script& script, const engine::Engine&
 
 Status check_builds(const LogHeader& header, const engine::Policies& policies, const config::Config& config) {
   if (header.abi_stamp != fmt::format("{:016x}", SL_ABI_STAMP))
-    return fail("the log was written under another ABI", "stamp " + fmt::format("{:016x}", SL_ABI_STAMP), header.abi_stamp,
-                "replay it with the build that wrote it");
+    return fail("the log was written under another ABI", "stamp " + fmt::format("{:016x}", SL_ABI_STAMP),
+                header.abi_stamp, "replay it with the build that wrote it");
   const LogHeader now = log_header(config, header.model, policies);
   if (header.plugins.size() != now.plugins.size())
     return fail("the log names other plugins than its configuration", std::to_string(now.plugins.size()),
                 std::to_string(header.plugins.size()));
   for (std::size_t i = 0; i < header.plugins.size(); ++i)
     if (!(header.plugins[i] == now.plugins[i]))
-      return fail(fmt::format("{} '{}' is not the build that wrote the log", header.plugins[i].kind, header.plugins[i].id),
-                  "sha256 " + header.plugins[i].sha256, now.plugins[i].sha256, "compare all the same with --any-build");
+      return fail(fmt::format("{} '{}' is not the build that wrote the log", header.plugins[i].kind,
+                              header.plugins[i].id),
+                  "sha256 " + header.plugins[i].sha256, now.plugins[i].sha256,
+                  "compare all the same with --any-build");
   return {};
 }
 
@@ -205,16 +219,21 @@ Status post_messages(const observe::StepRecord& record, engine::Engine& engine, 
     if (!message) return tl::unexpected(message.error());
     if (message->arrival != nullptr) {
       const engine::Arrival& a = *message->arrival;
-      if (a.spec.arrival_ns > ScriptClock::kLongest || a.ready_ns > ScriptClock::kLongest || a.ready_ns < a.spec.arrival_ns)
-        return fail("damaged step log", "an arrival before it was ready", fmt::format("{} and {} ns", a.spec.arrival_ns, a.ready_ns));
+      if (a.spec.arrival_ns > ScriptClock::kLongest || a.ready_ns > ScriptClock::kLongest ||
+          a.ready_ns < a.spec.arrival_ns)
+        return fail("damaged step log", "an arrival before it was ready",
+                    fmt::format("{} and {} ns", a.spec.arrival_ns, a.ready_ns));
       if (!seen.insert(message->arrival->id).second)
-        return fail("damaged step log", "a request once", fmt::format("request {} twice", message->arrival->id));
+        return fail("damaged step log", "a request once",
+                    fmt::format("request {} twice", message->arrival->id));
       auto arrival = engine.rebuild(std::move(*message->arrival));
       if (!arrival) return tl::unexpected(arrival.error());
       message->arrival = *arrival;
     }
     if (message->swap != nullptr) {
-      auto order = load_swap({0, message->swap->kind, message->swap->is_gate, message->swap->gate, message->swap->plugin}, host, limits);
+      auto order = load_swap(
+          {0, message->swap->kind, message->swap->is_gate, message->swap->gate, message->swap->plugin}, host,
+          limits);
       if (!order) return tl::unexpected(order.error());
       message->swap = *order;
     }
@@ -226,8 +245,8 @@ Status post_messages(const observe::StepRecord& record, engine::Engine& engine, 
 }  // namespace
 
 std::string Difference::text() const {
-  return fmt::format("first difference at step {}: {}\n  recorded: {}\n  replayed: {}\n  context: {}", step, what, recorded,
-                     replayed, context);
+  return fmt::format("first difference at step {}: {}\n  recorded: {}\n  replayed: {}\n  context: {}", step,
+                     what, recorded, replayed, context);
 }
 
 Result<ReplayResult> replay(const std::string& path, const ReplayOptions& options) {
@@ -254,12 +273,14 @@ Result<ReplayResult> replay(const std::string& path, const ReplayOptions& option
   Script script;
   ScriptClock clock(script);
   VirtualClock unused_clock(model->host);
-  auto executor_model = execute::make_executor(config->engine.executor,
-      {unused_clock, model->cost, engine_opts->lag, engine_opts->max_sequences, engine_opts->block_tokens, engine_opts->kv_blocks});
+  auto executor_model = execute::make_executor(
+      config->engine.executor, {unused_clock, model->cost, engine_opts->lag, engine_opts->max_sequences,
+                                engine_opts->block_tokens, engine_opts->kv_blocks});
   if (!executor_model) return tl::unexpected(executor_model.error());
   ScriptExecutor executor(script, **executor_model);
   engine::Output discard;
-  auto engine = engine::Engine::create(*engine_opts, labeler(*config), std::move(*policies), clock, executor, discard, &script);
+  auto engine = engine::Engine::create(*engine_opts, labeler(*config), std::move(*policies), clock, executor,
+                                       discard, &script);
   if (!engine) return tl::unexpected(engine.error());
   if (options.recorded_answers) (*engine)->set_override([&](Item tag) { return script.peek(tag); });
 
@@ -279,7 +300,8 @@ Result<ReplayResult> replay(const std::string& path, const ReplayOptions& option
     } catch (const Damaged& d) {
       return fail(fmt::format("damaged step log at step {}", script.record.step), d.expected, d.found);
     } catch (const std::exception& e) {  // memory, most likely
-      return fail(fmt::format("the replay stopped at step {}", script.record.step), "a log that this machine can run", e.what());
+      return fail(fmt::format("the replay stopped at step {}", script.record.step),
+                  "a log that this machine can run", e.what());
     }
     ++result.steps;
     if (options.each_step) options.each_step(**engine);

@@ -1,7 +1,8 @@
 // Feeds a step log to the same plugins and holds every decision against the recorded one, byte for byte.
 //
-// The engine runs as it ran: messages, clock readings and the executor's results come from the log; everything that it
-// decides, and everything that follows from that, must come out equal. The first difference ends the replay.
+// The engine runs as it ran: messages, clock readings and the executor's results come from the log;
+// everything that it decides, and everything that follows from that, must come out equal. The first
+// difference ends the replay.
 #pragma once
 
 #include <functional>
@@ -15,8 +16,9 @@
 namespace serveloop::experiment {
 
 struct ReplayOptions {
-  bool any_build = false;      // go on though a plugin's object differs from the one that wrote the log
-  bool recorded_answers = false;  // policies are not asked: the log answers for them (tables as a function of the log)
+  bool any_build = false;  // go on though a plugin's object differs from the one that wrote the log
+  bool recorded_answers =
+      false;  // policies are not asked: the log answers for them (tables as a function of the log)
   std::optional<std::string> scheduler, eviction, preemption;  // try others in their place
   std::function<void(std::uint64_t steps)> progress;
   std::function<void(const engine::Engine&)> each_step;  // for tests
@@ -24,9 +26,9 @@ struct ReplayOptions {
 
 struct Difference {
   std::uint64_t step = 0;
-  std::string what;      // kind of item
+  std::string what;  // kind of item
   std::string recorded, replayed;
-  std::string context;   // what the step held, and what led to it
+  std::string context;  // what the step held, and what led to it
   std::string text() const;
 };
 

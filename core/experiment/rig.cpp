@@ -11,12 +11,13 @@ namespace serveloop::experiment {
 Result<Model> load_model(const config::Config& config) {
   const Result<config::Calibration> c = config::load_calibration(config.simulated.calibration);
   if (!c) return tl::unexpected(c.error());
-  return Model{cost_of(*c, config.engine.block_tokens), host_of(*c), static_cast<double>(c->kv_bytes_per_token),
-               c->kv_memory_bytes};
+  return Model{cost_of(*c, config.engine.block_tokens), host_of(*c),
+               static_cast<double>(c->kv_bytes_per_token), c->kv_memory_bytes};
 }
 
 Status resolve_calibration(config::Config& config, const std::string& folder) {
-  const Result<std::string> path = config::find_calibration(config.simulated.calibration, config::calibration_folders(folder));
+  const Result<std::string> path =
+      config::find_calibration(config.simulated.calibration, config::calibration_folders(folder));
   if (!path) return tl::unexpected(path.error());
   config.simulated.calibration = *path;
   return {};
@@ -38,13 +39,17 @@ Result<engine::Options> engine_options(const config::Config& config, const Model
   o.cost = model.cost;
   const double block_bytes = model.kv_bytes_per_token * e.block_tokens;
   const std::uint64_t memory = e.kv_memory_bytes.value_or(model.kv_memory_bytes);
-  const double blocks = e.kv_blocks ? *e.kv_blocks : block_bytes > 0 ? static_cast<double>(memory) / block_bytes : 0;
+  const double blocks = e.kv_blocks       ? *e.kv_blocks
+                        : block_bytes > 0 ? static_cast<double>(memory) / block_bytes
+                                          : 0;
   if (blocks < 1 || blocks > 1e8)
     return fail("the KV pool is out of range", "1 to 100,000,000 blocks",
-                fmt::format("{} bytes at {} bytes a block", memory, block_bytes), "set engine.kv_blocks or engine.kv_memory");
+                fmt::format("{} bytes at {} bytes a block", memory, block_bytes),
+                "set engine.kv_blocks or engine.kv_memory");
   o.kv_blocks = static_cast<std::uint32_t>(blocks);
   if (config.engine.host_kv_memory_bytes > 0)
-    return fail("engine.host_kv_memory", "0 (there is no host tier yet)", std::to_string(config.engine.host_kv_memory_bytes));
+    return fail("engine.host_kv_memory", "0 (there is no host tier yet)",
+                std::to_string(config.engine.host_kv_memory_bytes));
   return o;
 }
 
@@ -53,7 +58,8 @@ requests::Labeler labeler(const config::Config& config) {
   for (const auto& [name, tenant] : config.tenants) tenants.push_back({name, tenant.keys, tenant.weight});
   std::vector<requests::PriorityRule> rules;
   for (const config::PriorityRule& r : config.rules)
-    rules.push_back({r.name, r.key, r.tenant, r.category, r.min_prompt_tokens, r.max_prompt_tokens, r.priority, r.service_class});
+    rules.push_back({r.name, r.key, r.tenant, r.category, r.min_prompt_tokens, r.max_prompt_tokens,
+                     r.priority, r.service_class});
   return {std::move(tenants), std::move(rules)};
 }
 
@@ -66,10 +72,13 @@ policy::Host plugin_host(const config::Config& config) {
 
 policy::Limits limits(const engine::Options& o) {
   const requests::Options sizes{o.max_waiting, o.max_sequences};
-  return {o.seed, sizes.slots(), {o.kv_blocks, o.host_kv_blocks}, o.block_tokens, o.token_budget, o.max_sequences, o.lag, o.cost};
+  return {o.seed,         sizes.slots(),  {o.kv_blocks, o.host_kv_blocks},
+          o.block_tokens, o.token_budget, o.max_sequences,
+          o.lag,          o.cost};
 }
 
-Result<engine::Policies> load_policies(const config::Config& config, const policy::Host& host, const engine::Options& options) {
+Result<engine::Policies> load_policies(const config::Config& config, const policy::Host& host,
+                                       const engine::Options& options) {
   const policy::Limits l = limits(options);
   engine::Policies p;
   const auto choice = [](const config::PluginChoice& c) { return policy::Choice{c.plugin, c.options}; };
@@ -147,12 +156,14 @@ Result<LogHeader> decode_log_header(std::span<const std::uint8_t> bytes) {
     for (std::string* text : {&p.kind, &p.id, &p.version, &p.sha256}) *text = in.text();
     header.plugins.push_back(std::move(p));
   }
-  if (!in.ok() || !in.done()) return fail("damaged step log", "a whole header", in.ok() ? "bytes behind it" : "its end");
+  if (!in.ok() || !in.done())
+    return fail("damaged step log", "a whole header", in.ok() ? "bytes behind it" : "its end");
   const sl_cost& c = header.model.cost;
   const HostModel& h = header.model.host;
-  for (const double v : {c.step_fixed_ns, c.decode_sequence_ns, c.decode_context_ns, c.prefill_token_ns, c.prefill_context_ns,
-                         c.swap_fixed_ns, c.swap_block_ns, h.tokens.fixed_ns, h.tokens.row_ns, h.policy.fixed_ns,
-                         h.policy.row_ns, h.other.fixed_ns, h.other.row_ns, header.model.kv_bytes_per_token})
+  for (const double v :
+       {c.step_fixed_ns, c.decode_sequence_ns, c.decode_context_ns, c.prefill_token_ns, c.prefill_context_ns,
+        c.swap_fixed_ns, c.swap_block_ns, h.tokens.fixed_ns, h.tokens.row_ns, h.policy.fixed_ns,
+        h.policy.row_ns, h.other.fixed_ns, h.other.row_ns, header.model.kv_bytes_per_token})
     if (!(v >= 0 && v < 1e15)) return fail("damaged step log", "costs of 0 to 1e15 ns", fmt::format("{}", v));
   return header;
 }
@@ -200,8 +211,8 @@ Result<std::unique_ptr<Rig>> assemble(const config::Config& config) {
   rig->options = *options;
   rig->clock = std::make_unique<VirtualClock>(model->host);
   Result<std::unique_ptr<execute::Executor>> executor = execute::make_executor(
-      config.engine.executor, {*rig->clock, model->cost, options->lag, options->max_sequences, options->block_tokens,
-                               options->kv_blocks});
+      config.engine.executor, {*rig->clock, model->cost, options->lag, options->max_sequences,
+                               options->block_tokens, options->kv_blocks});
   if (!executor) return tl::unexpected(executor.error());
   rig->executor = std::move(*executor);
   rig->host = plugin_host(config);
@@ -213,7 +224,8 @@ Result<std::unique_ptr<Rig>> assemble(const config::Config& config) {
   if (!config.observe.log.empty()) {
     observe::Writer header;
     encode(log_header(config, *model, *policies), header);
-    Result<std::unique_ptr<observe::LogWriter>> log = observe::LogWriter::create(config.observe.log, header.bytes());
+    Result<std::unique_ptr<observe::LogWriter>> log =
+        observe::LogWriter::create(config.observe.log, header.bytes());
     if (!log) return tl::unexpected(log.error());
     rig->log = std::move(*log);
     rig->recording_clock = std::make_unique<observe::RecordingClock>(*clock, *rig->log);

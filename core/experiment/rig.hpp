@@ -32,7 +32,8 @@ Result<engine::Options> engine_options(const config::Config& config, const Model
 requests::Labeler labeler(const config::Config& config);
 policy::Host plugin_host(const config::Config& config);
 // Loads all that the configuration names; none is started when one fails.
-Result<engine::Policies> load_policies(const config::Config& config, const policy::Host& host, const engine::Options& options);
+Result<engine::Policies> load_policies(const config::Config& config, const policy::Host& host,
+                                       const engine::Options& options);
 policy::Limits limits(const engine::Options& options);
 std::string describe(const engine::Policies& policies);  // "fcfs lru recompute native"
 
@@ -60,7 +61,9 @@ class RecordingExecutor final : public execute::Executor {
   }
   execute::Collected collect() override;
   std::span<const sl_op_key> op_keys() const override { return inner_.op_keys(); }
-  Status apply(std::uint32_t mode, std::span<const sl_op_plan> plans) override { return inner_.apply(mode, plans); }
+  Status apply(std::uint32_t mode, std::span<const sl_op_plan> plans) override {
+    return inner_.apply(mode, plans);
+  }
 
  private:
   execute::Executor& inner_;

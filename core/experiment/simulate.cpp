@@ -5,8 +5,8 @@
 #include <algorithm>
 #include <charconv>
 #include <chrono>
-#include <filesystem>
 #include <cstdio>
+#include <filesystem>
 #include <unordered_map>
 
 #include "experiment/workload.hpp"
@@ -34,16 +34,21 @@ Result<PlannedSwap> parse_swap(const std::string& text) {
   const std::size_t equals = rest.find('=');
   if (equals == std::string::npos || equals + 1 == rest.size()) return bad();
   const std::string kind = rest.substr(0, equals);
-  swap.plugin = rest.substr(equals + 1);  // a path is made absolute below, so that a replay finds it from anywhere
-  if (kind == "scheduler") swap.kind = policy::Kind::scheduler;
-  else if (kind == "eviction") swap.kind = policy::Kind::eviction;
-  else if (kind == "preemption") swap.kind = policy::Kind::preemption;
+  swap.plugin =
+      rest.substr(equals + 1);  // a path is made absolute below, so that a replay finds it from anywhere
+  if (kind == "scheduler")
+    swap.kind = policy::Kind::scheduler;
+  else if (kind == "eviction")
+    swap.kind = policy::Kind::eviction;
+  else if (kind == "preemption")
+    swap.kind = policy::Kind::preemption;
   else if (kind == "gate") {
     swap.kind = policy::Kind::scheduler;
     swap.is_gate = true;
     const std::size_t colon = swap.plugin.find(':');
     std::uint64_t index = 0;
-    if (colon == std::string::npos || !number(std::string_view(swap.plugin).substr(0, colon), index)) return bad();
+    if (colon == std::string::npos || !number(std::string_view(swap.plugin).substr(0, colon), index))
+      return bad();
     swap.gate = static_cast<std::uint32_t>(index);
     swap.plugin.erase(0, colon + 1);
   } else if (kind == "precision") {
@@ -68,16 +73,20 @@ Result<std::shared_ptr<engine::SwapOrder>> load_swap(const PlannedSwap& swap, co
     if (!loaded) return tl::unexpected(loaded.error());
     into = *loaded;
     if (into->manifest().swap == policy::SwapClass::none)
-      return fail(fmt::format("'{}' cannot be swapped in", into->id()), "swap = \"events\" or \"state\" in its manifest",
-                  "\"none\"", "start an engine with it instead");
+      return fail(fmt::format("'{}' cannot be swapped in", into->id()),
+                  "swap = \"events\" or \"state\" in its manifest", "\"none\"",
+                  "start an engine with it instead");
     return {};
   };
   Status loaded;
   switch (swap.kind) {
     case policy::Kind::eviction: loaded = take(host.load_eviction(choice, limits), order->eviction); break;
-    case policy::Kind::preemption: loaded = take(host.load_preemption(choice, limits), order->preemption); break;
+    case policy::Kind::preemption:
+      loaded = take(host.load_preemption(choice, limits), order->preemption);
+      break;
     default:
-      loaded = take(swap.is_gate ? host.load_gate(choice, limits) : host.load_scheduler(choice, limits), order->scheduler);
+      loaded = take(swap.is_gate ? host.load_gate(choice, limits) : host.load_scheduler(choice, limits),
+                    order->scheduler);
   }
   if (!loaded) return tl::unexpected(loaded.error());
   return order;
@@ -99,20 +108,22 @@ Result<Parts> load_parts(const config::Config& config, const std::vector<Planned
   const Result<engine::Options> o = engine_options(config, *model);
   if (!o) return tl::unexpected(o.error());
   const std::uint64_t pool_tokens = std::uint64_t{o->kv_blocks} * o->block_tokens + 1;
-  Result<Workload> workload =
-      Workload::make(config.workload, static_cast<std::uint32_t>(std::min<std::uint64_t>(pool_tokens, o->context_tokens)));
+  Result<Workload> workload = Workload::make(
+      config.workload, static_cast<std::uint32_t>(std::min<std::uint64_t>(pool_tokens, o->context_tokens)));
   if (!workload) return tl::unexpected(workload.error());
   Swaps swaps;
   const policy::Host host = plugin_host(config);
   for (const PlannedSwap& swap : planned) {
     if (swap.is_gate && swap.gate >= config.policy.gates.size())
-      return fail("--swap", fmt::format("a gate below {}, the number of policy.gates", config.policy.gates.size()),
+      return fail("--swap",
+                  fmt::format("a gate below {}, the number of policy.gates", config.policy.gates.size()),
                   std::to_string(swap.gate));
     auto order = load_swap(swap, host, limits(*o));
     if (!order) return tl::unexpected(order.error());
     swaps.emplace_back(swap.at_step, *order);
   }
-  std::stable_sort(swaps.begin(), swaps.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
+  std::stable_sort(swaps.begin(), swaps.end(),
+                   [](const auto& a, const auto& b) { return a.first < b.first; });
   return Parts{std::move(*workload), std::move(swaps)};
 }
 
@@ -131,7 +142,8 @@ class Driver {
       if (options_.progress && engine.steps() % 512 == 0) report();
       if (worked) continue;
       const Issue* next = workload_.peek();
-      const std::uint64_t at = std::min(next == nullptr ? SL_NEVER : next->spec.arrival_ns, engine.next_wake_ns());
+      const std::uint64_t at =
+          std::min(next == nullptr ? SL_NEVER : next->spec.arrival_ns, engine.next_wake_ns());
       if (at == SL_NEVER) break;
       rig_.clock->wait_until(at);
     }
@@ -150,8 +162,8 @@ class Driver {
       swaps_.erase(swaps_.begin());
       if (Status posted = engine.post(std::move(message)); !posted) return posted;
     }
-    for (const Issue* next = workload_.peek(); next != nullptr && next->spec.arrival_ns <= rig_.clock->now_ns();
-         next = workload_.peek()) {
+    for (const Issue* next = workload_.peek();
+         next != nullptr && next->spec.arrival_ns <= rig_.clock->now_ns(); next = workload_.peek()) {
       Issue issue = workload_.next();
       const std::uint32_t sequences = issue.spec.n;
       Result<std::shared_ptr<engine::Arrival>> arrival = engine.prepare(std::move(issue.spec));
@@ -177,7 +189,8 @@ class Driver {
   }
   void report() const {
     if (options_.progress)
-      options_.progress({rig_.recorder.ends().size(), workload_.total(), static_cast<double>(rig_.clock->now_ns()) * 1e-9});
+      options_.progress(
+          {rig_.recorder.ends().size(), workload_.total(), static_cast<double>(rig_.clock->now_ns()) * 1e-9});
   }
 
   Rig& rig_;

@@ -1,15 +1,13 @@
 #include "experiment/summary.hpp"
 
 #include <fmt/format.h>
+#include <serveloop/events.h>
 
 #include <algorithm>
 #include <bit>
 #include <cmath>
 #include <functional>
-
 #include <nlohmann/json.hpp>
-
-#include <serveloop/events.h>
 
 #include "policy/host.hpp"
 #include "policy/reasons.hpp"
@@ -52,7 +50,9 @@ void Recorder::tokens(std::span<const engine::Delivered> tokens) {
     if (token.index > 0) gaps_.add(token.gap_ns);
 }
 
-void Recorder::finished(const engine::Finished& end, std::span<const requests::Token>) { ends_.push_back(end); }
+void Recorder::finished(const engine::Finished& end, std::span<const requests::Token>) {
+  ends_.push_back(end);
+}
 
 std::vector<engine::Finished> Recorder::take_new() {
   std::vector<engine::Finished> fresh(ends_.begin() + static_cast<std::ptrdiff_t>(taken_), ends_.end());
@@ -74,7 +74,8 @@ void Recorder::summarise(Summary& s) const {
     for (std::size_t i = 0; i < observe::kCauses; ++i) s.causes[i] += end.causes[i];
     if (end.first_token_ns == 0) continue;
     first.push_back(end.first_token_ns - end.arrival_ns);
-    if (end.finish == SL_FINISH_LENGTH || end.finish == SL_FINISH_STOP) whole.push_back(end.end_ns - end.arrival_ns);
+    if (end.finish == SL_FINISH_LENGTH || end.finish == SL_FINISH_STOP)
+      whole.push_back(end.end_ns - end.arrival_ns);
     if (end.output_tokens > 1) gaps.push_back(end.longest_gap_ns);
   }
   s.first_token = percentiles(std::move(first));
@@ -101,7 +102,7 @@ double ratio(double a, double b) { return b > 0 ? a / b : 0; }
 struct Row {
   std::string label, key;  // shown, in JSON
   Number value;
-  bool always = false;     // shown though it is zero everywhere
+  bool always = false;  // shown though it is zero everywhere
 };
 
 std::vector<Row> rows() {
@@ -112,7 +113,8 @@ std::vector<Row> rows() {
       {"  cancelled", "cancelled", [](S s) { return static_cast<double>(s.cancelled); }},
       {"  past their deadline", "deadline", [](S s) { return static_cast<double>(s.deadline); }},
       {"  failed", "failed", [](S s) { return static_cast<double>(s.failed); }},
-      {"  dropped (beyond the context or the pool)", "dropped", [](S s) { return static_cast<double>(s.dropped); }, true},
+      {"  dropped (beyond the context or the pool)", "dropped",
+       [](S s) { return static_cast<double>(s.dropped); }, true},
       {"  unfinished", "unfinished", [](S s) { return static_cast<double>(s.unfinished); }},
       {"simulated time, s", "seconds", [](S s) { return s.seconds; }, true},
       {"first token p50, ms", "first_token_p50_ms", [](S s) { return s.first_token.p50; }, true},
@@ -129,22 +131,30 @@ std::vector<Row> rows() {
        [](S s) { return ratio(static_cast<double>(s.counters.output_tokens), s.seconds); }, true},
       {"steps", "steps", [](S s) { return static_cast<double>(s.counters.steps); }, true},
       {"rows a batch, mean", "batch_rows_mean",
-       [](S s) { return ratio(static_cast<double>(s.counters.batch_rows), static_cast<double>(s.counters.steps)); }, true},
+       [](S s) {
+         return ratio(static_cast<double>(s.counters.batch_rows), static_cast<double>(s.counters.steps));
+       },
+       true},
       {"device busy, %", "device_busy_percent",
        [](S s) { return 100 * ratio(static_cast<double>(s.counters.device_ns) * 1e-9, s.seconds); }, true},
       {"prefix hit tokens, % of prompt", "prefix_hit_percent",
        [](S s) {
-         return 100 * ratio(static_cast<double>(s.counters.hit_tokens), static_cast<double>(s.counters.prompt_tokens));
-       }, true},
+         return 100 * ratio(static_cast<double>(s.counters.hit_tokens),
+                            static_cast<double>(s.counters.prompt_tokens));
+       },
+       true},
       {"preemptions", "preemptions", [](S s) { return static_cast<double>(s.counters.preemptions); }, true},
-      {"recomputed tokens", "recomputed_tokens", [](S s) { return static_cast<double>(s.counters.recomputed_tokens); }, true},
-      {"evicted blocks", "evicted_blocks", [](S s) { return static_cast<double>(s.counters.evicted_blocks); }, true},
+      {"recomputed tokens", "recomputed_tokens",
+       [](S s) { return static_cast<double>(s.counters.recomputed_tokens); }, true},
+      {"evicted blocks", "evicted_blocks", [](S s) { return static_cast<double>(s.counters.evicted_blocks); },
+       true},
       {"answers taken by the fallback", "fallbacks",
        [](S s) {
          double sum = 0;
          for (const auto& [what, count] : s.counters.fallbacks) sum += static_cast<double>(count);
          return sum;
-       }, true},
+       },
+       true},
       {"policies ejected", "ejected", [](S s) { return static_cast<double>(s.counters.ejected); }},
       {"hot swaps", "swaps", [](S s) { return static_cast<double>(s.counters.swaps); }},
       {"failed steps", "failed_steps", [](S s) { return static_cast<double>(s.counters.failed_steps); }},
@@ -153,7 +163,8 @@ std::vector<Row> rows() {
   for (std::size_t i = 0; i < observe::kCauses; ++i) {
     const char* name = observe::name_of(static_cast<observe::Cause>(i));
     all.push_back({fmt::format("time in {}, %", name), fmt::format("cause_{}_percent", name), [i](S s) {
-                     return 100 * ratio(static_cast<double>(s.causes[i]), static_cast<double>(observe::sum(s.causes)));
+                     return 100 * ratio(static_cast<double>(s.causes[i]),
+                                        static_cast<double>(observe::sum(s.causes)));
                    }});
   }
   return all;
@@ -166,20 +177,24 @@ std::string table(const std::vector<Summary>& runs) {
   const auto line = [&](const std::string& label, const std::function<std::string(const Summary&)>& cell) {
     out += fmt::format("{:<44}", label);
     for (const Summary& run : runs)
-      out += fmt::format("{:>{}}", cell(run), 2 + std::max({std::size_t{14}, run.name.size(), run.policies.size()}));
+      out += fmt::format("{:>{}}", cell(run),
+                         2 + std::max({std::size_t{14}, run.name.size(), run.policies.size()}));
     out += '\n';
   };
   line("", [](const Summary& s) { return s.name; });
   line("policies", [](const Summary& s) { return s.policies; });
   for (const Row& row : rows()) {
-    if (!row.always && std::all_of(runs.begin(), runs.end(), [&](const Summary& s) { return row.value(s) == 0; })) continue;
+    if (!row.always &&
+        std::all_of(runs.begin(), runs.end(), [&](const Summary& s) { return row.value(s) == 0; }))
+      continue;
     line(row.label, [&](const Summary& s) { return show(row.value(s)); });
   }
   for (const Summary& run : runs) {
     for (const auto& [what, count] : run.counters.fallbacks) {
       const char* reason = policy::core_reason_name(what.second);
       out += fmt::format("{}: fallback answered {} x for the {}: {}\n", run.name, count,
-                         policy::name_of(static_cast<policy::Kind>(what.first)), reason == nullptr ? "?" : reason);
+                         policy::name_of(static_cast<policy::Kind>(what.first)),
+                         reason == nullptr ? "?" : reason);
     }
     for (const std::string& incident : run.incidents) out += fmt::format("{}: {}\n", run.name, incident);
   }
@@ -189,8 +204,8 @@ std::string table(const std::vector<Summary>& runs) {
 std::string to_json(const std::vector<Summary>& runs) {
   std::string out = "[";
   for (std::size_t i = 0; i < runs.size(); ++i) {
-    out += fmt::format("{}\n  {{\"name\": {}, \"policies\": {}", i == 0 ? "" : ",", nlohmann::json(runs[i].name).dump(),
-                       nlohmann::json(runs[i].policies).dump());
+    out += fmt::format("{}\n  {{\"name\": {}, \"policies\": {}", i == 0 ? "" : ",",
+                       nlohmann::json(runs[i].name).dump(), nlohmann::json(runs[i].policies).dump());
     for (const Row& row : rows()) {
       std::string key = row.key;
       std::replace(key.begin(), key.end(), ' ', '_');

@@ -1,4 +1,5 @@
-// What a run came to: latencies, throughput, decisions and causes, as the tables that `simulate` and `bench` print.
+// What a run came to: latencies, throughput, decisions and causes, as the tables that `simulate` and `bench`
+// print.
 #pragma once
 
 #include <array>
@@ -31,7 +32,8 @@ Percentiles percentiles(std::vector<std::uint64_t> ns);
 struct Summary {
   std::string name, policies;
   engine::Counters counters;
-  std::uint64_t completed = 0, rejected = 0, cancelled = 0, deadline = 0, failed = 0, dropped = 0, unfinished = 0;
+  std::uint64_t completed = 0, rejected = 0, cancelled = 0, deadline = 0, failed = 0, dropped = 0,
+                unfinished = 0;
   Percentiles first_token, end_to_end;
   double between_p50 = 0, between_p90 = 0, between_p99 = 0;  // ms
   double longest_gap_p99 = 0;                                // ms

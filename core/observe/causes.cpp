@@ -1,4 +1,5 @@
-// Invariant: for every open account, times + (totals[state] - snapshot) covers [arrival, last slot's end] exactly once.
+// Invariant: for every open account, times + (totals[state] - snapshot) covers [arrival, last slot's end]
+// exactly once.
 #include "observe/causes.hpp"
 
 #include <algorithm>
@@ -7,9 +8,10 @@
 namespace serveloop::observe {
 
 const char* name_of(Cause cause) {
-  static constexpr const char* kNames[] = {"intake",  "boundary",  "host policy", "host tokens", "host other", "prefill",
-                                           "recompute", "decode",  "stretched",   "device",      "paused",     "reader",
-                                           "transfer", "memory",   "tokens",      "slots",       "policy"};
+  static constexpr const char* kNames[] = {"intake",  "boundary",  "host policy", "host tokens", "host other",
+                                           "prefill", "recompute", "decode",      "stretched",   "device",
+                                           "paused",  "reader",    "transfer",    "memory",      "tokens",
+                                           "slots",   "policy"};
   static_assert(std::size(kNames) == kCauses);
   return kNames[static_cast<std::size_t>(cause)];
 }
@@ -89,7 +91,8 @@ void Ledger::enter(Account& account, State state) {
   if (state != State::prefill) account.snapshot = totals_[static_cast<std::size_t>(state)];
 }
 
-// A running sequence's time in [from, end]: what the device gave it, and for the rest what the host was doing.
+// A running sequence's time in [from, end]: what the device gave it, and for the rest what the host was
+// doing.
 Times Ledger::split(State state, std::uint64_t from_ns, const SlotEnd& end) const {
   Times times{};
   if (waits(state)) {
@@ -113,7 +116,8 @@ void Ledger::end_slot(const SlotEnd& end) {
   mark(Phase::other, end.end_ns);
   const Times running = split(State::decode, slot_start_, end);
   add(totals_[static_cast<std::size_t>(State::decode)], running, 1);
-  for (auto state = static_cast<std::size_t>(State::unnamed); state < static_cast<std::size_t>(State::decode); ++state)
+  for (auto state = static_cast<std::size_t>(State::unnamed); state < static_cast<std::size_t>(State::decode);
+       ++state)
     of(totals_[state], waiting_cause(static_cast<State>(state), end.exhausted)) +=
         static_cast<std::int64_t>(end.end_ns - slot_start_);
   for (Account* late : late_) {  // gets only what remained of the slot when it came
@@ -135,9 +139,10 @@ void Ledger::add_prefill(Account& account, std::uint32_t recompute_tokens, std::
   Times times = split(State::decode, std::max(last_start_, account.since_ns), last_);
   std::swap(marks_, last_marks_);
   std::int64_t device = 0;
-  for (const Cause cause : {Cause::decode, Cause::stretched, Cause::device}) device += std::exchange(of(times, cause), 0);
-  const std::int64_t recompute = tokens == 0 ? 0 : device / tokens * recompute_tokens +
-                                                       device % tokens * recompute_tokens / tokens;
+  for (const Cause cause : {Cause::decode, Cause::stretched, Cause::device})
+    device += std::exchange(of(times, cause), 0);
+  const std::int64_t recompute =
+      tokens == 0 ? 0 : device / tokens * recompute_tokens + device % tokens * recompute_tokens / tokens;
   of(times, Cause::recompute) = recompute;
   of(times, Cause::prefill) = device - recompute;
   add(account.times, times, 1);
@@ -145,7 +150,8 @@ void Ledger::add_prefill(Account& account, std::uint32_t recompute_tokens, std::
 
 Times Ledger::close(Account& account, std::uint64_t end_ns) {
   settle(account);
-  const std::uint64_t counted_to = account.state == State::none ? account.since_ns : std::max(slot_start_, account.since_ns);
+  const std::uint64_t counted_to =
+      account.state == State::none ? account.since_ns : std::max(slot_start_, account.since_ns);
   std::erase(late_, &account);
   if (end_ns > counted_to) {
     const Cause cause = account.state == State::none ? Cause::boundary

@@ -1,8 +1,9 @@
 // Where the time of a request goes (DESIGN section 6): a ledger in which every nanosecond has one cause.
 //
-// Slot k of a sequence's life runs from the collection of step k-1 to that of step k; in it the sequence has the one state
-// that the checked plan k gave it. Sequences of equal state share one running total; each keeps a snapshot of it from when it
-// entered, so that a step costs nothing for those whose state does not change (law 5). The loop thread's.
+// Slot k of a sequence's life runs from the collection of step k-1 to that of step k; in it the sequence has
+// the one state that the checked plan k gave it. Sequences of equal state share one running total; each keeps
+// a snapshot of it from when it entered, so that a step costs nothing for those whose state does not change
+// (law 5). The loop thread's.
 #pragma once
 
 #include <array>
@@ -20,12 +21,18 @@ enum class Cause : std::uint8_t {
   host_policy,  // running, the device idle for it: the host asked policies
   host_tokens,  // ... took messages and handed out tokens
   host_other,   // ... did its own work
-  prefill, recompute, decode,
-  stretched,    // decode beyond the model's time, with others' prefill in the batch
-  device,       // decode beyond the model's time, without
-  paused, reader, transfer,
-  memory, tokens, slots,  // refused by the check, or what the step exhausted
-  policy,       // held by a policy, or named by none though nothing was exhausted
+  prefill,
+  recompute,
+  decode,
+  stretched,  // decode beyond the model's time, with others' prefill in the batch
+  device,     // decode beyond the model's time, without
+  paused,
+  reader,
+  transfer,
+  memory,
+  tokens,
+  slots,   // refused by the check, or what the step exhausted
+  policy,  // held by a policy, or named by none though nothing was exhausted
   count
 };
 inline constexpr std::size_t kCauses = static_cast<std::size_t>(Cause::count);
@@ -35,7 +42,20 @@ using Times = std::array<std::int64_t, kCauses>;  // ns
 std::int64_t sum(const Times& times);
 
 // What a checked plan made of a sequence. Those before `decode` are times of one cause.
-enum class State : std::uint8_t { none, unnamed, held, memory, tokens, slots, paused, reader, transfer, decode, prefill, count };
+enum class State : std::uint8_t {
+  none,
+  unnamed,
+  held,
+  memory,
+  tokens,
+  slots,
+  paused,
+  reader,
+  transfer,
+  decode,
+  prefill,
+  count
+};
 
 // One sequence's side of the ledger.
 struct Account {
@@ -64,14 +84,17 @@ class Ledger {
 
   // A sequence arrived, and was ready to be planned at `ready_ns`.
   void open(Account& account, std::uint64_t arrival_ns, std::uint64_t ready_ns);
-  // Its state in the slot that now begins or is under way. A sequence in its first slot may enter late (since_ns).
+  // Its state in the slot that now begins or is under way. A sequence in its first slot may enter late
+  // (since_ns).
   void enter(Account& account, State state);
-  // Ends the slot: adds its times to the totals of all states. `begin_slot` work (enter) precedes it, add_prefill follows.
+  // Ends the slot: adds its times to the totals of all states. `begin_slot` work (enter) precedes it,
+  // add_prefill follows.
   void end_slot(const SlotEnd& end);
-  // The last slot's times of a row with a prefill chunk, `recompute_tokens` of its `tokens` below the high-water mark.
+  // The last slot's times of a row with a prefill chunk, `recompute_tokens` of its `tokens` below the
+  // high-water mark.
   void add_prefill(Account& account, std::uint32_t recompute_tokens, std::uint32_t tokens);
-  // The account's times up to the last slot's end; the rest until `end_ns` (a cancellation between two slots' ends) belongs to
-  // the state it was in.
+  // The account's times up to the last slot's end; the rest until `end_ns` (a cancellation between two slots'
+  // ends) belongs to the state it was in.
   Times close(Account& account, std::uint64_t end_ns);
 
  private:
@@ -83,7 +106,7 @@ class Ledger {
   void settle(Account& account);
 
   std::array<Times, static_cast<std::size_t>(State::count)> totals_{};
-  std::vector<Mark> marks_;  // of the slot under way; contiguous
+  std::vector<Mark> marks_;     // of the slot under way; contiguous
   std::vector<Account*> late_;  // entered their first slot after it began
   std::uint64_t slot_start_, marked_;
   std::uint64_t last_start_ = 0;

@@ -1,5 +1,5 @@
-// Bytes of the step log: variable-length integers (LEB128), texts and raw arrays. A reader never reads past its end; after an
-// error it yields zeros and says so once at the end (`ok()`).
+// Bytes of the step log: variable-length integers (LEB128), texts and raw arrays. A reader never reads past
+// its end; after an error it yields zeros and says so once at the end (`ok()`).
 #pragma once
 
 #include <bit>
@@ -22,7 +22,9 @@ class Writer {
     }
     bytes_.push_back(static_cast<std::uint8_t>(value));
   }
-  void i64(std::int64_t value) { u64((static_cast<std::uint64_t>(value) << 1) ^ static_cast<std::uint64_t>(value >> 63)); }
+  void i64(std::int64_t value) {
+    u64((static_cast<std::uint64_t>(value) << 1) ^ static_cast<std::uint64_t>(value >> 63));
+  }
   void f64(double value) { raw(&value, sizeof(value)); }
   void text(std::string_view value) {
     u64(value.size());
@@ -42,7 +44,8 @@ class Writer {
 
 class Reader {
  public:
-  explicit Reader(std::span<const std::uint8_t> bytes) : at_(bytes.data()), end_(bytes.data() + bytes.size()) {}
+  explicit Reader(std::span<const std::uint8_t> bytes)
+      : at_(bytes.data()), end_(bytes.data() + bytes.size()) {}
 
   std::uint8_t u8() { return at_ < end_ ? *at_++ : bad(); }
   std::uint64_t u64() {

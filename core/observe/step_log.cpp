@@ -16,16 +16,19 @@ constexpr char kMagic[4] = {'S', 'L', 'O', 'G'};
 }
 
 const char* name_of(Item item) {
-  static constexpr const char* kNames[] = {"?",    "clock",   "message", "mode",  "gate",      "plan",  "evict",
-                                           "preempt", "refused", "fell",  "batch", "collected", "ended", "memory"};
+  static constexpr const char* kNames[] = {"?",     "clock",     "message", "mode",    "gate",
+                                           "plan",  "evict",     "preempt", "refused", "fell",
+                                           "batch", "collected", "ended",   "memory"};
   const auto index = static_cast<std::size_t>(item);
   return index < std::size(kNames) ? kNames[index] : "?";
 }
 
-Result<std::unique_ptr<LogWriter>> LogWriter::create(const std::string& path, std::span<const std::uint8_t> header) {
+Result<std::unique_ptr<LogWriter>> LogWriter::create(const std::string& path,
+                                                     std::span<const std::uint8_t> header) {
   std::FILE* file = std::fopen(path.c_str(), "wb");
   if (file == nullptr)
-    return fail(fmt::format("cannot write the step log '{}'", path), "a path that can be created", std::strerror(errno));
+    return fail(fmt::format("cannot write the step log '{}'", path), "a path that can be created",
+                std::strerror(errno));
   std::setvbuf(file, nullptr, _IOFBF, 1 << 20);
   std::unique_ptr<LogWriter> log(new LogWriter(file, path));
   std::fwrite(kMagic, 1, sizeof(kMagic), file);
@@ -67,7 +70,8 @@ Status LogWriter::finish(std::span<const std::uint8_t> summary) {
   const bool closed = std::fclose(file_) == 0;
   file_ = nullptr;
   if (bad || !closed)
-    return fail(fmt::format("cannot write the step log '{}'", path_), "space on its disk", std::strerror(errno));
+    return fail(fmt::format("cannot write the step log '{}'", path_), "space on its disk",
+                std::strerror(errno));
   return {};
 }
 
@@ -77,12 +81,14 @@ Result<std::unique_ptr<LogReader>> LogReader::open(const std::string& path) {
   if (fd < 0 || ::fstat(fd, &info) != 0) {
     const int error = errno;
     if (fd >= 0) ::close(fd);
-    return fail(fmt::format("cannot read the step log '{}'", path), "a file written by `[observe] log`", std::strerror(error));
+    return fail(fmt::format("cannot read the step log '{}'", path), "a file written by `[observe] log`",
+                std::strerror(error));
   }
   const auto size = static_cast<std::size_t>(info.st_size);
   void* mapped = size == 0 ? MAP_FAILED : ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE, fd, 0);
   ::close(fd);
-  if (mapped == MAP_FAILED) return fail(fmt::format("'{}' is not a step log", path), "at least a header", "an empty file");
+  if (mapped == MAP_FAILED)
+    return fail(fmt::format("'{}' is not a step log", path), "at least a header", "an empty file");
   std::unique_ptr<LogReader> reader(new LogReader({static_cast<const std::uint8_t*>(mapped), size}));
   reader->mapped_ = mapped;
   if (Status ok = reader->start(); !ok) return tl::unexpected(ok.error());
@@ -134,7 +140,8 @@ Result<bool> LogReader::next(StepRecord& step) {
   const Result<Record> type = frame(payload);
   if (cut_off_) return false;
   if (!type) return tl::unexpected(type.error());
-  if (*type == Record::header) return fail(fmt::format("damaged step log at byte {}", from), "a step", "a second header");
+  if (*type == Record::header)
+    return fail(fmt::format("damaged step log at byte {}", from), "a step", "a second header");
   if (*type == Record::end) {
     summary_ = payload;
     complete_ = true;
@@ -146,7 +153,8 @@ Result<bool> LogReader::next(StepRecord& step) {
     const std::uint8_t tag = reader.u8();
     const std::span<const std::uint8_t> bytes = reader.take(reader.u64());
     if (!reader.ok() || tag < 1 || tag > static_cast<std::uint8_t>(Item::memory))
-      return fail(fmt::format("damaged step log in the step at byte {}", from), "whole items", fmt::format("item {}", tag));
+      return fail(fmt::format("damaged step log in the step at byte {}", from), "whole items",
+                  fmt::format("item {}", tag));
     step.items.push_back({static_cast<Item>(tag), bytes});
   }
   return true;

@@ -1,11 +1,12 @@
-// The step log, version 1 (docs/STEP_LOG.md): everything that went into the loop and everything that it decided, in order.
+// The step log, version 1 (docs/STEP_LOG.md): everything that went into the loop and everything that it
+// decided, in order.
 //
 //   file   := "SLOG" u8(version) record*
 //   record := u64(type) u64(size) payload          types: header, step, end
 //   a step's payload is a sequence of items:  u8(tag) u64(size) bytes, in the order in which they happened
 //
-// The loop speaks to one of two implementations: a writer, or a replay that holds each item against a recorded one.
-// The loop thread's.
+// The loop speaks to one of two implementations: a writer, or a replay that holds each item against a
+// recorded one. The loop thread's.
 #pragma once
 
 #include <cstdint>
@@ -27,19 +28,19 @@ inline constexpr std::uint8_t kLogVersion = 1;
 enum class Record : std::uint8_t { header = 1, step = 2, end = 3 };
 
 enum class Item : std::uint8_t {
-  clock = 1,    // a reading, as the difference from the one before
-  message,      // taken in: arrival, cancel, pause, resume, swap, ...
-  mode,         // precision mode
-  gate,         // a gate's answer
-  plan,         // the scheduler's answer
-  evict,        // the eviction policy's answer
-  preempt,      // the preemption policy's answer
-  refused,      // an answer was refused, or not asked for: the fallback's follows
-  fell,         // an entry could not be placed
-  batch,        // what was submitted
-  collected,    // device times and tokens
-  ended,        // a sequence's end with its causes
-  memory,       // at the step's end
+  clock = 1,  // a reading, as the difference from the one before
+  message,    // taken in: arrival, cancel, pause, resume, swap, ...
+  mode,       // precision mode
+  gate,       // a gate's answer
+  plan,       // the scheduler's answer
+  evict,      // the eviction policy's answer
+  preempt,    // the preemption policy's answer
+  refused,    // an answer was refused, or not asked for: the fallback's follows
+  fell,       // an entry could not be placed
+  batch,      // what was submitted
+  collected,  // device times and tokens
+  ended,      // a sequence's end with its causes
+  memory,     // at the step's end
 };
 
 const char* name_of(Item item);
@@ -55,7 +56,8 @@ class StepLog {
 // Writes a file, whole steps at a time.
 class LogWriter final : public StepLog {
  public:
-  static Result<std::unique_ptr<LogWriter>> create(const std::string& path, std::span<const std::uint8_t> header);
+  static Result<std::unique_ptr<LogWriter>> create(const std::string& path,
+                                                   std::span<const std::uint8_t> header);
   ~LogWriter() override;
   void begin_step(std::uint64_t step) override;
   void item(Item tag, std::span<const std::uint8_t> bytes) override;
@@ -90,8 +92,8 @@ class LogReader {
   static Result<std::unique_ptr<LogReader>> over(std::span<const std::uint8_t> bytes);
   ~LogReader();
   std::span<const std::uint8_t> header() const { return header_; }
-  // The next step; false at the end record, or where the writer was cut off (then after the last whole step, and complete()
-  // stays false).
+  // The next step; false at the end record, or where the writer was cut off (then after the last whole step,
+  // and complete() stays false).
   Result<bool> next(StepRecord& step);
   bool complete() const { return complete_; }  // the end record was seen
   std::span<const std::uint8_t> summary() const { return summary_; }

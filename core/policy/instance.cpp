@@ -25,16 +25,11 @@ std::string text_of_current_exception() noexcept {
 
 std::string status_name(std::int32_t status) {
   switch (status) {
-    case SL_ERROR:
-      return "error";
-    case SL_EXCEPTION:
-      return "exception";
-    case SL_BAD_OPTION:
-      return "bad option";
-    case SL_BAD_STATE:
-      return "bad state";
-    default:
-      return "status " + std::to_string(status);
+    case SL_ERROR: return "error";
+    case SL_EXCEPTION: return "exception";
+    case SL_BAD_OPTION: return "bad option";
+    case SL_BAD_STATE: return "bad state";
+    default: return "status " + std::to_string(status);
   }
 }
 

@@ -38,14 +38,10 @@ std::string text_of(const char* text) {
 // Bytes that a function table must have: those up to its kind's last required function.
 std::size_t required_bytes(Kind kind) {
   switch (kind) {
-    case Kind::scheduler:
-      return SERVELOOP_END(sl_scheduler, plan);
-    case Kind::eviction:
-      return SERVELOOP_END(sl_eviction, evict);
-    case Kind::preemption:
-      return SERVELOOP_END(sl_preemption, preempt);
-    case Kind::precision:
-      return SERVELOOP_END(sl_precision, assign);
+    case Kind::scheduler: return SERVELOOP_END(sl_scheduler, plan);
+    case Kind::eviction: return SERVELOOP_END(sl_eviction, evict);
+    case Kind::preemption: return SERVELOOP_END(sl_preemption, preempt);
+    case Kind::precision: return SERVELOOP_END(sl_precision, assign);
   }
   return SIZE_MAX;
 }

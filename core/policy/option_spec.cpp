@@ -44,14 +44,10 @@ std::string wanted(const OptionSpec& spec) {
 bool has_type(OptionType type, const toml::Value& value) {
   const auto is_string = [](const toml::Value& item) { return item.is_string(); };
   switch (type) {
-    case OptionType::boolean:
-      return value.type() == toml::Type::boolean;
-    case OptionType::integer:
-      return value.type() == toml::Type::integer;
-    case OptionType::number:
-      return value.type() == toml::Type::integer || value.type() == toml::Type::real;
-    case OptionType::text:
-      return value.is_string();
+    case OptionType::boolean: return value.type() == toml::Type::boolean;
+    case OptionType::integer: return value.type() == toml::Type::integer;
+    case OptionType::number: return value.type() == toml::Type::integer || value.type() == toml::Type::real;
+    case OptionType::text: return value.is_string();
     case OptionType::list:
       return value.is_array() && std::all_of(value.items().begin(), value.items().end(), is_string);
   }

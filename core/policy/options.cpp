@@ -24,12 +24,8 @@ void CheckedOptions::add(const OptionSpec& spec, const toml::Value& value) {
       row.integer = *value.as_integer();
       row.number = static_cast<double>(row.integer);
       break;
-    case OptionType::number:
-      row.number = *value.as_double();
-      break;
-    case OptionType::text:
-      row.text = keep(*value.as_string());
-      break;
+    case OptionType::number: row.number = *value.as_double(); break;
+    case OptionType::text: row.text = keep(*value.as_string()); break;
     case OptionType::list:
       for (const toml::Value& item : value.items()) {
         row.text = keep(*item.as_string());

@@ -51,7 +51,8 @@ Labeler::Labeler(std::vector<Tenant> tenants, std::vector<PriorityRule> rules) :
 
 // A key names its tenant; else the request may name one; else it is the default tenant's.
 std::uint32_t Labeler::tenant_of(const RequestSpec& spec) {
-  if (const auto found = by_key_.find(masked(spec.key)); !spec.key.empty() && found != by_key_.end()) return found->second;
+  if (const auto found = by_key_.find(masked(spec.key)); !spec.key.empty() && found != by_key_.end())
+    return found->second;
   if (spec.tenant.empty()) return 0;
   const auto [at, added] = by_name_.try_emplace(spec.tenant, static_cast<std::uint32_t>(tenants_.size()));
   if (added) tenants_.push_back({spec.tenant, {}, 1.0});
@@ -59,16 +60,20 @@ std::uint32_t Labeler::tenant_of(const RequestSpec& spec) {
 }
 
 std::string Labeler::tenant_name_of(const RequestSpec& spec) const {
-  if (const auto found = by_key_.find(masked(spec.key)); !spec.key.empty() && found != by_key_.end()) return key_tenant_.at(found->first);
+  if (const auto found = by_key_.find(masked(spec.key)); !spec.key.empty() && found != by_key_.end())
+    return key_tenant_.at(found->first);
   return spec.tenant.empty() ? "default" : spec.tenant;
 }
 
 Labels Labeler::label(const RequestSpec& spec) {
   Labels labels;
   labels.tenant = tenant_of(spec);
-  labels.tenant_weight_milli = static_cast<std::uint32_t>(std::lround(tenants_[labels.tenant].weight * 1000.0));
+  labels.tenant_weight_milli =
+      static_cast<std::uint32_t>(std::lround(tenants_[labels.tenant].weight * 1000.0));
   if (!spec.category.empty())
-    labels.category = categories_.try_emplace(spec.category, static_cast<std::uint32_t>(categories_.size() + 1)).first->second;
+    labels.category =
+        categories_.try_emplace(spec.category, static_cast<std::uint32_t>(categories_.size() + 1))
+            .first->second;
   for (std::size_t i = 0; i < rules_.size(); ++i) {
     if (!rules_[i].matches(spec, tenants_[labels.tenant].name)) continue;
     labels.rule = static_cast<std::int32_t>(i);

@@ -1,5 +1,6 @@
-// Names to numbers: tenants (by key or by name), categories, and the priority rules. Set up once, then read by intake.
-// Categories and unknown tenants are numbered in order of first sight, so a replay numbers them alike. The loop thread's.
+// Names to numbers: tenants (by key or by name), categories, and the priority rules. Set up once, then read
+// by intake. Categories and unknown tenants are numbered in order of first sight, so a replay numbers them
+// alike. The loop thread's.
 #pragma once
 
 #include <cstdint>
@@ -12,7 +13,8 @@
 
 namespace serveloop::requests {
 
-// A key's one-way mark, "key:" and 16 hex digits: what the loop, the step log and reports see in its place. "" stays "".
+// A key's one-way mark, "key:" and 16 hex digits: what the loop, the step log and reports see in its place.
+// "" stays "".
 std::string mask_key(const std::string& key);
 // The same for a key that may be a mark already (one that comes from a step log), which stays.
 std::string masked(const std::string& key);
@@ -23,7 +25,8 @@ struct Tenant {
   double weight = 1.0;
 };
 
-// The first rule whose every stated condition holds gives priority and class. A request's own `priority` wins over both.
+// The first rule whose every stated condition holds gives priority and class. A request's own `priority` wins
+// over both.
 struct PriorityRule {
   std::string name;  // for the log
   std::optional<std::string> key, tenant, category;
@@ -40,7 +43,8 @@ class Labeler {
   Labeler(std::vector<Tenant> tenants, std::vector<PriorityRule> rules);
   Labels label(const RequestSpec& spec);
   const std::string& tenant_name(std::uint32_t tenant) const { return tenants_[tenant].name; }
-  // [any thread] The name that salts a request's part of the prefix cache. Reads only what the constructor set up.
+  // [any thread] The name that salts a request's part of the prefix cache. Reads only what the constructor
+  // set up.
   std::string tenant_name_of(const RequestSpec& spec) const;
   const PriorityRule& rule(std::int32_t index) const { return rules_[static_cast<std::size_t>(index)]; }
 
@@ -48,8 +52,8 @@ class Labeler {
   std::uint32_t tenant_of(const RequestSpec& spec);
   std::vector<Tenant> tenants_;  // 0 is the default tenant
   std::vector<PriorityRule> rules_;
-  std::map<std::string, std::uint32_t> by_key_;      // fixed after the constructor
-  std::map<std::string, std::string> key_tenant_;   // likewise
+  std::map<std::string, std::uint32_t> by_key_;    // fixed after the constructor
+  std::map<std::string, std::string> key_tenant_;  // likewise
   std::map<std::string, std::uint32_t> by_name_, categories_;
 };
 

@@ -1,11 +1,12 @@
 // The request manager: every sequence from arrival to its end, in the tables that policies read.
 //
-// Owns the requests, seqs, seqs_cold, running and events tables and the heap; keeps rows, lists and events in step with each
-// other. Knows nothing of blocks, executors or plugins. The loop thread's; intake.hpp is the door for other threads.
+// Owns the requests, seqs, seqs_cold, running and events tables and the heap; keeps rows, lists and events in
+// step with each other. Knows nothing of blocks, executors or plugins. The loop thread's alone.
 //
 // A sequence's states and what moves it (SL_* of serveloop/rows.h):
 //   arrive -> WAITING -admit-> RUNNING -end-> ENDED -reclaim-> FREE
-//   RUNNING -preempt-> WAITING     RUNNING, WAITING, RESERVED -pause-> PAUSED -resume-> RESERVED (holding blocks) or WAITING
+//   RUNNING -preempt-> WAITING
+//   RUNNING, WAITING, RESERVED -pause-> PAUSED -resume-> RESERVED (holding blocks) or WAITING
 //   WAITING -reserve-> RESERVED
 #pragma once
 
@@ -20,6 +21,7 @@
 #include "base/result.hpp"
 #include "requests/spec.hpp"
 #include "requests/timers.hpp"
+#include "requests/token_store.hpp"
 
 namespace serveloop::requests {
 
@@ -29,7 +31,7 @@ struct Options {
   std::uint32_t max_waiting = 65536;
   std::uint32_t max_sequences = 256;
   std::size_t heap_bytes = std::size_t{8} << 30;  // reserved, not used
-  std::uint32_t node_events = 0;                  // of the prompt tree, beside those of sequences: at most so many at once
+  std::uint32_t node_events = 0;  // of the prompt tree, beside those of sequences: at most so many at once
   std::uint32_t slots() const { return max_waiting + 2 * max_sequences; }
 };
 
@@ -45,12 +47,12 @@ struct alignas(64) Sequence {
   std::uint32_t row = SL_NONE;  // executor row, while running
   std::uint32_t life = 0;       // counts preemptions: KV of an earlier life no longer counts
   std::uint32_t prompt_tokens = 0, max_tokens = 0;
-  std::uint32_t seen = 0;       // stamp of the last check that named it
-  std::uint8_t planned = 0;     // what the last plan made of it; the engine's to define
+  std::uint32_t seen = 0;    // stamp of the last check that named it
+  std::uint8_t planned = 0;  // what the last plan made of it; the engine's to define
   bool has_stops = false;
   std::uint64_t named_step = UINT64_MAX;  // last step that ran it or let its entry fall
   std::uint64_t longest_gap_ns = 0;       // between two of its tokens
-  std::vector<Token> generated;
+  TokenList generated;                    // in the manager's token store
 };
 static_assert(sizeof(Sequence) == 64);
 
@@ -70,16 +72,17 @@ class Manager {
   Manager(Mapping& mapping, const Options& options);
 
   // ---- Lifecycle. All take a live slot; times are the engine's clock.
-  // Lays out a request and its n sequences, not ready (SL_NOT_READY_UNGATED). Returns the first slot of each fork in `slots`.
-  // Requires room(n). The prompt was checked and made whole by intake.
+  // Lays out a request and its n sequences, not ready (SL_NOT_READY_UNGATED). Returns the first slot of each
+  // fork in `slots`. Requires room(n). The prompt was checked and made whole by intake.
   bool room(std::uint32_t sequences) const { return free_slots_.size() >= sequences; }
-  Status arrive(std::uint64_t id, const RequestSpec& spec, std::span<const Token> prompt, std::uint32_t max_tokens,
-                const Labels& labels, std::vector<Slot>& slots);
+  Status arrive(std::uint64_t id, const RequestSpec& spec, std::span<const Token> prompt,
+                std::uint32_t max_tokens, const Labels& labels, std::vector<Slot>& slots);
   void clear_not_ready(Slot slot, std::uint16_t bits, std::uint64_t now_ns);  // READY when none is left
   void park(Slot slot, std::uint16_t bit, std::uint64_t wake_ns, std::uint16_t reason);
   void admit(Slot slot, std::uint32_t row, std::uint32_t hit_tokens, std::uint64_t now_ns);
   void reserve(Slot slot);
-  void preempt(Slot slot, std::uint16_t reason, sl_seq for_seq, std::uint64_t now_ns);  // the row's counts are the caller's
+  void preempt(Slot slot, std::uint16_t reason, sl_seq for_seq,
+               std::uint64_t now_ns);  // the row's counts are the caller's
   void pause(Slot slot, std::uint64_t until_ns);
   void resume(Slot slot, bool holds_blocks, std::uint64_t now_ns);
   void end(Slot slot, std::uint32_t finish, std::uint64_t now_ns);
@@ -87,7 +90,8 @@ class Manager {
   void reclaim();
 
   // ---- Events for schedulers, gates and preemption policies.
-  void event(std::uint16_t kind, sl_seq subject, std::uint64_t a = 0, std::uint64_t b = 0, std::uint32_t node = SL_NONE);
+  void event(std::uint16_t kind, sl_seq subject, std::uint64_t a = 0, std::uint64_t b = 0,
+             std::uint32_t node = SL_NONE);
   sl_table events() const { return table_of(events_, event_count_); }
   void clear_events() { event_count_ = 0; }
 
@@ -107,11 +111,20 @@ class Manager {
     __builtin_prefetch(&cold_[slot], 1);
     __builtin_prefetch(&sequences_[slot], 1);
   }
+  // Its generated tokens.
+  void add_token(Slot slot, Token token) { tokens_.push(sequences_[slot].generated, token); }
+  std::vector<Token> generated(Slot slot) const { return tokens_.all(sequences_[slot].generated); }
+  // What it knows, from token `from` of its prompt and output on. Requires that it knows as many.
+  void copy_tokens(Slot slot, std::uint32_t from, std::span<Token> into) const;
+  void prefetch_next_token(Slot slot) const {
+    __builtin_prefetch(tokens_.end(sequences_[slot].generated), 1);
+  }
   Links& links(Slot slot) { return links_[slot]; }
   const Links& links(Slot slot) const { return links_[slot]; }
   bool alive(sl_seq id) const {
     const Slot slot = SL_SEQ_SLOT(id);
-    return slot < slot_count_ && seqs_[slot].id == id && seqs_[slot].state != SL_FREE && seqs_[slot].state != SL_ENDED;
+    return slot < slot_count_ && seqs_[slot].id == id && seqs_[slot].state != SL_FREE &&
+           seqs_[slot].state != SL_ENDED;
   }
   std::span<const Token> prompt(Slot slot) const {
     const sl_request_row& r = request_of(slot);
@@ -162,6 +175,7 @@ class Manager {
   std::uint32_t event_capacity_, event_count_ = 0;
   Heap heap_;
   std::vector<Sequence> sequences_;
+  TokenStore tokens_;
   std::vector<Links> links_;
   std::vector<Slot> free_slots_, free_requests_, ended_, holders_;
   Timers timers_;

@@ -12,7 +12,8 @@ namespace serveloop::requests {
 
 using Token = std::uint32_t;
 
-// `tokens` seeded tokens: token i is seeded_token(seed, i). A prompt of pieces that share a seed shares a prefix.
+// `tokens` seeded tokens: token i is seeded_token(seed, i). A prompt of pieces that share a seed shares a
+// prefix.
 struct PromptPiece {
   std::uint64_t seed = 0;
   std::uint32_t tokens = 0;
@@ -29,18 +30,18 @@ inline Token seeded_token(std::uint64_t seed, std::uint64_t i) {
 }
 
 struct RequestSpec {
-  std::uint64_t arrival_ns = 0;      // engine's clock
-  std::vector<Token> prompt;         // literal tokens, or
-  std::vector<PromptPiece> pieces;   // seeded ones; one of the two
+  std::uint64_t arrival_ns = 0;             // engine's clock
+  std::vector<Token> prompt;                // literal tokens, or
+  std::vector<PromptPiece> pieces;          // seeded ones; one of the two
   std::optional<std::uint32_t> max_tokens;  // unset: as many as the pool and the context hold
-  std::uint32_t n = 1;               // sequences
-  std::uint64_t seed = 0;            // sampling
+  std::uint32_t n = 1;                      // sequences
+  std::uint64_t seed = 0;                   // sampling
   std::vector<Token> stop_ids;
-  std::string key, tenant, category; // for the priority rules; tenant also salts the prefix cache
+  std::string key, tenant, category;  // for the priority rules; tenant also salts the prefix cache
   std::string session, program, cache_salt;
   std::uint64_t parent = 0;
   std::uint32_t turn = 0;
-  std::optional<std::int32_t> priority;  // wins over the rules
+  std::optional<std::int32_t> priority;       // wins over the rules
   std::uint64_t ttft_deadline_ns = SL_NEVER;  // relative to arrival, as are the next two
   std::uint64_t tbt_target_ns = SL_NEVER;
   std::uint64_t end_deadline_ns = SL_NEVER;

@@ -1,4 +1,5 @@
-// Deadlines and wake times: a heap of (time, sequence, why). Entries of sequences that moved on are skipped by the reader.
+// Deadlines and wake times: a heap of (time, sequence, why). Entries of sequences that moved on are skipped
+// by the reader.
 #pragma once
 
 #include <serveloop/base.h>

@@ -1,4 +1,5 @@
-// Host time of one decode step: fcfs and lru as plugins, the null executor, real time. Pairs are interleaved in one process.
+// Host time of one decode step: fcfs and lru as plugins, the null executor, real time. Pairs are interleaved
+// in one process.
 //   bench_step STEPS RUNNING:WAITING:CACHED [RUNNING:WAITING:CACHED ...]
 // Prints one JSON line a world: medians and p99 in microseconds over all its steps.
 #include <fmt/format.h>
@@ -33,7 +34,8 @@ class World : public engine::Output {
     o.kv_blocks = shape.cached_blocks + shape.running * ((steps + 2 * kWarmUp + 256) / 16 + 2) + 1024;
     o.context_tokens = 1u << 24;
     const requests::Options sizes{o.max_waiting, o.max_sequences};
-    const policy::Limits limits{0, sizes.slots(), {o.kv_blocks, 0}, o.block_tokens, o.token_budget, o.max_sequences, 0, o.cost};
+    const policy::Limits limits{
+        0, sizes.slots(), {o.kv_blocks, 0}, o.block_tokens, o.token_budget, o.max_sequences, 0, o.cost};
     policy::SearchOptions search;
     search.folders = {SERVELOOP_BUILD_PLUGINS};
     const policy::Host host(search);
@@ -42,7 +44,8 @@ class World : public engine::Output {
     p.eviction = need(host.load_eviction({"lru"}, limits));
     p.preemption = need(host.load_preemption({"recompute"}, limits));
     p.precision = need(host.load_precision({"native"}, limits));
-    engine_ = need(engine::Engine::create(o, requests::Labeler({}, {}), std::move(p), clock_, executor_, *this, nullptr));
+    engine_ = need(engine::Engine::create(o, requests::Labeler({}, {}), std::move(p), clock_, executor_,
+                                          *this, nullptr));
     fill_cache();
     for (std::uint32_t i = 0; i < shape.running; ++i) ask(100 + i % 16, 1u << 22);
     while (engine_->requests().running_count() < shape.running) engine_->step();
@@ -53,16 +56,18 @@ class World : public engine::Output {
   void step() {
     const auto begun = std::chrono::steady_clock::now();
     engine_->step();
-    times_.push_back(std::chrono::duration<double, std::micro>(std::chrono::steady_clock::now() - begun).count());
+    times_.push_back(
+        std::chrono::duration<double, std::micro>(std::chrono::steady_clock::now() - begun).count());
   }
   std::string result() {
     std::sort(times_.begin(), times_.end());
     const auto& requests = engine_->requests();
     if (requests.running_count() != shape_.running || requests.ready_count() != shape_.waiting)
       throw std::runtime_error("the load changed while it was measured");
-    return fmt::format(R"({{"running": {}, "waiting": {}, "cached_blocks": {}, "steps": {}, "median_us": {:.2f}, "p99_us": {:.2f}}})",
-                       shape_.running, shape_.waiting, engine_->cache().tier(SL_TIER_DEVICE).evictable, times_.size(),
-                       times_[times_.size() / 2], times_[times_.size() * 99 / 100]);
+    return fmt::format(R"({{"running": {}, "waiting": {}, "cached_blocks": {}, "steps": {}, )"
+                       R"("median_us": {:.2f}, "p99_us": {:.2f}}})",
+                       shape_.running, shape_.waiting, engine_->cache().tier(SL_TIER_DEVICE).evictable,
+                       times_.size(), times_[times_.size() / 2], times_[times_.size() * 99 / 100]);
   }
 
  private:
@@ -79,7 +84,8 @@ class World : public engine::Output {
     engine::Message message;
     message.what = engine::Message::What::arrive;
     message.arrival = need(engine_->prepare(std::move(spec)));
-    if (Status posted = engine_->post(std::move(message)); !posted) throw std::runtime_error(posted.error().message());
+    if (Status posted = engine_->post(std::move(message)); !posted)
+      throw std::runtime_error(posted.error().message());
   }
   std::uint32_t pool_tokens() const { return engine_->cache().tier(SL_TIER_DEVICE).total * 16; }
   // Requests that end at once leave their prompts cached.
@@ -107,7 +113,8 @@ int main(int argc, char** argv) try {
   std::vector<std::unique_ptr<World>> worlds;
   for (int i = 2; i < argc; ++i) {
     Shape shape{};
-    if (std::sscanf(argv[i], "%u:%u:%u", &shape.running, &shape.waiting, &shape.cached_blocks) != 3 || shape.running == 0)
+    if (std::sscanf(argv[i], "%u:%u:%u", &shape.running, &shape.waiting, &shape.cached_blocks) != 3 ||
+        shape.running == 0)
       throw std::runtime_error(fmt::format("'{}': expected RUNNING:WAITING:CACHED", argv[i]));
     worlds.push_back(std::make_unique<World>(shape, steps));
   }

@@ -98,7 +98,8 @@ void Stage::run(std::uint64_t most_steps) {
     if (next == SL_NEVER) return;
     clock().wait_until(next);
   }
-  throw std::runtime_error(fmt::format("not done after {} steps: {} live", most_steps, engine().requests().live_count()));
+  throw std::runtime_error(
+      fmt::format("not done after {} steps: {} live", most_steps, engine().requests().live_count()));
 }
 
 void Stage::finish_log() {
@@ -111,7 +112,8 @@ std::uint64_t Stage::request(requests::RequestSpec spec) {
   message.what = engine::Message::What::arrive;
   message.arrival = need(engine().prepare(std::move(spec)));
   const std::uint64_t id = message.arrival->id;
-  if (Status posted = engine().post(std::move(message)); !posted) throw std::runtime_error(posted.error().message());
+  if (Status posted = engine().post(std::move(message)); !posted)
+    throw std::runtime_error(posted.error().message());
   return id;
 }
 
@@ -127,8 +129,9 @@ void Stage::tell(engine::Message::What what, std::uint64_t request, std::uint64_
 void Stage::swap(policy::Kind kind, const std::string& plugin, int gate) {
   engine::Message message;
   message.what = engine::Message::What::swap;
-  message.swap = need(experiment::load_swap({0, kind, gate >= 0, static_cast<std::uint32_t>(std::max(gate, 0)), plugin},
-                                            rig_->host, experiment::limits(rig_->options)));
+  message.swap =
+      need(experiment::load_swap({0, kind, gate >= 0, static_cast<std::uint32_t>(std::max(gate, 0)), plugin},
+                                 rig_->host, experiment::limits(rig_->options)));
   engine().inject(std::move(message));
 }
 
@@ -165,8 +168,10 @@ std::uint64_t script_mixed_load(Stage& stage, std::uint64_t seed, std::uint32_t 
     };
   };
   for (std::uint32_t i = 0; i < requests; ++i) {
-    requests::RequestSpec spec = ask(5000 + i, static_cast<std::uint32_t>(1 + draw(40)), static_cast<std::uint32_t>(1 + draw(20)));
-    if (draw(2) == 0) spec.pieces.insert(spec.pieces.begin(), {100 + draw(3), static_cast<std::uint32_t>(8 + draw(30))});
+    requests::RequestSpec spec =
+        ask(5000 + i, static_cast<std::uint32_t>(1 + draw(40)), static_cast<std::uint32_t>(1 + draw(20)));
+    if (draw(2) == 0)
+      spec.pieces.insert(spec.pieces.begin(), {100 + draw(3), static_cast<std::uint32_t>(8 + draw(30))});
     if (draw(4) == 0) spec.n = static_cast<std::uint32_t>(2 + draw(2));
     if (draw(4) == 0) spec.stop_ids = {static_cast<requests::Token>(draw(1000))};
     if (draw(6) == 0) spec.end_deadline_ns = 5'000'000 + draw(60'000'000);
@@ -185,7 +190,8 @@ std::uint64_t script_mixed_load(Stage& stage, std::uint64_t seed, std::uint32_t 
   for (std::uint64_t i = 0; i < requests / 4; ++i) {
     const std::uint64_t step = 1 + draw(last), later = 1 + draw(12);
     stage.at(step, someone(draw(1000), [&stage](std::uint64_t id) { stage.tell(What::cancel, id); }));
-    stage.at(draw(last), someone(draw(1000), [&stage](std::uint64_t id) { stage.tell(What::hint, id, 7, 3); }));
+    stage.at(draw(last),
+             someone(draw(1000), [&stage](std::uint64_t id) { stage.tell(What::hint, id, 7, 3); }));
     stage.at(draw(last), someone(draw(1000), [&stage](std::uint64_t id) { stage.tell(What::release, id); }));
     stage.at(step, someone(draw(1000), [&stage, step, later](std::uint64_t id) {
                stage.tell(What::pause, id, stage.clock().now_ns() + 1000);
@@ -195,8 +201,9 @@ std::uint64_t script_mixed_load(Stage& stage, std::uint64_t seed, std::uint32_t 
   }
   if (!disturb) return sequences;
   static const std::pair<policy::Kind, const char*> kSwaps[] = {
-      {policy::Kind::scheduler, "sarathi"}, {policy::Kind::eviction, "slru"},    {policy::Kind::scheduler, "priority"},
-      {policy::Kind::preemption, "recompute"}, {policy::Kind::eviction, "lru"}, {policy::Kind::scheduler, "fcfs"}};
+      {policy::Kind::scheduler, "sarathi"},  {policy::Kind::eviction, "slru"},
+      {policy::Kind::scheduler, "priority"}, {policy::Kind::preemption, "recompute"},
+      {policy::Kind::eviction, "lru"},       {policy::Kind::scheduler, "fcfs"}};
   for (const auto& [kind, plugin] : kSwaps)
     stage.at(draw(last), [&stage, kind = kind, plugin = plugin] { stage.swap(kind, plugin); });
   for (int i = 0; i < 4; ++i) stage.device().fail_step(1 + draw(last));

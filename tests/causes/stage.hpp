@@ -1,5 +1,5 @@
-// A small engine as `simulate` puts it together, driven by a script: what happens before which step. For tests of causes, of
-// the step log and of replay.
+// A small engine as `simulate` puts it together, driven by a script: what happens before which step. For
+// tests of causes, of the step log and of replay.
 #pragma once
 
 #include <functional>
@@ -30,7 +30,8 @@ struct Scene {
   std::string executor = "hash", scheduler = "fcfs", eviction = "lru", preemption = "recompute";
   toml::Value scheduler_options = {}, hold_options = {};
   std::vector<std::string> gates;
-  std::uint32_t blocks = 4096, block_tokens = 8, token_budget = 256, max_sequences = 16, lag = 0, max_waiting = 1024;
+  std::uint32_t blocks = 4096, block_tokens = 8, token_budget = 256, max_sequences = 16, lag = 0,
+                max_waiting = 1024;
   bool prefix_cache = true;
   double host_us = 0;  // a policy call, a row's tokens, and three times that for the rest of a step
   std::string log;     // name in the stage's folder; "" = none
@@ -76,8 +77,10 @@ config::Config config_of(const Scene& scene, const TempFolder& folder);
 
 requests::RequestSpec ask(std::uint64_t seed, std::uint32_t prompt_tokens, std::uint32_t max_tokens);
 
-// A load of everything: shared prefixes, n > 1, stops, cancellations, deadlines, pauses, releases, hints, hot swaps, failed
-// steps and idle gaps, from a seed. `disturb`: with swaps and failed steps. Returns the number of sequences that will end.
-std::uint64_t script_mixed_load(Stage& stage, std::uint64_t seed, std::uint32_t requests, bool disturb = true);
+// A load of everything: shared prefixes, n > 1, stops, cancellations, deadlines, pauses, releases, hints, hot
+// swaps, failed steps and idle gaps, from a seed. `disturb`: with swaps and failed steps. Returns the number
+// of sequences that will end.
+std::uint64_t script_mixed_load(Stage& stage, std::uint64_t seed, std::uint32_t requests,
+                                bool disturb = true);
 
 }  // namespace serveloop::test

@@ -1,4 +1,5 @@
-// The second ledger, cost: each step's device time is shared among its rows and sums to the device's busy time.
+// The second ledger, cost: each step's device time is shared among its rows and sums to the device's busy
+// time.
 #include <fmt/format.h>
 
 #include <boost/test/unit_test.hpp>

@@ -43,7 +43,8 @@ Ran run(std::uint32_t lag, const std::function<void(Stage&)>& more) {
 }
 
 // Each request's causes differ by `growth` in `cause` of those named, and nowhere else.
-void check_growth(const Ran& base, const Ran& late, const std::map<std::uint64_t, std::pair<Cause, std::int64_t>>& growth) {
+void check_growth(const Ran& base, const Ran& late,
+                  const std::map<std::uint64_t, std::pair<Cause, std::int64_t>>& growth) {
   BOOST_REQUIRE_EQUAL(base.ends.size(), late.ends.size());
   for (std::size_t i = 0; i < base.ends.size(); ++i) {
     const engine::Finished &a = base.ends[i], &b = late.ends[i];
@@ -51,10 +52,11 @@ void check_growth(const Ran& base, const Ran& late, const std::map<std::uint64_t
     const auto grows = growth.find(a.request);
     for (std::size_t c = 0; c < observe::kCauses; ++c) {
       const auto cause = static_cast<Cause>(c);
-      const std::int64_t expected = grows != growth.end() && grows->second.first == cause ? grows->second.second : 0;
+      const std::int64_t expected =
+          grows != growth.end() && grows->second.first == cause ? grows->second.second : 0;
       BOOST_CHECK_MESSAGE(b.causes[c] - a.causes[c] == expected,
-                          fmt::format("request {}: {} grew by {} ns, not by {}", a.request, observe::name_of(cause),
-                                      b.causes[c] - a.causes[c], expected));
+                          fmt::format("request {}: {} grew by {} ns, not by {}", a.request,
+                                      observe::name_of(cause), b.causes[c] - a.causes[c], expected));
     }
   }
 }
@@ -75,7 +77,8 @@ BOOST_AUTO_TEST_SUITE(injection)
 BOOST_AUTO_TEST_CASE(in_a_policy) {
   for (const std::uint32_t lag : {0u, 1u}) {
     const Ran base = run(lag, nothing);
-    const Ran late = run(lag, [](Stage& s) { s.at(kAt, [&s] { s.clock().delay_next(Phase::policy, kLate); }); });
+    const Ran late =
+        run(lag, [](Stage& s) { s.at(kAt, [&s] { s.clock().delay_next(Phase::policy, kLate); }); });
     const std::uint64_t covered = lag == 0 ? 0 : base.device_ns[kAt - 1];
     if (lag == 1) BOOST_CHECK_GT(covered, 1'000'000u);
     check_growth(base, late, all_four(Cause::host_policy, kLate - covered));
@@ -86,7 +89,8 @@ BOOST_AUTO_TEST_CASE(in_a_policy) {
 BOOST_AUTO_TEST_CASE(in_handing_out_tokens) {
   for (const std::uint32_t lag : {0u, 1u}) {
     const Ran base = run(lag, nothing);
-    const Ran late = run(lag, [](Stage& s) { s.at(kAt, [&s] { s.clock().delay_next(Phase::tokens, kLate); }); });
+    const Ran late =
+        run(lag, [](Stage& s) { s.at(kAt, [&s] { s.clock().delay_next(Phase::tokens, kLate); }); });
     check_growth(base, late, all_four(Cause::host_tokens, kLate - (lag == 0 ? 0 : base.device_ns[kAt])));
   }
 }
@@ -94,7 +98,8 @@ BOOST_AUTO_TEST_CASE(in_handing_out_tokens) {
 BOOST_AUTO_TEST_CASE(in_the_hosts_own_work) {
   for (const std::uint32_t lag : {0u, 1u}) {
     const Ran base = run(lag, nothing);
-    const Ran late = run(lag, [](Stage& s) { s.at(kAt, [&s] { s.clock().delay_next(Phase::other, kLate); }); });
+    const Ran late =
+        run(lag, [](Stage& s) { s.at(kAt, [&s] { s.clock().delay_next(Phase::other, kLate); }); });
     check_growth(base, late, all_four(Cause::host_other, kLate - (lag == 0 ? 0 : base.device_ns[kAt - 1])));
   }
 }

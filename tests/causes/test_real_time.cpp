@@ -26,11 +26,13 @@ std::vector<engine::Finished> run(std::int64_t sleep_us) {
   const experiment::Model model = *experiment::load_model(config);
   const engine::Options options = *experiment::engine_options(config, model);
   SteadyClock clock;
-  execute::HashExecutor executor(clock, model.cost, options.max_sequences, options.kv_blocks, options.block_tokens);
+  execute::HashExecutor executor(clock, model.cost, options.max_sequences, options.kv_blocks,
+                                 options.block_tokens);
   experiment::Recorder recorder;
   const policy::Host host = experiment::plugin_host(config);
-  auto engine = *engine::Engine::create(options, experiment::labeler(config), *experiment::load_policies(config, host, options),
-                                        clock, executor, recorder, nullptr);
+  auto engine = *engine::Engine::create(options, experiment::labeler(config),
+                                        *experiment::load_policies(config, host, options), clock, executor,
+                                        recorder, nullptr);
   for (std::uint64_t i = 0; i < 2; ++i) {
     requests::RequestSpec spec = ask(10 + i, 12, 25);
     spec.arrival_ns = clock.now_ns();
@@ -60,13 +62,15 @@ BOOST_AUTO_TEST_SUITE(real_time)
 
 BOOST_AUTO_TEST_CASE(a_slow_policy_is_seen_as_one) {
   std::string seen;
-  for (int attempt = 0; attempt < 10; ++attempt) {  // a busy machine may take the processor away: that is time, too
+  for (int attempt = 0; attempt < 10;
+       ++attempt) {  // a busy machine may take the processor away: that is time, too
     const auto growth = growth_ms();
     bool alone = true;
     for (std::size_t c = 0; c < observe::kCauses; ++c) {
       const double expected = static_cast<Cause>(c) == Cause::host_policy ? 50 : 0;
       alone = alone && std::abs(growth[c] - expected) <= 5;
-      if (std::abs(growth[c]) > 1) seen += fmt::format("{} {:.1f} ms, ", observe::name_of(static_cast<Cause>(c)), growth[c]);
+      if (std::abs(growth[c]) > 1)
+        seen += fmt::format("{} {:.1f} ms, ", observe::name_of(static_cast<Cause>(c)), growth[c]);
     }
     if (alone) return;
     seen += "; ";

@@ -1,4 +1,5 @@
-// Causes leave no gap and no overlap: for every sequence they sum to its end less its arrival, and none is negative.
+// Causes leave no gap and no overlap: for every sequence they sum to its end less its arrival, and none is
+// negative.
 #include <fmt/format.h>
 
 #include <boost/test/unit_test.hpp>
@@ -15,7 +16,8 @@ void check_sums(const Stage& stage) {
       BOOST_CHECK_EQUAL(observe::sum(end.causes), static_cast<std::int64_t>(end.end_ns - end.arrival_ns));
       for (std::size_t i = 0; i < observe::kCauses; ++i)
         if (end.causes[i] < 0)
-          BOOST_ERROR(fmt::format("{}: {} ns", observe::name_of(static_cast<observe::Cause>(i)), end.causes[i]));
+          BOOST_ERROR(
+              fmt::format("{}: {} ns", observe::name_of(static_cast<observe::Cause>(i)), end.causes[i]));
     }
   }
 }
@@ -36,8 +38,8 @@ void check_mix(const Mix& mix, std::uint64_t seed, std::set<observe::Cause>& see
   scene.max_sequences = 8;
   scene.host_us = mix.host_us;
   if (mix.gate) scene.gates = {"hold"}, scene.hold_options["hold_us"] = 3000;
-  BOOST_TEST_CONTEXT(fmt::format("{} lag {} blocks {} budget {} gate {} host {} seed {}", mix.scheduler, mix.lag, mix.blocks,
-                                 mix.budget, mix.gate, mix.host_us, seed)) {
+  BOOST_TEST_CONTEXT(fmt::format("{} lag {} blocks {} budget {} gate {} host {} seed {}", mix.scheduler,
+                                 mix.lag, mix.blocks, mix.budget, mix.gate, mix.host_us, seed)) {
     Stage stage(scene);
     const std::uint64_t sequences = script_mixed_load(stage, seed, 60);
     stage.run();
@@ -65,10 +67,11 @@ BOOST_AUTO_TEST_CASE(no_gap_and_no_overlap_in_mixed_loads) {
       for (const std::uint32_t blocks : {40u, 1024u})
         for (const std::uint32_t budget : {24u, 256u})
           for (const bool gate : {false, true})
-            for (const double host_us : {0.0, 40.0}) check_mix({scheduler, lag, blocks, budget, gate, host_us}, ++seed, seen);
+            for (const double host_us : {0.0, 40.0})
+              check_mix({scheduler, lag, blocks, budget, gate, host_us}, ++seed, seen);
   using enum observe::Cause;
-  for (const observe::Cause cause : {boundary, host_policy, host_tokens, host_other, prefill, recompute, decode, stretched,
-                                     paused, memory, tokens, slots, policy})
+  for (const observe::Cause cause : {boundary, host_policy, host_tokens, host_other, prefill, recompute,
+                                     decode, stretched, paused, memory, tokens, slots, policy})
     BOOST_CHECK_MESSAGE(seen.contains(cause), observe::name_of(cause) << " never happened");
 }
 

@@ -10,17 +10,22 @@ namespace {
 
 using observe::Cause;
 
-std::int64_t of(const engine::Finished& end, Cause cause) { return end.causes[static_cast<std::size_t>(cause)]; }
+std::int64_t of(const engine::Finished& end, Cause cause) {
+  return end.causes[static_cast<std::size_t>(cause)];
+}
 
-// It waited for this alone, but for the wait behind the step under way. At lag 1 the slot before its own outlives admission.
+// It waited for this alone, but for the wait behind the step under way. At lag 1 the slot before its own
+// outlives admission.
 void check_waited_for(const Stage& stage, std::uint64_t request, Cause cause) {
   const engine::Finished& end = stage.end_of(request);
   const auto waited = static_cast<std::int64_t>(end.admitted_ns - end.arrival_ns);
   BOOST_CHECK_GT(of(end, cause), 0);
   BOOST_CHECK_GE(of(end, cause) + of(end, Cause::boundary), waited);
   if (stage.rig().options.lag == 0) BOOST_CHECK_EQUAL(of(end, cause) + of(end, Cause::boundary), waited);
-  for (const Cause other : {Cause::paused, Cause::reader, Cause::transfer, Cause::memory, Cause::tokens, Cause::slots, Cause::policy})
-    if (other != cause) BOOST_CHECK_MESSAGE(of(end, other) == 0, observe::name_of(other) << ": " << of(end, other));
+  for (const Cause other : {Cause::paused, Cause::reader, Cause::transfer, Cause::memory, Cause::tokens,
+                            Cause::slots, Cause::policy})
+    if (other != cause)
+      BOOST_CHECK_MESSAGE(of(end, other) == 0, observe::name_of(other) << ": " << of(end, other));
 }
 
 }  // namespace

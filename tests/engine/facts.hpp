@@ -18,7 +18,8 @@ inline Facts parse(const std::string& text) {
   Facts facts;
   std::istringstream lines(text);
   for (std::string line; std::getline(lines, line);)
-    if (const std::size_t space = line.find(' '); space != std::string::npos) facts[line.substr(0, space)] = line.substr(space + 1);
+    if (const std::size_t space = line.find(' '); space != std::string::npos)
+      facts[line.substr(0, space)] = line.substr(space + 1);
   return facts;
 }
 
@@ -55,7 +56,8 @@ class Seen {
     static const std::set<std::string> nothing = {"0", "4294967295", "18446744073709551615", ""};
     for (const auto& [path, value] : facts) {
       auto found = names_.find(path);
-      if (found == names_.end()) found = names_.emplace(path, &*fields_.try_emplace(name(path), false).first).first;
+      if (found == names_.end())
+        found = names_.emplace(path, &*fields_.try_emplace(name(path), false).first).first;
       found->second->second |= !nothing.contains(value);
     }
   }
@@ -69,8 +71,10 @@ class Seen {
  private:
   // "plan.view.seqs[3].computed" -> "seqs.computed", "evict.need[1]" -> "need[SL_TIER_HOST]"
   static std::string name(std::string path) {
-    static const std::regex host(R"((tier|need|ahead|blocks)\[1\])"), device(R"((tier|need|ahead|blocks)\[0\])"), index(R"(\[\d+\])");
-    if (path.find(".blocks[") == std::string::npos || path.starts_with("create")) path = std::regex_replace(path, host, "$1@");
+    static const std::regex host(R"((tier|need|ahead|blocks)\[1\])"),
+        device(R"((tier|need|ahead|blocks)\[0\])"), index(R"(\[\d+\])");
+    if (path.find(".blocks[") == std::string::npos || path.starts_with("create"))
+      path = std::regex_replace(path, host, "$1@");
     path = std::regex_replace(path, device, "$1");
     path = std::regex_replace(path, index, "");
     path = std::regex_replace(path, std::regex("@"), "[SL_TIER_HOST]");
@@ -90,7 +94,8 @@ inline std::set<std::string> listed_fields() {
     if (line.starts_with("## ")) inside = line == "## Fields that nothing fills yet";
     if (!inside) continue;
     static const std::regex quoted("`([^`]+)`");
-    for (std::sregex_iterator it(line.begin(), line.end(), quoted), end; it != end; ++it) names.insert((*it)[1]);
+    for (std::sregex_iterator it(line.begin(), line.end(), quoted), end; it != end; ++it)
+      names.insert((*it)[1]);
   }
   return names;
 }

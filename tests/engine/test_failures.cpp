@@ -1,4 +1,5 @@
-// A step that the executor failed: its sequences, and those of steps in flight behind it, compute again; no token is lost.
+// A step that the executor failed: its sequences, and those of steps in flight behind it, compute again; no
+// token is lost.
 #include <fmt/format.h>
 
 #include <boost/test/unit_test.hpp>
@@ -55,7 +56,8 @@ BOOST_AUTO_TEST_CASE(one_failed_step_anywhere_changes_no_token) {
           check(world, 1);
           BOOST_CHECK_EQUAL(world.counters().failed_steps, 1u);
           BOOST_REQUIRE_EQUAL(world.engine().incidents().size(), 1u);
-          BOOST_CHECK(world.engine().incidents().front().find(fmt::format("step {} failed", at)) != std::string::npos);
+          BOOST_CHECK(world.engine().incidents().front().find(fmt::format("step {} failed", at)) !=
+                      std::string::npos);
         }
 }
 
@@ -63,7 +65,8 @@ BOOST_AUTO_TEST_CASE(many_failed_steps_apart_and_in_a_row) {
   for (const std::uint32_t lag : {0u, 1u})
     for (const std::uint64_t apart : {2u, 3u, 5u, 11u})
       for (const std::uint32_t blocks : {16u, 40u, 1000u}) {
-        if (lag == 1 && apart == 2) continue;  // each failure voids the step behind it: nothing would ever get through
+        if (lag == 1 && apart == 2)
+          continue;  // each failure voids the step behind it: nothing would ever get through
         BOOST_TEST_CONTEXT("lag " << lag << ", each " << apart << ". step, blocks " << blocks) {
           World world(setting(lag, blocks), traffic().asks);
           for (std::uint64_t at = 3; at < 150; at += apart) world.executor().device().fail_step(at);
@@ -123,7 +126,8 @@ BOOST_AUTO_TEST_CASE(what_was_not_in_the_failing_batch_lives) {
     check_ends(world, traffic().reference);
     check_idle(world);
     std::size_t whole = 0;
-    for (const engine::Finished& end : world.ends()) whole += end.finish == SL_FINISH_LENGTH || end.finish == SL_FINISH_STOP;
+    for (const engine::Finished& end : world.ends())
+      whole += end.finish == SL_FINISH_LENGTH || end.finish == SL_FINISH_STOP;
     BOOST_CHECK_GE(whole, kRequests / 2);
   }
 }

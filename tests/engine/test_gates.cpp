@@ -15,8 +15,10 @@ constexpr auto kPolicy = static_cast<std::size_t>(observe::Cause::policy);
 policy::Choice hold(std::int64_t us, const char* mode = "park") {
   return {"hold", toml::Table{{"hold_us", us}, {"mode", mode}}};
 }
-policy::Choice picky(const char* verb, std::int64_t every, std::int64_t good_calls = 1000000, std::int64_t wake_us = 0) {
-  return {"picky", toml::Table{{"verb", verb}, {"every", every}, {"good_calls", good_calls}, {"wake_us", wake_us}}};
+policy::Choice picky(const char* verb, std::int64_t every, std::int64_t good_calls = 1000000,
+                     std::int64_t wake_us = 0) {
+  return {"picky",
+          toml::Table{{"verb", verb}, {"every", every}, {"good_calls", good_calls}, {"wake_us", wake_us}}};
 }
 
 // Requests of 20 + i prompt tokens, one every second step.
@@ -95,7 +97,8 @@ BOOST_AUTO_TEST_CASE(parked_requests_keep_their_order_and_their_tokens) {
       check_sums(world);
       for (const engine::Finished& end : world.ends()) {
         BOOST_CHECK_GE(end.admitted_ns, end.arrival_ns + 20 * kMs);
-        BOOST_CHECK_GE(end.causes[kPolicy], static_cast<std::int64_t>(15 * kMs));  // less what else it waited for
+        BOOST_CHECK_GE(end.causes[kPolicy],
+                       static_cast<std::int64_t>(15 * kMs));  // less what else it waited for
       }
       BOOST_CHECK(world.counters().fallbacks.empty());
     }
@@ -137,7 +140,8 @@ BOOST_AUTO_TEST_CASE(what_an_ejected_gate_had_parked_is_let_go) {
   check_ends(world, reference);
   check_idle(world);
   BOOST_CHECK_EQUAL(world.counters().ejected, 1u);
-  for (const engine::Finished& end : world.ends()) BOOST_CHECK_EQUAL(end.finish, std::uint32_t{SL_FINISH_LENGTH});
+  for (const engine::Finished& end : world.ends())
+    BOOST_CHECK_EQUAL(end.finish, std::uint32_t{SL_FINISH_LENGTH});
 }
 
 BOOST_AUTO_TEST_CASE(what_an_ejected_scheduler_had_parked_is_let_go) {
@@ -192,7 +196,9 @@ BOOST_AUTO_TEST_CASE(two_gates_combine) {
   const std::vector<Ask> asks = plain_asks(6, 40);
   const Outputs reference = alone(asks);
   for (const bool longest_first : {true, false}) {
-    World world(gated({hold(longest_first ? 50000 : 10000), hold(longest_first ? 10000 : 50000), picky("reject", 2)}), asks);
+    World world(
+        gated({hold(longest_first ? 50000 : 10000), hold(longest_first ? 10000 : 50000), picky("reject", 2)}),
+        asks);
     world.run();
     check_ends(world, reference);
     check_idle(world);
@@ -216,7 +222,8 @@ BOOST_AUTO_TEST_CASE(a_parked_request_is_released_by_message) {
   world.tell(engine::Message::What::release, world.id_of(1));
   world.run();
   BOOST_CHECK_EQUAL(world.ends().size(), 1u);
-  for (const std::size_t i : {std::size_t{0}, std::size_t{2}}) world.tell(engine::Message::What::release, world.id_of(i));
+  for (const std::size_t i : {std::size_t{0}, std::size_t{2}})
+    world.tell(engine::Message::What::release, world.id_of(i));
   world.run();
   check_ends(world, reference);
   check_idle(world);

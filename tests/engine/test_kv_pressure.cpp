@@ -1,4 +1,5 @@
-// Whatever clients, operators and policies do: no block is lost, no token changes, and the smallest legal pool makes progress.
+// Whatever clients, operators and policies do: no block is lost, no token changes, and the smallest legal
+// pool makes progress.
 #include <fmt/format.h>
 
 #include <boost/test/unit_test.hpp>
@@ -53,15 +54,24 @@ class Storm {
 
   void operate() {
     const std::uint64_t what = draw(100);
-    if (what < 55) static_cast<void>(world_.one_step());
-    else if (what < 68) submit();
-    else if (requests_.empty()) return;
-    else if (what < 75) world_.tell(What::cancel, any());
-    else if (what < 84) pause();
-    else if (what < 96) resume();
-    else swap();
+    if (what < 55)
+      static_cast<void>(world_.one_step());
+    else if (what < 68)
+      submit();
+    else if (requests_.empty())
+      return;
+    else if (what < 75)
+      world_.tell(What::cancel, any());
+    else if (what < 84)
+      pause();
+    else if (what < 96)
+      resume();
+    else
+      swap();
   }
-  std::uint64_t any() { return requests_[requests_.size() - 1 - draw(std::min<std::size_t>(requests_.size(), 30))]; }
+  std::uint64_t any() {
+    return requests_[requests_.size() - 1 - draw(std::min<std::size_t>(requests_.size(), 30))];
+  }
 
   void submit() {
     if (world_.engine().requests().live_count() > 60) return;
@@ -89,7 +99,9 @@ class Storm {
       case 0: return world_.swap(Kind::scheduler, {"sarathi", {}});
       case 1: return world_.swap(Kind::scheduler, {"priority", {}});
       case 2:
-      case 3: return world_.swap(Kind::scheduler, {"chaos", toml::Table{{"seed", static_cast<std::int64_t>(draw(1000))}}});
+      case 3:
+        return world_.swap(Kind::scheduler,
+                           {"chaos", toml::Table{{"seed", static_cast<std::int64_t>(draw(1000))}}});
       case 4: return world_.swap(Kind::eviction, {draw(2) == 0 ? "lru" : "slru", {}});
       default: return world_.swap(Kind::preemption, {"recompute", {}});
     }
@@ -145,20 +157,21 @@ BOOST_AUTO_TEST_CASE(ten_thousand_random_operations) {
           BOOST_CHECK_GE(c.preemptions, 20u);
           BOOST_CHECK_GE(c.swaps, 20u);
           if (prefix_cache && blocks < 400) BOOST_CHECK_GE(c.evicted_blocks, 20u);
-          for (const auto& [what, count] : c.fallbacks)  // chaos may leave everything undone for a while; no more than that
+          for (const auto& [what, count] :
+               c.fallbacks)  // chaos may leave everything undone for a while; no more than that
             BOOST_CHECK_EQUAL(what.second, SL_REASON_NO_PROGRESS);
         }
 }
 
 BOOST_AUTO_TEST_CASE(any_valid_plan_keeps_law_1) {
-  for (std::int64_t seed = 1; seed <= 30; ++seed)
-    BOOST_TEST_CONTEXT("seed " << seed) {
+  for (std::int64_t seed = 1; seed <= 30; ++seed) BOOST_TEST_CONTEXT("seed " << seed) {
       Setting s = stormy(static_cast<std::uint32_t>(seed % 2), seed % 3 != 0, seed % 5 == 0 ? kSmallest : 40);
       s.scheduler_options = toml::Table{{"seed", seed}};
       World world(s, traffic().asks);
       for (int i = 0; i < 50 && world.ends().size() < traffic().reference.size(); ++i) {
         world.run();
-        for (std::size_t ask = 0; ask < traffic().asks.size(); ++ask) world.tell(What::release, world.id_of(ask));
+        for (std::size_t ask = 0; ask < traffic().asks.size(); ++ask)
+          world.tell(What::release, world.id_of(ask));
       }
       check_ends(world, traffic().reference);
       check_idle(world);
@@ -177,7 +190,8 @@ BOOST_AUTO_TEST_CASE(the_smallest_legal_pool_makes_progress_under_every_trio) {
             World world(s, traffic().asks);
             for (int i = 0; i < 50 && world.ends().size() < traffic().reference.size(); ++i) {
               world.run();
-              for (std::size_t ask = 0; ask < traffic().asks.size(); ++ask) world.tell(What::release, world.id_of(ask));
+              for (std::size_t ask = 0; ask < traffic().asks.size(); ++ask)
+                world.tell(What::release, world.id_of(ask));
             }
             check_ends(world, traffic().reference);
             check_idle(world);
@@ -186,12 +200,15 @@ BOOST_AUTO_TEST_CASE(the_smallest_legal_pool_makes_progress_under_every_trio) {
 
 BOOST_AUTO_TEST_CASE(the_smallest_legal_pool_makes_progress_with_a_plugin_that_misbehaves) {
   const std::vector<std::pair<Kind, std::vector<const char*>>> all = {
-      {Kind::scheduler, {"unknown_id", "stale_id", "over_budget", "twice", "wrong_state", "overflow", "empty", "exception",
-                         "negative_status", "unknown_verb", "bad_number", "starve"}},
-      {Kind::eviction, {"unknown_id", "stale_key", "pinned", "twice", "cached_children", "too_few", "empty", "exception",
-                        "negative_status", "overflow", "bad_number"}},
-      {Kind::preemption, {"unknown_id", "stale_id", "not_a_candidate", "twice", "empty", "exception", "negative_status",
-                          "overflow", "bad_number"}}};
+      {Kind::scheduler,
+       {"unknown_id", "stale_id", "over_budget", "twice", "wrong_state", "overflow", "empty", "exception",
+        "negative_status", "unknown_verb", "bad_number", "starve"}},
+      {Kind::eviction,
+       {"unknown_id", "stale_key", "pinned", "twice", "cached_children", "too_few", "empty", "exception",
+        "negative_status", "overflow", "bad_number"}},
+      {Kind::preemption,
+       {"unknown_id", "stale_id", "not_a_candidate", "twice", "empty", "exception", "negative_status",
+        "overflow", "bad_number"}}};
   for (const auto& [kind, modes] : all)
     for (const char* mode : modes)
       for (const std::int64_t rate : {1, 2})
@@ -209,7 +226,8 @@ BOOST_AUTO_TEST_CASE(the_smallest_legal_pool_makes_progress_with_a_plugin_that_m
         }
 }
 
-// A step that evicts thousands of nodes tells of all of them, however few sequences the tables are laid out for.
+// A step that evicts thousands of nodes tells of all of them, however few sequences the tables are laid out
+// for.
 BOOST_AUTO_TEST_CASE(one_prompt_takes_the_whole_cache) {
   constexpr std::uint32_t kBlocks = 6000;
   Setting s;

@@ -1,4 +1,5 @@
-// From arrival to the end: cancellation, pause and resume at every stage, deadlines, labels, limits of intake.
+// From arrival to the end: cancellation, pause and resume at every stage, deadlines, labels, limits of
+// intake.
 #include <fmt/format.h>
 
 #include <boost/test/unit_test.hpp>
@@ -30,7 +31,8 @@ std::vector<Ask> crowd() {
   return asks;
 }
 std::vector<Ask> by_step(std::vector<Ask> asks) {  // as the world feeds them
-  std::stable_sort(asks.begin(), asks.end(), [](const Ask& a, const Ask& b) { return a.at_step < b.at_step; });
+  std::stable_sort(asks.begin(), asks.end(),
+                   [](const Ask& a, const Ask& b) { return a.at_step < b.at_step; });
   return asks;
 }
 const std::vector<Ask>& asks() {
@@ -64,10 +66,14 @@ struct Stage {
 };
 const Stage kStages[] = {
     {"waiting", [](const sl_seq_row& r) { return r.state == SL_WAITING && r.preemptions == 0; }},
-    {"mid-prefill", [](const sl_seq_row& r) { return r.state == SL_RUNNING && r.runnable > 1 && r.computed + r.in_flight_max > 0 && r.generated == 0; }},
+    {"mid-prefill",
+     [](const sl_seq_row& r) {
+       return r.state == SL_RUNNING && r.runnable > 1 && r.computed + r.in_flight_max > 0 && r.generated == 0;
+     }},
     {"decoding", [](const sl_seq_row& r) { return r.state == SL_RUNNING && r.generated >= 3; }},
     {"preempted", [](const sl_seq_row& r) { return r.state == SL_WAITING && r.preemptions > 0; }},
-    {"preempted after tokens", [](const sl_seq_row& r) { return r.state == SL_WAITING && r.preemptions > 0 && r.generated > 0; }},
+    {"preempted after tokens",
+     [](const sl_seq_row& r) { return r.state == SL_WAITING && r.preemptions > 0 && r.generated > 0; }},
     {"running again", [](const sl_seq_row& r) { return r.state == SL_RUNNING && r.preemptions > 0; }},
     {"in flight", [](const sl_seq_row& r) { return r.in_flight_max > 0 && r.generated > 0; }, true},
 };
@@ -151,7 +157,8 @@ BOOST_AUTO_TEST_CASE(cancelled_in_flight_the_token_is_void) {
 BOOST_AUTO_TEST_CASE(paused_and_resumed_at_every_stage) {
   for (const int between : {1, 7}) {
     at_every_stage([between](World& world, std::uint64_t request) {
-      const std::uint32_t generated = world.row_of(request).generated + (world.row_of(request).in_flight_max > 0 ? 1 : 0);
+      const std::uint32_t generated =
+          world.row_of(request).generated + (world.row_of(request).in_flight_max > 0 ? 1 : 0);
       world.tell(What::pause, request, SL_NEVER);
       steps(world, between);
       BOOST_CHECK_EQUAL(world.row_of(request).state, SL_PAUSED);
@@ -235,7 +242,9 @@ BOOST_AUTO_TEST_CASE(a_pause_is_its_own_cause) {
   world.tell(What::pause, request, 12345);
   world.one_step();
   const requests::Slot slot = world.slots_of(request).front();
-  BOOST_CHECK_EQUAL(static_cast<const sl_seq_cold_row*>(world.engine().requests().cold_table().base)[slot].pause_until_ns, 12345u);
+  BOOST_CHECK_EQUAL(
+      static_cast<const sl_seq_cold_row*>(world.engine().requests().cold_table().base)[slot].pause_until_ns,
+      12345u);
   world.clock().wait_until(world.clock().now_ns() + 80000000);
   world.tell(What::resume, request);
   world.run();

@@ -88,7 +88,8 @@ BOOST_AUTO_TEST_CASE(intake_is_bounded) {
   for (std::size_t i = 0; i < 4; ++i) BOOST_REQUIRE(world.try_send(i));
   const auto refused = world.try_send(4);
   BOOST_REQUIRE(!refused);
-  BOOST_CHECK(mentions(refused.error().message(), {"too many requests", "max_waiting = 4", "4 and 1 more", "try again"}));
+  BOOST_CHECK(mentions(refused.error().message(),
+                       {"too many requests", "max_waiting = 4", "4 and 1 more", "try again"}));
   world.engine().step();
   BOOST_CHECK(world.try_send(4));  // two run: two may wait more
   BOOST_CHECK(world.try_send(5));
@@ -107,7 +108,8 @@ BOOST_AUTO_TEST_CASE(what_can_never_fit_is_refused) {
   s.blocks = 10;  // 80 tokens of KV, so 81 tokens in all
   s.context_tokens = 1000;
   World world(s, {});
-  BOOST_CHECK(mentions(why_not(world, ask(1, 60, 22)), {"can never run", "at most 81", "KV pool", "60 + 22", "kv_memory"}));
+  BOOST_CHECK(mentions(why_not(world, ask(1, 60, 22)),
+                       {"can never run", "at most 81", "KV pool", "60 + 22", "kv_memory"}));
   BOOST_CHECK(mentions(why_not(world, ask(1, 81, {})), {"can never run", "at most 81"}));
   BOOST_CHECK(mentions(why_not(world, ask(1, 0, 5)), {"empty prompt"}));
   BOOST_CHECK(mentions(why_not(world, ask(1, 5, 0)), {"max_tokens", "at least 1"}));
@@ -117,10 +119,12 @@ BOOST_AUTO_TEST_CASE(what_can_never_fit_is_refused) {
   s.blocks = 1000;
   s.context_tokens = 50;
   World short_context(s, {});
-  BOOST_CHECK(mentions(why_not(short_context, ask(1, 40, 11)), {"can never run", "at most 50", "context_tokens", "40 + 11"}));
+  BOOST_CHECK(mentions(why_not(short_context, ask(1, 40, 11)),
+                       {"can never run", "at most 50", "context_tokens", "40 + 11"}));
 }
 
-// The largest that is not refused runs, alone in the pool; unset, max_tokens is what the pool, or the context, holds.
+// The largest that is not refused runs, alone in the pool; unset, max_tokens is what the pool, or the
+// context, holds.
 BOOST_AUTO_TEST_CASE(what_just_fits_runs) {
   for (const std::uint32_t lag : {0u, 1u})
     for (const std::uint32_t context : {1000u, 70u}) {
@@ -161,7 +165,8 @@ BOOST_AUTO_TEST_CASE(rules_and_tenants_reach_the_rows) {
     std::uint32_t tenant, weight_milli, category, service_class;
     std::int32_t priority, rule;
   };
-  const Expected expected[] = {{1, 2500, 1, 3, 9, 0}, {2, 250, 2, 1, -4, 1}, {0, 1000, 1, 3, 2, 0}, {0, 1000, 0, 0, 0, -1}};
+  const Expected expected[] = {
+      {1, 2500, 1, 3, 9, 0}, {2, 250, 2, 1, -4, 1}, {0, 1000, 1, 3, 2, 0}, {0, 1000, 0, 0, 0, -1}};
   for (std::size_t i = 0; i < asks.size(); ++i) {
     BOOST_CHECK_EQUAL(request(i).tenant, expected[i].tenant);
     BOOST_CHECK_EQUAL(request(i).tenant_weight_milli, expected[i].weight_milli);
@@ -186,7 +191,8 @@ BOOST_AUTO_TEST_CASE(tenants_and_salts_share_no_blocks) {
   World world(Setting{}, asks);
   world.run();
   const std::uint32_t hits[] = {0, 0, 0, 32, 32};
-  for (std::size_t i = 0; i < asks.size(); ++i) BOOST_CHECK_EQUAL(world.end_of(world.id_of(i))->hit_tokens, hits[i]);
+  for (std::size_t i = 0; i < asks.size(); ++i)
+    BOOST_CHECK_EQUAL(world.end_of(world.id_of(i))->hit_tokens, hits[i]);
 }
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -1,4 +1,5 @@
-// Plugins that answer wrongly: the fallback takes the step, count and reason are visible, and requests notice nothing (law 2).
+// Plugins that answer wrongly: the fallback takes the step, count and reason are visible, and requests notice
+// nothing (law 2).
 #include <fmt/format.h>
 
 #include <boost/test/unit_test.hpp>
@@ -13,7 +14,8 @@ namespace {
 using policy::Kind;
 
 constexpr std::uint32_t kRequests = 90, kLongestPrompt = 96;
-constexpr std::uint32_t kSmallest = (kLongestPrompt + 28 + kBlockTokens - 2) / kBlockTokens;  // blocks for the longest alone
+constexpr std::uint32_t kSmallest =
+    (kLongestPrompt + 28 + kBlockTokens - 2) / kBlockTokens;  // blocks for the longest alone
 constexpr std::uint32_t kEjectAfter = policy::EjectRule{}.consecutive;
 
 struct Traffic {
@@ -58,10 +60,12 @@ void check_report(const World& world, const Case& c) {
   BOOST_REQUIRE_EQUAL(incidents.size(), 1u);
   for (const std::string& part : {std::string(policy::name_of(c.kind)) + " '" + c.plugin + "' ejected",
                                   std::string("refused in a row"), std::string("last answers:")})
-    BOOST_CHECK_MESSAGE(incidents.front().find(part) != std::string::npos, part << " is not in: " << incidents.front());
+    BOOST_CHECK_MESSAGE(incidents.front().find(part) != std::string::npos,
+                        part << " is not in: " << incidents.front());
 }
 
-// Runs all requests to their ends; returns how many answers were refused, after checking that only for the reason expected.
+// Runs all requests to their ends; returns how many answers were refused, after checking that only for the
+// reason expected.
 std::uint64_t run(World& world, const Case& c) {
   world.run();
   check_law_1(world, traffic().asks, traffic().reference);
@@ -80,8 +84,10 @@ void check_now_and_then(const Case& c) {
   BOOST_TEST_CONTEXT(c.plugin << " " << c.mode.name << " each " << c.rate << ". call, lag " << c.lag) {
     World world(setting_of(c), traffic().asks);
     const std::uint64_t refused = run(world, c);
-    if (c.mode.reason == SL_REASON_NONE) BOOST_CHECK_EQUAL(refused, 0u);
-    else BOOST_CHECK_GE(refused, 1u);
+    if (c.mode.reason == SL_REASON_NONE)
+      BOOST_CHECK_EQUAL(refused, 0u);
+    else
+      BOOST_CHECK_GE(refused, 1u);
   }
 }
 
@@ -99,7 +105,8 @@ void check_always(const Case& c) {
     BOOST_CHECK_GE(refused, kEjectAfter);
     check_report(world, c);
     const engine::Policies& p = world.engine().policies();
-    BOOST_CHECK((c.kind == Kind::scheduler && p.scheduler == nullptr) || (c.kind == Kind::eviction && p.eviction == nullptr) ||
+    BOOST_CHECK((c.kind == Kind::scheduler && p.scheduler == nullptr) ||
+                (c.kind == Kind::eviction && p.eviction == nullptr) ||
                 (c.kind == Kind::preemption && p.preemption == nullptr));
   }
 }
@@ -170,20 +177,25 @@ BOOST_AUTO_TEST_CASE(a_scheduler_that_never_plans_anything) {
   check_now_and_then(rarely);
 }
 
-// One that fails always is out after so many answers, and the rest goes by the fallback: no plugin is asked again.
+// One that fails always is out after so many answers, and the rest goes by the fallback: no plugin is asked
+// again.
 BOOST_AUTO_TEST_CASE(one_that_fails_always_is_ejected_at_once) {
   for (const char* mode : {"exception", "unknown_id", "overflow"}) {
     const bool failed_call = mode == std::string("exception");
     const bool overflow = mode == std::string("overflow");
-    const std::uint16_t reason = failed_call ? SL_REASON_CALL_FAILED : overflow ? SL_REASON_OVERFLOW : SL_REASON_UNKNOWN_ID;
-    for (const auto& [kind, plugin] : {std::pair(Kind::scheduler, "bad-scheduler"), std::pair(Kind::eviction, "bad-eviction"),
-                                       std::pair(Kind::preemption, "bad-preemption")}) {
+    const std::uint16_t reason = failed_call ? SL_REASON_CALL_FAILED
+                                 : overflow  ? SL_REASON_OVERFLOW
+                                             : SL_REASON_UNKNOWN_ID;
+    for (const auto& [kind, plugin] :
+         {std::pair(Kind::scheduler, "bad-scheduler"), std::pair(Kind::eviction, "bad-eviction"),
+          std::pair(Kind::preemption, "bad-preemption")}) {
       const Case c{kind, plugin, {mode, reason}, 1, 0};
       World world(setting_of(c), traffic().asks);
       BOOST_CHECK_EQUAL(run(world, c), kEjectAfter);
       BOOST_CHECK_EQUAL(world.counters().ejected, 1u);
       check_report(world, c);
-      BOOST_CHECK(world.engine().incidents().front().find(policy::reason_name(reason, nullptr)) != std::string::npos);
+      BOOST_CHECK(world.engine().incidents().front().find(policy::reason_name(reason, nullptr)) !=
+                  std::string::npos);
     }
   }
 }

@@ -1,4 +1,5 @@
-// What policies read, field by field, against the truth: probe plugins tell all that reached them, after each call.
+// What policies read, field by field, against the truth: probe plugins tell all that reached them, after each
+// call.
 #include <boost/test/unit_test.hpp>
 #include <set>
 
@@ -60,8 +61,10 @@ Facts comparable(Facts view, const World& world) {
     if (it->first.starts_with(".running[")) BOOST_REQUIRE(running.insert(std::stoul(it->second)).second);
     it = is_running || it->first == ".last_step_ns" ? view.erase(it) : std::next(it);
   }
-  for (const std::uint32_t slot : running) BOOST_REQUIRE_EQUAL(world.engine().requests().row(slot).state, SL_RUNNING);
-  if (view.contains(".running_count") && !running.empty()) BOOST_REQUIRE_EQUAL(view.at(".running_count"), std::to_string(running.size()));
+  for (const std::uint32_t slot : running)
+    BOOST_REQUIRE_EQUAL(world.engine().requests().row(slot).state, SL_RUNNING);
+  if (view.contains(".running_count") && !running.empty())
+    BOOST_REQUIRE_EQUAL(view.at(".running_count"), std::to_string(running.size()));
   return view;
 }
 
@@ -103,7 +106,8 @@ Setting probed(std::uint32_t lag) {
 
 class Probed {
  public:
-  explicit Probed(std::uint32_t lag) : setting_(probed(lag)), asks_(labelled_asks()), world_(setting_, asks_) {
+  explicit Probed(std::uint32_t lag)
+      : setting_(probed(lag)), asks_(labelled_asks()), world_(setting_, asks_) {
     world_.watched().watch = [this](Phase phase) { done(phase); };
   }
   void run(Seen& seen) {
@@ -128,7 +132,8 @@ class Probed {
   }
 
  private:
-  // Right after the scheduler answered, before anything of the answer took effect: the tables are as it read them.
+  // Right after the scheduler answered, before anything of the answer took effect: the tables are as it read
+  // them.
   void done(Phase phase) {
     if (phase != Phase::policy) return;
     const Facts facts = account_of(*world_.engine().policies().scheduler);
@@ -136,7 +141,8 @@ class Probed {
     if (facts.at("plan.view.step") != std::to_string(world_.engine().steps())) return;
     last_plan_ = facts.at("calls.plan");
     seen_->add(facts);
-    check_equal(comparable(below(facts, "plan.view"), world_), comparable(true_view(world_, setting_), world_));
+    check_equal(comparable(below(facts, "plan.view"), world_),
+                comparable(true_view(world_, setting_), world_));
     check_labels(facts);
     check_create(facts, Kind::scheduler);
     ++compared_;
@@ -159,14 +165,20 @@ class Probed {
       if (f.at(at + ".live") == "0") continue;
       const std::size_t index = world_.ask_of(std::stoull(f.at(at + ".request")));
       const requests::RequestSpec& s = asks_[index].spec;
-      const auto is = [&](const char* field, auto value) { BOOST_REQUIRE_EQUAL(f.at(at + field), std::to_string(value)); };
+      const auto is = [&](const char* field, auto value) {
+        BOOST_REQUIRE_EQUAL(f.at(at + field), std::to_string(value));
+      };
       is(".tenant", s.tenant == "acme" ? 1 : 2), is(".tenant_weight_milli", s.tenant == "acme" ? 2000 : 500);
       is(".priority", s.category == "chat" ? 4 : 0), is(".service_class", s.category == "chat" ? 2 : 0);
-      is(".category", s.category == "chat" ? 1 : 2), is(".turn", s.turn), is(".parent", s.parent), is(".n", s.n);
-      is(".predicted_p50", s.predicted_p50), is(".predicted_p90", s.predicted_p90), is(".predicted_p99", s.predicted_p99);
+      is(".category", s.category == "chat" ? 1 : 2), is(".turn", s.turn), is(".parent", s.parent),
+          is(".n", s.n);
+      is(".predicted_p50", s.predicted_p50), is(".predicted_p90", s.predicted_p90),
+          is(".predicted_p99", s.predicted_p99);
       const std::uint64_t arrival = std::stoull(f.at(at + ".arrival_ns"));
-      is(".ttft_deadline_ns", arrival + s.ttft_deadline_ns), is(".end_deadline_ns", arrival + s.end_deadline_ns);
-      is(".tbt_target_ns", s.tbt_target_ns), is(".max_tokens", *s.max_tokens), is(".prompt_tokens", s.prompt_tokens());
+      is(".ttft_deadline_ns", arrival + s.ttft_deadline_ns),
+          is(".end_deadline_ns", arrival + s.end_deadline_ns);
+      is(".tbt_target_ns", s.tbt_target_ns), is(".max_tokens", *s.max_tokens),
+          is(".prompt_tokens", s.prompt_tokens());
       is(".hints[0].key", s.hints[0].key), is(".hints[1].key", s.hints[1].key);
       BOOST_REQUIRE_EQUAL(std::stod(f.at(at + ".hints[0].value")), s.hints[0].value);
       is(".retention[0].priority", s.retention[0].priority), is(".retention[0].tier", s.retention[0].tier);
@@ -182,10 +194,14 @@ class Probed {
 
   void check_create(const Facts& f, Kind kind) {
     const policy::Limits& l = world_.limits();
-    const auto is = [&](const char* field, auto value) { BOOST_REQUIRE_EQUAL(f.at(std::string("create.") + field), std::to_string(value)); };
+    const auto is = [&](const char* field, auto value) {
+      BOOST_REQUIRE_EQUAL(f.at(std::string("create.") + field), std::to_string(value));
+    };
     is("struct_size", sizeof(sl_create)), is("kind", static_cast<std::uint32_t>(kind)), is("seed", l.seed);
-    is("sequence_slots", l.sequence_slots), is("blocks[0]", l.blocks[0]), is("blocks[1]", 0), is("block_tokens", l.block_tokens);
-    is("token_budget", l.token_budget), is("max_sequences", l.max_sequences), is("lag", l.lag), is("is_gate", 0);
+    is("sequence_slots", l.sequence_slots), is("blocks[0]", l.blocks[0]), is("blocks[1]", 0),
+        is("block_tokens", l.block_tokens);
+    is("token_budget", l.token_budget), is("max_sequences", l.max_sequences), is("lag", l.lag),
+        is("is_gate", 0);
     std::set<std::string> names;
     for (std::size_t i = 0; f.contains("create.options[" + std::to_string(i) + "].name"); ++i)
       names.insert(f.at("create.options[" + std::to_string(i) + "].name"));
@@ -200,7 +216,8 @@ class Probed {
     for (std::uint32_t i = 0; view.contains(".blocks[" + std::to_string(i) + "].flags"); ++i) {
       const std::string at = ".blocks[" + std::to_string(i) + "]";
       free += view.at(at + ".tier") == std::to_string(SL_TIER_NONE);
-      evictable += (std::stoul(view.at(at + ".flags")) & SL_BLOCK_FLAG_INDEXED) != 0 && view.at(at + ".refs") == "0";
+      evictable +=
+          (std::stoul(view.at(at + ".flags")) & SL_BLOCK_FLAG_INDEXED) != 0 && view.at(at + ".refs") == "0";
     }
     for (std::uint32_t i = 0; view.contains(".seqs[" + std::to_string(i) + "].state"); ++i)
       running += view.at(".seqs[" + std::to_string(i) + "].state") == std::to_string(SL_RUNNING);
@@ -226,11 +243,14 @@ class Probed {
     BOOST_CHECK_GE(std::stoull(f.at("preempt.candidates.count")), 1u);
     for (std::uint32_t i = 0; f.contains("preempt.candidates[" + std::to_string(i) + "].seq"); ++i) {
       const std::string at = "preempt.candidates[" + std::to_string(i) + "]";
-      const std::string seq = "preempt.view.seqs[" + std::to_string(SL_SEQ_SLOT(std::stoull(f.at(at + ".seq")))) + "]";
+      const std::string seq =
+          "preempt.view.seqs[" + std::to_string(SL_SEQ_SLOT(std::stoull(f.at(at + ".seq")))) + "]";
       BOOST_CHECK_EQUAL(f.at(seq + ".id"), f.at(at + ".seq"));
       BOOST_CHECK_NE(f.at(at + ".seq"), f.at("preempt.for_seq"));
       BOOST_CHECK_GE(std::stoull(f.at(seq + ".blocks_device")), std::stoull(f.at(at + ".frees")));
-      const std::uint64_t known = std::stoull(f.at("preempt.view.requests[" + f.at(seq + ".request") + "].prompt_tokens")) + std::stoull(f.at(seq + ".generated"));
+      const std::uint64_t known =
+          std::stoull(f.at("preempt.view.requests[" + f.at(seq + ".request") + "].prompt_tokens")) +
+          std::stoull(f.at(seq + ".generated"));
       BOOST_CHECK_EQUAL(f.at(at + ".recompute_tokens"), std::to_string(known));
       BOOST_CHECK_EQUAL(f.at(at + ".can"), std::to_string(SL_CAN_RECOMPUTE | SL_CAN_KEEP));
     }
@@ -258,13 +278,16 @@ BOOST_AUTO_TEST_CASE(every_field_is_the_truth_and_what_nothing_fills_is_listed) 
     if (field == "create.is_gate" || field.starts_with("note.need") || field.starts_with("note.ahead") ||
         field == "evict.events.flags")  // a handover comes by note
       continue;
-    const std::string tier = field.substr(0, field.find(']') + 1);  // "tier[SL_TIER_HOST].free": the tier is what is listed
+    const std::string tier =
+        field.substr(0, field.find(']') + 1);  // "tier[SL_TIER_HOST].free": the tier is what is listed
     const std::string& where = tier.empty() ? field : tier;
     if (!listed.contains(where.substr(where.rfind('.') + 1))) unlisted.insert(field);
   }
-  for (const std::string& field : unlisted) BOOST_ERROR(field << " was never filled, and is not in docs/PLUGINS.md's list");
+  for (const std::string& field : unlisted)
+    BOOST_ERROR(field << " was never filled, and is not in docs/PLUGINS.md's list");
   for (const char* field : {"requests.adapter", "seqs.blocks_host", "nodes.host_blocks", "tier.in_transit"})
-    BOOST_CHECK_MESSAGE(seen.never().contains(field), field << " is filled now: take it off docs/PLUGINS.md's list");
+    BOOST_CHECK_MESSAGE(seen.never().contains(field),
+                        field << " is filled now: take it off docs/PLUGINS.md's list");
 }
 
 BOOST_AUTO_TEST_SUITE_END()

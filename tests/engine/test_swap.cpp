@@ -1,4 +1,5 @@
-// Hot swap under load: no request lost, no token changed; the old one serves until the flip, and goes on where the new one fails.
+// Hot swap under load: no request lost, no token changed; the old one serves until the flip, and goes on
+// where the new one fails.
 #include <fmt/format.h>
 
 #include <boost/test/unit_test.hpp>
@@ -58,8 +59,7 @@ BOOST_AUTO_TEST_SUITE(swap)
 
 BOOST_AUTO_TEST_CASE(all_kinds_at_random_steps_under_load) {
   for (const std::uint32_t lag : {0u, 1u})
-    for (std::uint64_t seed = 1; seed <= 6; ++seed)
-      BOOST_TEST_CONTEXT("lag " << lag << ", seed " << seed) {
+    for (std::uint64_t seed = 1; seed <= 6; ++seed) BOOST_TEST_CONTEXT("lag " << lag << ", seed " << seed) {
         World world(setting(lag), traffic().asks);
         std::uint64_t swaps = 0;
         for (std::uint64_t step = 0; step < 150; ++step) {
@@ -69,7 +69,10 @@ BOOST_AUTO_TEST_CASE(all_kinds_at_random_steps_under_load) {
             case 1: world.swap(Kind::scheduler, {"fcfs", {}}); break;
             case 2: world.swap(Kind::eviction, {draw / 16 % 2 != 0 ? "lru" : "slru", {}}); break;
             case 3: world.swap(Kind::preemption, {"recompute", {}}); break;
-            case 4: world.swap_gate(0, {"hold", toml::Table{{"hold_us", static_cast<std::int64_t>(draw / 16 % 5000)}}}); break;
+            case 4:
+              world.swap_gate(
+                  0, {"hold", toml::Table{{"hold_us", static_cast<std::int64_t>(draw / 16 % 5000)}}});
+              break;
             default: world.one_step(); continue;
           }
           ++swaps;
@@ -120,7 +123,8 @@ BOOST_AUTO_TEST_CASE(a_swap_that_throws_in_the_handover_leaves_the_old_one) {
     World world(setting(lag), traffic().asks);
     for (int i = 0; i < 20; ++i) world.one_step();
     const auto old = world.engine().policies();
-    world.swap(Kind::scheduler, {"picky", toml::Table{{"good_calls", 0}}});  // it hears by being asked, and throws
+    world.swap(Kind::scheduler,
+               {"picky", toml::Table{{"good_calls", 0}}});  // it hears by being asked, and throws
     world.one_step();
     BOOST_CHECK(world.engine().policies().scheduler == old.scheduler);
     BOOST_CHECK(has_incident(world, "swap to 'picky' failed in the handover"));
@@ -155,8 +159,8 @@ BOOST_AUTO_TEST_CASE(an_ejected_policy_can_be_replaced) {
   BOOST_CHECK_EQUAL(world.counters().swaps, 2u);
 }
 
-// Thousands of waiting sequences are told in slices; the old scheduler serves in the meantime, and arrivals, cancels and ends
-// go on.
+// Thousands of waiting sequences are told in slices; the old scheduler serves in the meantime, and arrivals,
+// cancels and ends go on.
 BOOST_AUTO_TEST_CASE(a_swap_with_thousands_waiting_takes_several_steps) {
   constexpr std::uint32_t kWaiting = 4000;
   for (const std::uint32_t lag : {0u, 1u}) {

@@ -9,8 +9,8 @@
 namespace serveloop::test {
 
 std::string Setting::name() const {
-  std::string out = fmt::format("{}/{}/{} blocks={} budget={} lag={} cache={}", scheduler, eviction, preemption, blocks,
-                                token_budget, lag, prefix_cache);
+  std::string out = fmt::format("{}/{}/{} blocks={} budget={} lag={} cache={}", scheduler, eviction,
+                                preemption, blocks, token_budget, lag, prefix_cache);
   for (const auto& [at, choice] : swaps) out += fmt::format(" swap@{}={}", at, choice.plugin);
   return out;
 }
@@ -59,7 +59,8 @@ World::World(const Setting& setting, std::vector<Ask> asks, observe::StepLog* lo
   o.seed = setting.seed;
   o.cost = test_cost();
   const requests::Options sizes{o.max_waiting, o.max_sequences};
-  limits_ = {o.seed, sizes.slots(), {o.kv_blocks, 0}, o.block_tokens, o.token_budget, o.max_sequences, o.lag, o.cost};
+  limits_ = {o.seed, sizes.slots(), {o.kv_blocks, 0}, o.block_tokens, o.token_budget, o.max_sequences,
+             o.lag,  o.cost};
   engine::Policies p;
   for (const policy::Choice& gate : setting.gates) p.gates.push_back(need(host_.load_gate(gate, limits_)));
   if (!setting.scheduler.empty())
@@ -69,8 +70,10 @@ World::World(const Setting& setting, std::vector<Ask> asks, observe::StepLog* lo
   if (!setting.preemption.empty())
     p.preemption = need(host_.load_preemption({setting.preemption, setting.preemption_options}, limits_));
   p.precision = need(host_.load_precision({"native"}, limits_));
-  executor_ = std::make_unique<execute::HashExecutor>(clock_, o.cost, o.max_sequences, o.kv_blocks, o.block_tokens);
-  engine_ = need(engine::Engine::create(o, requests::Labeler(setting.tenants, setting.rules), std::move(p), watched_, *executor_, *this, log));
+  executor_ =
+      std::make_unique<execute::HashExecutor>(clock_, o.cost, o.max_sequences, o.kv_blocks, o.block_tokens);
+  engine_ = need(engine::Engine::create(o, requests::Labeler(setting.tenants, setting.rules), std::move(p),
+                                        watched_, *executor_, *this, log));
 }
 
 Result<std::uint64_t> World::try_send(std::size_t index) {
@@ -133,7 +136,8 @@ void World::swap_gate(std::uint32_t gate, const policy::Choice& to) {
 
 void World::feed() {
   while (next_ask_ < asks_.size() && asks_[next_ask_].at_step <= engine_->steps()) send(next_ask_++);
-  for (const std::uint64_t request : std::exchange(cancels_, {})) tell(engine::Message::What::cancel, request);
+  for (const std::uint64_t request : std::exchange(cancels_, {}))
+    tell(engine::Message::What::cancel, request);
   while (next_swap_ < setting_.swaps.size() && setting_.swaps[next_swap_].first <= engine_->steps())
     swap(policy::Kind::scheduler, setting_.swaps[next_swap_++].second);
 }
@@ -221,7 +225,9 @@ std::vector<Ask> mixed_asks(std::uint32_t count, std::uint64_t seed, std::uint32
     ask.spec.max_tokens = static_cast<std::uint32_t>(1 + draw(28));
     ask.spec.n = draw(5) == 0 ? static_cast<std::uint32_t>(2 + draw(2)) : 1;
     ask.spec.seed = draw(1u << 30);
-    if (draw(4) == 0) ask.spec.stop_ids = {static_cast<requests::Token>(draw(1000)), static_cast<requests::Token>(draw(1000))};
+    if (draw(4) == 0)
+      ask.spec.stop_ids = {static_cast<requests::Token>(draw(1000)),
+                           static_cast<requests::Token>(draw(1000))};
     ask.spec.priority = static_cast<std::int32_t>(draw(3));
     ask.cancel_after = draw(6) == 0 ? static_cast<std::uint32_t>(1 + draw(12)) : 0;
     asks.push_back(ask);
@@ -254,8 +260,10 @@ void check_law_1(const World& world, const std::vector<Ask>& asks, const Outputs
     const auto found = world.outputs().find(which);
     const Tokens got = found == world.outputs().end() ? Tokens{} : found->second;
     const bool cut = asks[which.first].cancel_after > 0;
-    if (cut) BOOST_REQUIRE_LE(got.size(), expected.size());
-    else BOOST_REQUIRE_EQUAL(got.size(), expected.size());
+    if (cut)
+      BOOST_REQUIRE_LE(got.size(), expected.size());
+    else
+      BOOST_REQUIRE_EQUAL(got.size(), expected.size());
     BOOST_REQUIRE(std::equal(got.begin(), got.end(), expected.begin()));
   }
 }
@@ -268,8 +276,10 @@ void check_ends(const World& world, const Outputs& reference) {
   for (const auto& [which, expected] : reference) {
     const engine::Finished& end = *ends.at(which);
     const Tokens& got = world.output_of(end.request, end.fork);
-    if (end.finish == SL_FINISH_LENGTH || end.finish == SL_FINISH_STOP) BOOST_REQUIRE_EQUAL(got.size(), expected.size());
-    else BOOST_REQUIRE_LE(got.size(), expected.size());
+    if (end.finish == SL_FINISH_LENGTH || end.finish == SL_FINISH_STOP)
+      BOOST_REQUIRE_EQUAL(got.size(), expected.size());
+    else
+      BOOST_REQUIRE_LE(got.size(), expected.size());
     BOOST_REQUIRE(std::equal(got.begin(), got.end(), expected.begin()));
   }
 }

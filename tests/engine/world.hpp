@@ -1,4 +1,5 @@
-// A small engine for tests: real plugins from the build tree, the hash executor, virtual time, and what came out.
+// A small engine for tests: real plugins from the build tree, the hash executor, virtual time, and what came
+// out.
 #pragma once
 
 #include <functional>
@@ -22,7 +23,8 @@ struct Setting {
   std::string scheduler = "fcfs", eviction = "lru", preemption = "recompute";  // "" = the linked-in fallback
   toml::Value scheduler_options = {}, eviction_options = {}, preemption_options = {};
   std::vector<policy::Choice> gates;
-  std::uint32_t blocks = 4096, token_budget = 256, max_sequences = 16, lag = 0, bypass_steps = 64, max_waiting = 4096;
+  std::uint32_t blocks = 4096, token_budget = 256, max_sequences = 16, lag = 0, bypass_steps = 64,
+                max_waiting = 4096;
   std::uint64_t seed = 5;  // the policies'
   std::uint32_t context_tokens = 131072;
   bool prefix_cache = true;
@@ -107,7 +109,7 @@ class World : public engine::Output {
   policy::Host host_;
   policy::Limits limits_;
   std::unique_ptr<engine::Engine> engine_;
-  std::map<std::uint64_t, std::size_t> index_of_;       // request id -> ask
+  std::map<std::uint64_t, std::size_t> index_of_;  // request id -> ask
   std::map<std::uint64_t, std::uint32_t> delivered_;
   Outputs in_order_;  // as delivered, to be compared with what an end hands over
   std::vector<std::uint64_t> cancels_;
@@ -123,7 +125,8 @@ std::vector<Ask> mixed_asks(std::uint32_t count, std::uint64_t seed, std::uint32
 Outputs alone(const std::vector<Ask>& asks);
 // Law 1: every output equals its reference, or is a prefix of it where the ask was cut short.
 void check_law_1(const World& world, const std::vector<Ask>& asks, const Outputs& reference);
-// The same by how each ended: every sequence has one end; finished by length or stop it has all tokens, else a prefix of them.
+// The same by how each ended: every sequence has one end; finished by length or stop it has all tokens, else
+// a prefix of them.
 void check_ends(const World& world, const Outputs& reference);
 // Nothing is lost at idle: no sequence, row or block. Fails the test otherwise.
 void check_idle(const World& world);

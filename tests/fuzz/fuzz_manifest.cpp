@@ -8,7 +8,9 @@
 namespace policy = serveloop::policy;
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-  const auto read = policy::parse_manifest({reinterpret_cast<const char*>(data), size}, "/folder/plugin.toml");
-  if (!read && (read.error().message().empty() || read.error().message().find('\n') != std::string::npos)) std::abort();
+  const auto read =
+      policy::parse_manifest({reinterpret_cast<const char*>(data), size}, "/folder/plugin.toml");
+  if (!read && (read.error().message().empty() || read.error().message().find('\n') != std::string::npos))
+    std::abort();
   return 0;
 }

@@ -1,4 +1,5 @@
-// Whatever a scheduler answers: no crash, no lost block, causes that sum, and the right tokens for everyone (law 1).
+// Whatever a scheduler answers: no crash, no lost block, causes that sum, and the right tokens for everyone
+// (law 1).
 #include "small_engine.hpp"
 
 using namespace serveloop;
@@ -14,7 +15,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     out.u64(count);
     for (std::uint64_t i = 0; i < count; ++i) {
       const std::uint64_t which = bytes.number();
-      const sl_seq seq = which < 200 && !live.empty() ? requests.row(live[which % live.size()]).id : which * 0x100000001u;
+      const sl_seq seq =
+          which < 200 && !live.empty() ? requests.row(live[which % live.size()]).id : which * 0x100000001u;
       out.u64(0);  // no run of decodes
       out.u64(SL_SEQ_SLOT(seq));
       out.u64(SL_SEQ_GENERATION(seq));

@@ -31,12 +31,14 @@ void read_item(const observe::StepRecord::Entry& item, const requests::Manager& 
     }
     case observe::Item::evict: {
       sl_victim victims[64];
-      if (const auto count = engine::decode_rows(in, std::span<sl_victim>(victims)); count && *count > 64) std::abort();
+      if (const auto count = engine::decode_rows(in, std::span<sl_victim>(victims)); count && *count > 64)
+        std::abort();
       return;
     }
     case observe::Item::preempt: {
       sl_yield yields[64];
-      if (const auto count = engine::decode_rows(in, std::span<sl_yield>(yields)); count && *count > 64) std::abort();
+      if (const auto count = engine::decode_rows(in, std::span<sl_yield>(yields)); count && *count > 64)
+        std::abort();
       return;
     }
     case observe::Item::ended: engine::decode_end(in); return;

@@ -10,7 +10,8 @@ namespace experiment = serveloop::experiment;
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   if (size == 0) return 0;
   const std::string_view text(reinterpret_cast<const char*>(data) + 1, size - 1);
-  const auto rows = data[0] % 2 == 0 ? experiment::parse_azure(text, "t") : experiment::parse_mooncake(text, "t");
+  const auto rows =
+      data[0] % 2 == 0 ? experiment::parse_azure(text, "t") : experiment::parse_mooncake(text, "t");
   if (!rows) {
     const std::string line = rows.error().message();
     if (line.empty() || line.find('\n') != std::string::npos) std::abort();

@@ -20,7 +20,8 @@ constexpr std::uint64_t kMostSteps = 20000;
 
 requests::RequestSpec spec_of(std::size_t i) {
   requests::RequestSpec spec;
-  spec.pieces = {{7, static_cast<std::uint32_t>(4 * (i % 3))}, {100 + i, static_cast<std::uint32_t>(3 + 2 * i)}};
+  spec.pieces = {{7, static_cast<std::uint32_t>(4 * (i % 3))},
+                 {100 + i, static_cast<std::uint32_t>(3 + 2 * i)}};
   spec.max_tokens = static_cast<std::uint32_t>(3 + i);
   spec.seed = i;
   return spec;
@@ -107,7 +108,8 @@ void SmallEngine::tokens(std::span<const engine::Delivered> tokens) {
 }
 
 void SmallEngine::finished(const engine::Finished& end, std::span<const requests::Token> generated) {
-  if (observe::sum(end.causes) != static_cast<std::int64_t>(end.end_ns - end.arrival_ns)) wrong("causes leave a gap");
+  if (observe::sum(end.causes) != static_cast<std::int64_t>(end.end_ns - end.arrival_ns))
+    wrong("causes leave a gap");
   for (const std::int64_t cause : end.causes)
     if (cause < 0) wrong("a cause is negative");
   finish_[end.request - 1] = end.finish;

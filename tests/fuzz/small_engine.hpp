@@ -1,5 +1,5 @@
-// A small engine for fuzzers: linked-in policies, the hash executor, virtual time, and a fixed set of requests whose right
-// tokens are known.
+// A small engine for fuzzers: linked-in policies, the hash executor, virtual time, and a fixed set of
+// requests whose right tokens are known.
 #pragma once
 
 #include <cstdint>

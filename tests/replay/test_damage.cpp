@@ -66,12 +66,14 @@ struct Log {
     out.raw("SLOG\1\1", 6);
     out.u64(payload.size());
     out.raw(payload.bytes().data(), payload.size());
-    return std::string(reinterpret_cast<const char*>(out.bytes().data()), out.size()) + bytes.substr(first_step);
+    return std::string(reinterpret_cast<const char*>(out.bytes().data()), out.size()) +
+           bytes.substr(first_step);
   }
 };
 
 // Offset of the `nth` item of that kind in the log, with its size.
-std::pair<std::size_t, std::size_t> item_at(const std::string& log, observe::Item tag, int nth, std::uint64_t& step) {
+std::pair<std::size_t, std::size_t> item_at(const std::string& log, observe::Item tag, int nth,
+                                            std::uint64_t& step) {
   const auto* data = reinterpret_cast<const std::uint8_t*>(log.data());
   const auto reader = *observe::LogReader::over({data, log.size()});
   observe::StepRecord record;
@@ -93,8 +95,9 @@ BOOST_AUTO_TEST_CASE(one_altered_byte_of_a_decision_is_named) {
   for (const std::uint32_t lag : {0u, 1u}) {
     const Log log(lag);
     std::uint64_t step = 0;
-    for (const auto tag : {observe::Item::plan, observe::Item::gate, observe::Item::evict, observe::Item::preempt,
-                           observe::Item::ended, observe::Item::memory, observe::Item::batch}) {
+    for (const auto tag :
+         {observe::Item::plan, observe::Item::gate, observe::Item::evict, observe::Item::preempt,
+          observe::Item::ended, observe::Item::memory, observe::Item::batch}) {
       const auto [at, size] = item_at(log.bytes, tag, tag == observe::Item::plan ? 12 : 0, step);
       std::string spoilt = log.bytes;
       spoilt[at + size - 1] ^= 1;
@@ -138,8 +141,10 @@ BOOST_AUTO_TEST_CASE(flipped_bits) {
     std::string spoilt = log.bytes;
     spoilt[at] = static_cast<char>(spoilt[at] ^ (1 << mix(at, 1) % 8));
     const Result<ReplayResult> result = log.replay(spoilt, at % 2 == 0);
-    if (!result) ++errors;
-    else if (result->difference) ++differences;
+    if (!result)
+      ++errors;
+    else if (result->difference)
+      ++differences;
   }
   BOOST_TEST_MESSAGE(errors << " errors, " << differences << " differences");
   BOOST_CHECK_GT(errors, 50u);
@@ -168,21 +173,25 @@ BOOST_AUTO_TEST_CASE(headers_that_do_not_fit) {
   const auto expect = [](const std::string& line, const std::string& part) {
     BOOST_CHECK_MESSAGE(line.find(part) != std::string::npos, part << " is not in " << line);
   };
-  expect(refusal([](auto& h) { h.abi_stamp = "0000000000000000"; }), "the log was written under another ABI: expected stamp ");
+  expect(refusal([](auto& h) { h.abi_stamp = "0000000000000000"; }),
+         "the log was written under another ABI: expected stamp ");
   expect(refusal([](auto& h) { h.plugins[0].sha256 = std::string(64, '0'); }),
          "scheduler 'hold' is not the build that wrote the log: expected sha256 0000");
   expect(refusal([](auto& h) { h.plugins.pop_back(); }), "the log names other plugins");
-  expect(refusal([](auto& h) { h.config_toml = "[engine]\nlagg = 1\n"; }), "unknown key 'engine.lagg'; did you mean 'lag'?");
+  expect(refusal([](auto& h) { h.config_toml = "[engine]\nlagg = 1\n"; }),
+         "unknown key 'engine.lagg'; did you mean 'lag'?");
   expect(refusal([](auto& h) { h.model.cost.step_fixed_ns = -1; }), "damaged step log: expected costs");
-  expect(refusal([](auto& h) { h.model.cost.prefill_token_ns = std::numeric_limits<double>::quiet_NaN(); }), "expected costs");
+  expect(refusal([](auto& h) { h.model.cost.prefill_token_ns = std::numeric_limits<double>::quiet_NaN(); }),
+         "expected costs");
 }
 
 BOOST_AUTO_TEST_CASE(another_version_and_no_log) {
   const Log log;
   std::string newer = log.bytes;
   newer[4] = 2;
-  BOOST_CHECK_EQUAL(log.replay(newer).error().message(),
-                    "step log of another version: expected 1, found 2; read it with the release that wrote it");
+  BOOST_CHECK_EQUAL(
+      log.replay(newer).error().message(),
+      "step log of another version: expected 1, found 2; read it with the release that wrote it");
   BOOST_CHECK(!log.replay("not a log at all"));
   BOOST_CHECK(!log.replay(""));
   BOOST_CHECK(!experiment::replay(log.folder.path("missing.slog"), {}));

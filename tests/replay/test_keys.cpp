@@ -34,7 +34,8 @@ BOOST_AUTO_TEST_CASE(a_log_holds_no_key_and_replays) {
     return spec;
   };
   stage.at(0, [&] {
-    for (const char* key : {"sk-acme-0002", "sk-gold-0003", "sk-nobodys-0004", ""}) stage.request(with_key(key));
+    for (const char* key : {"sk-acme-0002", "sk-gold-0003", "sk-nobodys-0004", ""})
+      stage.request(with_key(key));
     stage.request(with_key(requests::mask_key("sk-acme-0001").c_str()));
   });
   stage.run();

@@ -94,7 +94,8 @@ BOOST_AUTO_TEST_CASE(everything_comes_out_equal) {
       for (const std::uint32_t lag : {0u, 1u})
         for (const std::uint32_t blocks : {40u, 1024u})
           for (const bool gate : {false, true})
-            BOOST_TEST_CONTEXT(fmt::format("{} {} lag {} blocks {} gate {}", executor, scheduler, lag, blocks, gate)) {
+            BOOST_TEST_CONTEXT(
+                fmt::format("{} {} lag {} blocks {} gate {}", executor, scheduler, lag, blocks, gate)) {
               Scene scene = logged(executor, lag, blocks);
               scene.scheduler = scheduler;
               if (gate) scene.gates = {"hold"}, scene.hold_options["hold_us"] = 3000;
@@ -110,10 +111,9 @@ BOOST_AUTO_TEST_CASE(everything_comes_out_equal) {
 // Wrong answers, their refusal and the ejection are decisions, too.
 BOOST_AUTO_TEST_CASE(a_misbehaving_scheduler_comes_out_equal) {
   const std::pair<const char*, std::int64_t> modes[] = {
-      {"unknown_id", 1}, {"unknown_id", 3}, {"over_budget", 1}, {"twice", 3}, {"overflow", 2}, {"empty", 1},
-      {"exception", 1},  {"exception", 3},  {"negative_status", 2}, {"bad_number", 1}};
-  for (const auto& [mode, rate] : modes)
-    BOOST_TEST_CONTEXT(mode << " rate " << rate) {
+      {"unknown_id", 1}, {"unknown_id", 3}, {"over_budget", 1}, {"twice", 3},           {"overflow", 2},
+      {"empty", 1},      {"exception", 1},  {"exception", 3},   {"negative_status", 2}, {"bad_number", 1}};
+  for (const auto& [mode, rate] : modes) BOOST_TEST_CONTEXT(mode << " rate " << rate) {
       Scene scene = logged("hash", 1, 64);
       scene.scheduler = "bad-scheduler";
       scene.scheduler_options["mode"] = mode;
@@ -155,7 +155,8 @@ BOOST_AUTO_TEST_CASE(another_scheduler_differs_at_a_stated_step) {
   BOOST_CHECK_EQUAL(result.difference->what, "plan");
   const std::string text = result.difference->text();
   BOOST_CHECK(text.find(fmt::format("first difference at step {}: plan", result.difference->step)) == 0);
-  for (const char* part : {"recorded: ", "replayed: ", " entries:", "context: ", " running, ", "the step's items: message"})
+  for (const char* part :
+       {"recorded: ", "replayed: ", " entries:", "context: ", " running, ", "the step's items: message"})
     BOOST_CHECK_MESSAGE(text.find(part) != std::string::npos, part << " is not in\n" << text);
 }
 

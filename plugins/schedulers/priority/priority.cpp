@@ -33,16 +33,11 @@ class Priority {
     ready_.hear(view, Rank::of);
     for (const sl_event& event : view.events()) {
       switch (event.kind) {
-        case SL_EV_ADMITTED:
-          joined(view, event.subject);
-          [[fallthrough]];
+        case SL_EV_ADMITTED: joined(view, event.subject); [[fallthrough]];
         case SL_EV_PREEMPTED:
         case SL_EV_PAUSED:
-        case SL_EV_ENDED:
-          changed_ = true;
-          break;
-        default:
-          break;
+        case SL_EV_ENDED: changed_ = true; break;
+        default: break;
       }
     }
   }

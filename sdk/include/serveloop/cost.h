@@ -27,19 +27,20 @@ static inline double sl_chunk_pairs(uint32_t start, uint32_t tokens) {
 }
 
 /* One step's device time. */
-static inline double sl_predict_step_ns(const sl_cost *c, uint32_t decodes, uint64_t decode_context, uint32_t prefill_tokens,
-                                        double prefill_pairs) {
-  return c->step_fixed_ns + c->decode_sequence_ns * (double)decodes + c->decode_context_ns * (double)decode_context +
-         c->prefill_token_ns * (double)prefill_tokens + c->prefill_context_ns * prefill_pairs;
+static inline double sl_predict_step_ns(const sl_cost* c, uint32_t decodes, uint64_t decode_context,
+                                        uint32_t prefill_tokens, double prefill_pairs) {
+  return c->step_fixed_ns + c->decode_sequence_ns * (double)decodes +
+         c->decode_context_ns * (double)decode_context + c->prefill_token_ns * (double)prefill_tokens +
+         c->prefill_context_ns * prefill_pairs;
 }
 
 /* Device time of prefilling `tokens` tokens from position `start`, in one step of its own. */
-static inline double sl_predict_prefill_ns(const sl_cost *c, uint32_t start, uint32_t tokens) {
+static inline double sl_predict_prefill_ns(const sl_cost* c, uint32_t start, uint32_t tokens) {
   return sl_predict_step_ns(c, 0, 0, tokens, sl_chunk_pairs(start, tokens));
 }
 
 /* Copying `blocks` blocks out and in again. */
-static inline double sl_predict_swap_ns(const sl_cost *c, uint32_t blocks) {
+static inline double sl_predict_swap_ns(const sl_cost* c, uint32_t blocks) {
   return 2.0 * (c->swap_fixed_ns + c->swap_block_ns * (double)blocks);
 }
 

@@ -16,22 +16,30 @@ enum {
   SL_EV_FELL = 4,      /* an entry of the last plan could not be placed; a: reason, b: entry's index */
   SL_EV_PREEMPTED = 5, /* waits again, ready; a: reason, b: sequence it yielded to, or SL_NO_SEQ */
   SL_EV_FIRST_TOKEN = 6,
-  SL_EV_STEP_END = 7,  /* subject: step; a: device ns, b: rows in its batch */
-  SL_EV_PAUSED = 8,    /* a: predicted end, ns, or SL_NEVER */
-  SL_EV_RESUMED = 9,   /* may be admitted again; a: 1 if it still holds its blocks (SL_RESERVED), else 0 (SL_WAITING) */
-  SL_EV_TRANSFERRED = 10, /* a: blocks, b: tier they are in now */
-  SL_EV_HINT = 11,     /* subject: request id; a: key, b: the value's bits (double) */
-  SL_EV_ENDED = 12,    /* a: finish (sl_finish), b: output tokens */
+  SL_EV_STEP_END = 7, /* subject: step; a: device ns, b: rows in its batch */
+  SL_EV_PAUSED = 8,   /* a: predicted end, ns, or SL_NEVER */
+  SL_EV_RESUMED =
+      9, /* may be admitted again; a: 1 if it still holds its blocks (SL_RESERVED), else 0 (SL_WAITING) */
+  SL_EV_TRANSFERRED = 10,  /* a: blocks, b: tier they are in now */
+  SL_EV_HINT = 11,         /* subject: request id; a: key, b: the value's bits (double) */
+  SL_EV_ENDED = 12,        /* a: finish (sl_finish), b: output tokens */
   SL_EV_NODE_CHANGED = 13, /* node: cached lengths or waiters changed; subject 0 */
   SL_EV_NODE_GONE = 14,    /* node: its id may be used again; subject 0 */
-  SL_EV_PARKED = 15,   /* a: wake, ns, or SL_NEVER; b: reason */
-  SL_EV_SPLIT = 16     /* node was split: a is the new upper node that took its first b blocks; subject 0 */
+  SL_EV_PARKED = 15,       /* a: wake, ns, or SL_NEVER; b: reason */
+  SL_EV_SPLIT = 16 /* node was split: a is the new upper node that took its first b blocks; subject 0 */
 };
 
 enum { SL_EVENT_HANDOVER = 1 /* describes state that existed before this instance did */ };
 
 /* Why a sequence ended. */
-enum { SL_FINISH_LENGTH = 1, SL_FINISH_STOP, SL_FINISH_CANCELLED, SL_FINISH_DEADLINE, SL_FINISH_REJECTED, SL_FINISH_ERROR };
+enum {
+  SL_FINISH_LENGTH = 1,
+  SL_FINISH_STOP,
+  SL_FINISH_CANCELLED,
+  SL_FINISH_DEADLINE,
+  SL_FINISH_REJECTED,
+  SL_FINISH_ERROR
+};
 
 typedef struct sl_event {
   uint16_t kind, flags;
@@ -53,7 +61,7 @@ typedef struct sl_block_event {
   uint64_t request;         /* id of the request that caused it; 0 = none */
   uint32_t block, depth;
   uint16_t kind, tier;
-  uint16_t flags, pad;      /* flags: SL_EVENT_HANDOVER */
+  uint16_t flags, pad; /* flags: SL_EVENT_HANDOVER */
   uint32_t cached_children;
   uint32_t node;
 } sl_block_event;

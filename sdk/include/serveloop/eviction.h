@@ -8,16 +8,18 @@
 extern "C" {
 #endif
 
-/* `need[tier]` blocks must leave now, `ahead[tier]` are likely to be needed within a few steps (so that demotions finish in
- * time). An answer applies whole or not at all; it may name more than was needed (expired, not worth caching). */
+/* `need[tier]` blocks must leave now, `ahead[tier]` are likely to be needed within a few steps (so that
+ * demotions finish in time). An answer applies whole or not at all; it may name more than was needed
+ * (expired, not worth caching). */
 typedef struct sl_evict_in {
-  const sl_view *view;
+  const sl_view* view;
   sl_table events; /* sl_block_event: since the last note or evict, oldest first */
   uint32_t need[2], ahead[2];
 } sl_evict_in;
 
-/* A block to drop (`to` = SL_TIER_NONE) or to demote (`to` = SL_TIER_HOST). `key` must be the block's, so that a stale answer
- * is refused. A victim has no user, and no cached descendant in its tier outside the same answer. */
+/* A block to drop (`to` = SL_TIER_NONE) or to demote (`to` = SL_TIER_HOST). `key` must be the block's, so
+ * that a stale answer is refused. A victim has no user, and no cached descendant in its tier outside the same
+ * answer. */
 typedef struct sl_victim {
   uint64_t key;
   uint32_t block;
@@ -27,10 +29,10 @@ typedef struct sl_victim {
 typedef struct sl_eviction {
   uint32_t struct_size, pad;
   /* [step] When free blocks run short. */
-  int32_t (*evict)(void *self, const sl_evict_in *in, sl_out *victims, sl_out *gauges);
-  /* [step] After each step that had block events, so that `evict` never has a backlog to read. Null: it reads the block table
-   * alone, and hears only the events of a step in which it is asked. */
-  int32_t (*note)(void *self, const sl_evict_in *in);
+  int32_t (*evict)(void* self, const sl_evict_in* in, sl_out* victims, sl_out* gauges);
+  /* [step] After each step that had block events, so that `evict` never has a backlog to read. Null: it reads
+   * the block table alone, and hears only the events of a step in which it is asked. */
+  int32_t (*note)(void* self, const sl_evict_in* in);
 } sl_eviction;
 
 #ifdef __cplusplus

@@ -18,8 +18,15 @@ extern "C" {
 
 enum { SL_KIND_SCHEDULER = 1, SL_KIND_EVICTION = 2, SL_KIND_PREEMPTION = 3, SL_KIND_PRECISION = 4 };
 
-/* One option after the host checked it against the manifest: every declared option is there, defaults filled in. */
-enum { SL_OPTION_BOOLEAN = 1, SL_OPTION_INTEGER, SL_OPTION_NUMBER, SL_OPTION_TEXT, SL_OPTION_LIST /* of texts, one per row */ };
+/* One option after the host checked it against the manifest: every declared option is there, defaults filled
+ * in. */
+enum {
+  SL_OPTION_BOOLEAN = 1,
+  SL_OPTION_INTEGER,
+  SL_OPTION_NUMBER,
+  SL_OPTION_TEXT,
+  SL_OPTION_LIST /* of texts, one per row */
+};
 typedef struct sl_option {
   sl_text name;
   uint32_t type, pad;
@@ -36,26 +43,27 @@ typedef struct sl_create {
   uint32_t sequence_slots; /* capacity of the seqs table */
   uint32_t blocks[2];      /* blocks per tier */
   uint32_t block_tokens, token_budget, max_sequences, lag, is_gate;
-  const sl_cost *cost;
-  char *error;             /* a zero-terminated line for a refusal */
+  const sl_cost* cost;
+  char* error; /* a zero-terminated line for a refusal */
   uint32_t error_capacity, pad;
 } sl_create;
 
-/* `struct_size` is the offset of the last field the plugin knows plus its size; so are those of the function tables. */
+/* `struct_size` is the offset of the last field the plugin knows plus its size; so are those of the function
+ * tables. */
 typedef struct sl_plugin {
   uint64_t magic;
   uint32_t struct_size;
   uint16_t abi_major, abi_minor;
-  uint64_t stamp;       /* SL_ABI_STAMP; must be equal while the major is 0 */
+  uint64_t stamp; /* SL_ABI_STAMP; must be equal while the major is 0 */
   uint32_t kind, pad;
   const char *id, *version;
-  const void *functions; /* sl_scheduler, sl_eviction, sl_preemption or sl_precision */
+  const void* functions; /* sl_scheduler, sl_eviction, sl_preemption or sl_precision */
   /* [control] Makes an instance, or returns a negative status and a line in in->error. */
-  int32_t (*create)(const sl_create *in, void **self);
+  int32_t (*create)(const sl_create* in, void** self);
   /* [control] */
-  void (*destroy)(void *self);
+  void (*destroy)(void* self);
   /* [control] A function table by string id with a revision ("serveloop.state/1"), null where absent. */
-  const void *(*extension)(const char *id);
+  const void* (*extension)(const char* id);
 } sl_plugin;
 
 /* A plugin defines exactly this: `SL_EXPORT const sl_plugin serveloop_plugin = {...};` */

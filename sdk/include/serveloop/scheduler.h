@@ -8,10 +8,10 @@
 extern "C" {
 #endif
 
-/* Verbs of a plan's entry. `tokens` is an upper bound on tokens computed after the prefix match; the core clamps it to what
- * is left. Entries are ranked by their order. A sequence may stand in one entry only. */
+/* Verbs of a plan's entry. `tokens` is an upper bound on tokens computed after the prefix match; the core
+ * clamps it to what is left. Entries are ranked by their order. A sequence may stand in one entry only. */
 enum {
-  SL_RUN = 1,      /* a running sequence runs `tokens` tokens (1 = decode); `blocks` > 0: hold that many in all */
+  SL_RUN = 1, /* a running sequence runs `tokens` tokens (1 = decode); `blocks` > 0: hold that many in all */
   SL_ADMIT = 2,    /* a ready waiting or reserved one starts, likewise */
   SL_RESERVE = 3,  /* hold `blocks` device blocks in all, do not run */
   SL_SWAP_IN = 4,  /* bring a swapped one back, to run in a later step */
@@ -34,9 +34,9 @@ typedef struct sl_entry {
 typedef struct sl_scheduler {
   uint32_t struct_size, pad;
   /* [step] Writes this step's plan. */
-  int32_t (*plan)(void *self, const sl_view *view, sl_out *entries, sl_out *gauges);
+  int32_t (*plan)(void* self, const sl_view* view, sl_out* entries, sl_out* gauges);
   /* [step] Hears events without being asked (handover of state, shadowing). */
-  int32_t (*note)(void *self, const sl_view *view);
+  int32_t (*note)(void* self, const sl_view* view);
 } sl_scheduler;
 
 #ifdef __cplusplus

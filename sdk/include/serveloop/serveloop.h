@@ -3,16 +3,16 @@
 #define SERVELOOP_SERVELOOP_H
 
 #include <serveloop/base.h>
+#include <serveloop/cost.h>
+#include <serveloop/events.h>
+#include <serveloop/eviction.h>
+#include <serveloop/ext/state.h>
+#include <serveloop/plugin.h>
+#include <serveloop/precision.h>
+#include <serveloop/preemption.h>
 #include <serveloop/reasons.h>
 #include <serveloop/rows.h>
-#include <serveloop/events.h>
-#include <serveloop/cost.h>
-#include <serveloop/view.h>
 #include <serveloop/scheduler.h>
-#include <serveloop/eviction.h>
-#include <serveloop/preemption.h>
-#include <serveloop/precision.h>
-#include <serveloop/plugin.h>
-#include <serveloop/ext/state.h>
+#include <serveloop/view.h>
 
 #endif

@@ -54,11 +54,8 @@ static void hear(mine* m, const sl_view* view) {
       case SL_EV_ADMITTED:
       case SL_EV_PARKED:
       case SL_EV_PAUSED:
-      case SL_EV_ENDED:
-        leave(m, slot);
-        break;
-      default:
-        break; /* later minors add kinds */
+      case SL_EV_ENDED: leave(m, slot); break;
+      default: break; /* later minors add kinds */
     }
   }
 }

@@ -9,7 +9,9 @@ namespace {
 class Chaos {
  public:
   explicit Chaos(const sl::Setup& setup)
-      : state_(static_cast<uint64_t>(setup.integer("seed")) * 2 + 1), blocks_(setup->blocks[0]), ready_(setup->sequence_slots) {}
+      : state_(static_cast<uint64_t>(setup.integer("seed")) * 2 + 1),
+        blocks_(setup->blocks[0]),
+        ready_(setup->sequence_slots) {}
 
   void note(const sl::View& view) {
     ready_.hear(view, sl::ArrivalKey::of);
@@ -71,7 +73,8 @@ class Chaos {
     if (what == 2) return plan.park(seq.id, SL_NEVER, kDrawn);
     if (what == 3) return plan.reserve(seq.id, more_than(seq), kDrawn);
     if (what == 4) return plan.prefetch(seq.id, 1, kDrawn);
-    if (what == 5 && seq.blocks_device > 0) return plan.preempt(seq.id, kDrawn, draw(3), static_cast<uint32_t>(draw(4)));
+    if (what == 5 && seq.blocks_device > 0)
+      return plan.preempt(seq.id, kDrawn, draw(3), static_cast<uint32_t>(draw(4)));
     const uint32_t most = std::min(seq.runnable, budget);
     if (most == 0) return;
     const uint32_t tokens = 1 + static_cast<uint32_t>(draw(most));

@@ -1,5 +1,6 @@
-// A gate, or a scheduler, that parks or rejects every n-th arrival, and from a given call on throws whatever it is asked.
-// As a scheduler it runs nothing by itself: the built-in one does so each time it is asked for progress.
+// A gate, or a scheduler, that parks or rejects every n-th arrival, and from a given call on throws whatever
+// it is asked. As a scheduler it runs nothing by itself: the built-in one does so each time it is asked for
+// progress.
 #include <serveloop/cpp/scheduler.hpp>
 #include <stdexcept>
 
@@ -21,7 +22,8 @@ class Picky {
       if (event.kind != (is_gate_ ? SL_EV_ARRIVED : SL_EV_READY)) continue;
       const sl_seq_row* seq = view.find(event.subject);
       if (seq == nullptr || seq->state != SL_WAITING || seq->generated > 0) continue;
-      if (is_gate_ ? (seq->not_ready & SL_NOT_READY_UNGATED) == 0 : seq->not_ready != 0) continue;  // passed before
+      if (is_gate_ ? (seq->not_ready & SL_NOT_READY_UNGATED) == 0 : seq->not_ready != 0)
+        continue;  // passed before
       if (++seen_ % every_ != 0) continue;
       if (rejects_)
         plan.reject(seq->id, kNotWanted);

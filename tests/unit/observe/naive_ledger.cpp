@@ -35,7 +35,8 @@ void NaiveLedger::enter(int id, State state) {
   s.state = state;
 }
 
-void NaiveLedger::end_slot(const SlotEnd& end, const std::map<int, std::pair<std::uint32_t, std::uint32_t>>& prefill) {
+void NaiveLedger::end_slot(const SlotEnd& end,
+                           const std::map<int, std::pair<std::uint32_t, std::uint32_t>>& prefill) {
   mark(Phase::other, end.end_ns);
   for (auto& [id, s] : sequences_) {
     if (s.state == State::none) continue;  // its first slot is to come
@@ -68,7 +69,9 @@ void NaiveLedger::end_slot(const SlotEnd& end, const std::map<int, std::pair<std
 Times NaiveLedger::close(int id, std::uint64_t end) {
   Sequence& s = sequences_.at(id);
   const bool runs = s.state == State::decode || s.state == State::prefill;
-  const Cause cause = s.state == State::none ? Cause::boundary : runs ? Cause::host_other : waits_for(s.state, exhausted_);
+  const Cause cause = s.state == State::none ? Cause::boundary
+                      : runs                 ? Cause::host_other
+                                             : waits_for(s.state, exhausted_);
   for (; s.counted_to < end; ++s.counted_to) ++of(s.times, cause);
   const Times times = s.times;
   sequences_.erase(id);

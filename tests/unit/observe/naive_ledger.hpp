@@ -1,4 +1,5 @@
-// The ledger as DESIGN section 6 tells it, nanosecond by nanosecond and sequence by sequence: slow, and easy to believe.
+// The ledger as DESIGN section 6 tells it, nanosecond by nanosecond and sequence by sequence: slow, and easy
+// to believe.
 #pragma once
 
 #include <map>

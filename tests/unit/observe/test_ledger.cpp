@@ -86,7 +86,8 @@ class Pair {
     end.exhausted = static_cast<Cause>(static_cast<std::uint32_t>(Cause::memory) + draw(4));
     if (draw(5) == 0) return end;
     end.device_start_ns = start - std::min<std::uint64_t>(start, draw(2) == 0 ? draw(10) : 0) + draw(5);
-    end.device_end_ns = std::max<std::uint64_t>(end.device_start_ns, end.end_ns - std::min<std::uint64_t>(end.end_ns, draw(6)));
+    end.device_end_ns = std::max<std::uint64_t>(end.device_start_ns,
+                                                end.end_ns - std::min<std::uint64_t>(end.end_ns, draw(6)));
     end.decode_ns = draw(25);
     end.prefill_in_batch = draw(2) == 0;
     return end;
@@ -102,7 +103,8 @@ class Pair {
     const std::uint64_t end = std::max(now_, open.arrival);
     const Times times = ledger_.close(*open.account, end), expected = naive_.close(id, end);
     for (std::size_t c = 0; c < kCauses; ++c)
-      BOOST_REQUIRE_MESSAGE(times[c] == expected[c], "sequence " << id << ", " << name_of(static_cast<Cause>(c)) << ": "
+      BOOST_REQUIRE_MESSAGE(times[c] == expected[c], "sequence " << id << ", "
+                                                                 << name_of(static_cast<Cause>(c)) << ": "
                                                                  << times[c] << " for " << expected[c]);
     BOOST_REQUIRE_EQUAL(sum(times), static_cast<std::int64_t>(end - open.arrival));
     open_.erase(id);
@@ -121,8 +123,7 @@ class Pair {
 BOOST_AUTO_TEST_SUITE(ledger)
 
 BOOST_AUTO_TEST_CASE(agrees_with_one_that_walks_every_sequence) {
-  for (std::uint64_t seed = 1; seed <= 400; ++seed)
-    BOOST_TEST_CONTEXT("seed " << seed) {
+  for (std::uint64_t seed = 1; seed <= 400; ++seed) BOOST_TEST_CONTEXT("seed " << seed) {
       Pair pair(seed);
       for (int i = 0; i < 60; ++i) pair.slot();
       pair.finish();
@@ -140,7 +141,10 @@ BOOST_AUTO_TEST_CASE(unchanged_sequences_cost_nothing) {
   ledger.end_slot({.end_ns = 10});
   std::vector<Account> before = accounts;
   for (std::uint64_t slot = 2; slot <= 1000; ++slot)
-    ledger.end_slot({.end_ns = slot * 10, .device_start_ns = slot * 10 - 8, .device_end_ns = slot * 10 - 2, .decode_ns = 5});
+    ledger.end_slot({.end_ns = slot * 10,
+                     .device_start_ns = slot * 10 - 8,
+                     .device_end_ns = slot * 10 - 2,
+                     .decode_ns = 5});
   BOOST_CHECK(std::memcmp(before.data(), accounts.data(), accounts.size() * sizeof(Account)) == 0);
   for (Account& account : accounts) BOOST_CHECK_EQUAL(sum(ledger.close(account, 10'000)), 10'000);
 }

@@ -16,7 +16,8 @@ using Bytes = std::vector<std::uint8_t>;
 Bytes bytes_of(const std::string& text) { return {text.begin(), text.end()}; }
 
 struct Path {
-  std::string path = (std::filesystem::temp_directory_path() / ("test-step-log-" + std::to_string(getpid()))).string();
+  std::string path =
+      (std::filesystem::temp_directory_path() / ("test-step-log-" + std::to_string(getpid()))).string();
   ~Path() { std::filesystem::remove(path); }
 };
 
@@ -115,15 +116,19 @@ BOOST_AUTO_TEST_CASE(every_flipped_bit_is_read_or_refused) {
 }
 
 BOOST_AUTO_TEST_CASE(what_is_not_a_log_says_so) {
-  BOOST_CHECK_EQUAL(read(bytes_of("GIF89a...")).error, "not a step log: expected a file that begins with SLOG, found other bytes");
+  BOOST_CHECK_EQUAL(read(bytes_of("GIF89a...")).error,
+                    "not a step log: expected a file that begins with SLOG, found other bytes");
   Bytes newer = written(true);
   newer[4] = 9;
-  BOOST_CHECK_EQUAL(read(newer).error, "step log of another version: expected 1, found 9; read it with the release that wrote it");
+  BOOST_CHECK_EQUAL(
+      read(newer).error,
+      "step log of another version: expected 1, found 9; read it with the release that wrote it");
   Bytes record = written(true);
   record[5] = 7;
   BOOST_CHECK_EQUAL(read(record).error, "damaged step log at byte 5: expected record type 1 to 3, found 7");
   Bytes huge = {'S', 'L', 'O', 'G', 1, 1, 255, 255, 255, 255, 255, 255, 255, 255, 255, 1};
-  BOOST_CHECK_EQUAL(read(huge).error, "damaged step log at byte 5: expected a whole record, found the end of the file");
+  BOOST_CHECK_EQUAL(read(huge).error,
+                    "damaged step log at byte 5: expected a whole record, found the end of the file");
   BOOST_CHECK(!LogReader::open("/nonexistent/log"));
   BOOST_CHECK(!LogReader::open("/"));
 }

@@ -37,7 +37,8 @@ class Rig {
   sl_seq id(Slot slot) const { return manager.row(slot).id; }
   std::vector<Slot> ready_list() const {
     std::vector<Slot> list;
-    for (Slot slot = manager.first_ready(); slot != SL_NONE; slot = manager.next_ready(slot)) list.push_back(slot);
+    for (Slot slot = manager.first_ready(); slot != SL_NONE; slot = manager.next_ready(slot))
+      list.push_back(slot);
     return list;
   }
   std::vector<Slot> running() {
@@ -48,7 +49,8 @@ class Rig {
   std::vector<int> told() {
     const sl_table table = manager.events();
     std::vector<int> kinds;
-    for (std::uint32_t i = 0; i < table.count; ++i) kinds.push_back(static_cast<const sl_event*>(table.base)[i].kind);
+    for (std::uint32_t i = 0; i < table.count; ++i)
+      kinds.push_back(static_cast<const sl_event*>(table.base)[i].kind);
     manager.clear_events();
     return kinds;
   }

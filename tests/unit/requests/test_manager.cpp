@@ -158,15 +158,25 @@ BOOST_AUTO_TEST_CASE(lists_and_rows_agree_after_random_moves) {
     const sl_seq_row& row = rig.manager.row(slot);
     switch (draw(7)) {
       case 0: rig.manager.clear_not_ready(slot, SL_NOT_READY_UNGATED | SL_NOT_READY_PARKED, 1); break;
-      case 1: if (row.state == SL_WAITING) rig.manager.park(slot, SL_NOT_READY_PARKED, 5, 0); break;
+      case 1:
+        if (row.state == SL_WAITING) rig.manager.park(slot, SL_NOT_READY_PARKED, 5, 0);
+        break;
       case 2:
-        if ((row.state == SL_WAITING || row.state == SL_RESERVED) && row.not_ready == 0 && rig.manager.running_count() < 50)
+        if ((row.state == SL_WAITING || row.state == SL_RESERVED) && row.not_ready == 0 &&
+            rig.manager.running_count() < 50)
           rig.manager.admit(slot, 0, 0, 1);
         break;
-      case 3: if (row.state == SL_RUNNING) rig.manager.preempt(slot, 0, 0, 1); break;
-      case 4: if (row.state != SL_PAUSED) rig.manager.pause(slot, 1); break;
-      case 5: if (row.state == SL_PAUSED) rig.manager.resume(slot, draw(2) == 0, 1); break;
-      default: if (draw(3) == 0) rig.manager.end(slot, SL_FINISH_STOP, 1);
+      case 3:
+        if (row.state == SL_RUNNING) rig.manager.preempt(slot, 0, 0, 1);
+        break;
+      case 4:
+        if (row.state != SL_PAUSED) rig.manager.pause(slot, 1);
+        break;
+      case 5:
+        if (row.state == SL_PAUSED) rig.manager.resume(slot, draw(2) == 0, 1);
+        break;
+      default:
+        if (draw(3) == 0) rig.manager.end(slot, SL_FINISH_STOP, 1);
     }
     std::size_t ready = 0, running = 0, waiting = 0, all = 0;
     for (const Slot s : rig.manager.live_slots()) {

@@ -15,7 +15,7 @@ BOOST_AUTO_TEST_CASE(a_stale_id_is_refused) {
   BOOST_CHECK_GT(SL_SEQ_GENERATION(first), 0u);
   BOOST_CHECK(rig.manager.alive(first));
   BOOST_CHECK(!rig.manager.alive(SL_NO_SEQ));
-  BOOST_CHECK(!rig.manager.alive(first + 1));           // a slot never used
+  BOOST_CHECK(!rig.manager.alive(first + 1));                               // a slot never used
   BOOST_CHECK(!rig.manager.alive((first & ~0xffffffffull) | 0xfffffff0u));  // one that does not exist
   rig.manager.end(slot, SL_FINISH_STOP, 2);
   BOOST_CHECK(!rig.manager.alive(first));  // from its end on, told or not
@@ -70,7 +70,8 @@ BOOST_AUTO_TEST_CASE(every_field_of_a_spec_is_in_the_row_or_the_heap) {
   spec.hints = {{11, 0.5}, {12, -2.0}};
   spec.retention = {{0, 16, 80, SL_TIER_DEVICE, 99}};
   Labels labels;
-  labels.tenant = 2, labels.tenant_weight_milli = 500, labels.category = 3, labels.service_class = 4, labels.priority = -7;
+  labels.tenant = 2, labels.tenant_weight_milli = 500, labels.category = 3, labels.service_class = 4,
+  labels.priority = -7;
   const Slot slot = rig.arrive(21, spec, 8, labels);
   const sl_request_row& r = rig.manager.request_of(slot);
   BOOST_CHECK_EQUAL(r.ttft_deadline_ns, 1010u);

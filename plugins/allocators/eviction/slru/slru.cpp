@@ -38,17 +38,10 @@ class Slru {
         case SL_BLOCK_INSERTED:
           if (event.flags & SL_EVENT_HANDOVER) break;  // a block below it may have marked it before
           [[fallthrough]];
-        case SL_BLOCK_GONE:
-          hit_[event.block] = 0;
-          break;
-        case SL_BLOCK_HIT:
-          hit_[event.block] = 1;
-          break;
-        case SL_BLOCK_IDLE:
-          idle(in, event);
-          break;
-        default:
-          break;
+        case SL_BLOCK_GONE: hit_[event.block] = 0; break;
+        case SL_BLOCK_HIT: hit_[event.block] = 1; break;
+        case SL_BLOCK_IDLE: idle(in, event); break;
+        default: break;
       }
     }
   }

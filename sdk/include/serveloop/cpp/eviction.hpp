@@ -1,10 +1,10 @@
-// An eviction policy in C++: `void evict(const sl::EvictIn&, sl::Victims&)`, and optionally `void note(const sl::EvictIn&)`,
-// which hears each step's block events. Without it the policy must live on the block table alone.
+// An eviction policy in C++: `void evict(const sl::EvictIn&, sl::Victims&)`, and optionally `void note(const
+// sl::EvictIn&)`, which hears each step's block events. Without it the policy must live on the block table
+// alone.
 #pragma once
 
 #include <serveloop/cpp/plugin.hpp>
 #include <serveloop/cpp/view.hpp>
-
 #include <vector>
 
 namespace sl {
@@ -26,7 +26,8 @@ class EvictIn {
 // The victims being named.
 class Victims {
  public:
-  Victims(sl_out& victims, sl_out& gauges, const EvictIn& in) : rows_(victims), gauges_(gauges), blocks_(in.blocks()) {}
+  Victims(sl_out& victims, sl_out& gauges, const EvictIn& in)
+      : rows_(victims), gauges_(gauges), blocks_(in.blocks()) {}
   void drop(uint32_t block, uint16_t reason = SL_REASON_NONE) {
     rows_.push({blocks_[block].key, block, SL_TIER_NONE, reason});
   }
@@ -42,7 +43,8 @@ class Victims {
   Rows<sl_block_row> blocks_;
 };
 
-// A doubly linked list over block ids with O(1) removal: one per queue of a list-based policy. Memory: 8 bytes a block.
+// A doubly linked list over block ids with O(1) removal: one per queue of a list-based policy. Memory: 8
+// bytes a block.
 class BlockList {
  public:
   explicit BlockList(uint32_t blocks) : next_(blocks + 1, kOut), prev_(blocks + 1, kOut), end_(blocks) {
@@ -95,7 +97,7 @@ struct EvictionFunctions {
   }
   static constexpr sl_eviction make() {
     sl_eviction table{sizeof(sl_eviction), 0, &evict, nullptr};
-    if constexpr (requires(Policy& p, const EvictIn& in) { p.note(in); }) table.note = &note;
+    if constexpr (requires(Policy & p, const EvictIn& in) { p.note(in); }) table.note = &note;
     return table;
   }
   static constexpr sl_eviction table = make();

@@ -18,7 +18,8 @@ struct BadOption : std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
-// What a policy's constructor is given: its options (checked against the manifest, defaults filled in) and the limits.
+// What a policy's constructor is given: its options (checked against the manifest, defaults filled in) and
+// the limits.
 class Setup {
  public:
   explicit Setup(const sl_create& in) : in_(&in) {}
@@ -49,7 +50,8 @@ class Setup {
   const sl_option& option(std::string_view name, uint32_t type) const {
     for (uint32_t i = 0; i < in_->options.count; ++i) {
       const sl_option& o = at(i);
-      if (text_of(o.name) == name && (o.type == type || (type == SL_OPTION_NUMBER && o.type == SL_OPTION_INTEGER)))
+      if (text_of(o.name) == name &&
+          (o.type == type || (type == SL_OPTION_NUMBER && o.type == SL_OPTION_INTEGER)))
         return o;
     }
     throw BadOption("option '" + std::string(name) + "' is not declared in the manifest with that type");
@@ -57,7 +59,8 @@ class Setup {
   const sl_create* in_;
 };
 
-// Rows written into a buffer of the host's. A row beyond the capacity is counted, not written: the host refuses the answer.
+// Rows written into a buffer of the host's. A row beyond the capacity is counted, not written: the host
+// refuses the answer.
 template <class Row>
 class Answer {
  public:
@@ -96,7 +99,8 @@ int32_t guarded(Body&& body) noexcept {
 template <class Policy>
 int32_t create(const sl_create* in, void** self) noexcept {
   const auto refuse = [&](int32_t status, const char* why) {
-    if (in->error != nullptr && in->error_capacity > 0) std::snprintf(in->error, in->error_capacity, "%s", why);
+    if (in->error != nullptr && in->error_capacity > 0)
+      std::snprintf(in->error, in->error_capacity, "%s", why);
     return status;
   };
   try {
@@ -127,15 +131,14 @@ const void* extension(const char* id) noexcept {
 
 template <class Policy>
 constexpr sl_plugin describe(uint32_t kind, const char* id, const char* version, const void* functions) {
-  return {SL_MAGIC, sizeof(sl_plugin), SL_ABI_MAJOR,     SL_ABI_MINOR,      SL_ABI_STAMP,        kind, 0,
-          id,       version,           functions,        &create<Policy>,   &destroy<Policy>,    &extension<Policy>};
+  return {SL_MAGIC, sizeof(sl_plugin), SL_ABI_MAJOR,    SL_ABI_MINOR,     SL_ABI_STAMP,      kind, 0, id,
+          version,  functions,         &create<Policy>, &destroy<Policy>, &extension<Policy>};
 }
 
 }  // namespace detail
 }  // namespace sl
 
 // Defines the plugin's one exported symbol.
-#define SERVELOOP_PLUGIN(Policy, kind, id, version, functions)                                      \
-  extern "C" SL_EXPORT const sl_plugin serveloop_plugin;                                            \
-  const sl_plugin serveloop_plugin =                                                                \
-      sl::detail::describe<Policy>(kind, id, version, functions)
+#define SERVELOOP_PLUGIN(Policy, kind, id, version, functions) \
+  extern "C" SL_EXPORT const sl_plugin serveloop_plugin;       \
+  const sl_plugin serveloop_plugin = sl::detail::describe<Policy>(kind, id, version, functions)

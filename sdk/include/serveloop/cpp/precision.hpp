@@ -13,26 +13,29 @@ struct PrecisionFunctions {
   static int32_t assign(void* self, const sl_table* keys, uint32_t mode, sl_out* op_plans) noexcept {
     return guarded([&] {
       Answer<sl_op_plan> out(*op_plans);
-      for (const sl_op_key& key : Rows<sl_op_key>(*keys)) out.push(static_cast<Policy*>(self)->assign(key, mode));
+      for (const sl_op_key& key : Rows<sl_op_key>(*keys))
+        out.push(static_cast<Policy*>(self)->assign(key, mode));
     });
   }
   static int32_t effective(void* self, const sl_table* keys, uint32_t mode, const sl_table* plans) noexcept {
     return guarded([&] {
-      if constexpr (requires(Policy& p) { p.effective(Rows<sl_op_key>(*keys), mode, Rows<sl_op_plan>(*plans)); })
+      if constexpr (requires(Policy & p) {
+                      p.effective(Rows<sl_op_key>(*keys), mode, Rows<sl_op_plan>(*plans));
+                    })
         static_cast<Policy*>(self)->effective(Rows<sl_op_key>(*keys), mode, Rows<sl_op_plan>(*plans));
     });
   }
   static uint32_t modes(void* self) noexcept {
     uint32_t count = 1;
     const int32_t status = guarded([&] {
-      if constexpr (requires(Policy& p) { p.modes(); }) count = static_cast<Policy*>(self)->modes();
+      if constexpr (requires(Policy & p) { p.modes(); }) count = static_cast<Policy*>(self)->modes();
     });
     return status == SL_OK ? count : 0;  // 0 is refused
   }
   static int32_t choose_mode(void* self, const sl_view* view, uint32_t* mode) noexcept {
     return guarded([&] {
       *mode = 0;
-      if constexpr (requires(Policy& p, const View& v) { p.choose_mode(v); })
+      if constexpr (requires(Policy & p, const View& v) { p.choose_mode(v); })
         *mode = static_cast<Policy*>(self)->choose_mode(View(*view));
     });
   }

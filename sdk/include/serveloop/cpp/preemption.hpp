@@ -20,7 +20,9 @@ class PreemptIn {
 class Yields {
  public:
   Yields(sl_out& yields, sl_out& gauges) : rows_(yields), gauges_(gauges) {}
-  void recompute(sl_seq seq, uint16_t reason = SL_REASON_NONE) { rows_.push({seq, SL_YIELD_RECOMPUTE, reason, 0}); }
+  void recompute(sl_seq seq, uint16_t reason = SL_REASON_NONE) {
+    rows_.push({seq, SL_YIELD_RECOMPUTE, reason, 0});
+  }
   void swap(sl_seq seq, uint16_t reason = SL_REASON_NONE) { rows_.push({seq, SL_YIELD_SWAP, reason, 0}); }
   void keep(sl_seq seq, uint32_t blocks, uint16_t reason = SL_REASON_NONE) {
     rows_.push({seq, SL_YIELD_KEEP, reason, blocks});
@@ -47,7 +49,7 @@ struct PreemptionFunctions {
   }
   static constexpr sl_preemption make() {
     sl_preemption table{sizeof(sl_preemption), 0, &preempt, nullptr};
-    if constexpr (requires(Policy& p, const View& v) { p.note(v); }) table.note = &note;
+    if constexpr (requires(Policy & p, const View& v) { p.note(v); }) table.note = &note;
     return table;
   }
   static constexpr sl_preemption table = make();

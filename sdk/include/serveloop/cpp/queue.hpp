@@ -1,10 +1,10 @@
-// Sequences that may be admitted, in a policy's own order, kept current by events: the ordering half of most schedulers.
+// Sequences that may be admitted, in a policy's own order, kept current by events: the ordering half of most
+// schedulers.
 #pragma once
-
-#include <serveloop/cpp/view.hpp>
 
 #include <compare>
 #include <optional>
+#include <serveloop/cpp/view.hpp>
 #include <set>
 #include <utility>
 #include <vector>

@@ -1,4 +1,5 @@
-// A scheduler in C++: a class with `void plan(const sl::View&, sl::Plan&)`, made known by SERVELOOP_SCHEDULER.
+// A scheduler in C++: a class with `void plan(const sl::View&, sl::Plan&)`, made known by
+// SERVELOOP_SCHEDULER.
 //
 //   class Mine {
 //    public:
@@ -19,7 +20,9 @@ class Plan {
  public:
   Plan(sl_out& entries, sl_out& gauges) : entries_(entries), gauges_(gauges) {}
 
-  void run(sl_seq seq, uint32_t tokens, uint16_t reason = SL_REASON_NONE) { add(seq, SL_RUN, reason, tokens, 0, 0); }
+  void run(sl_seq seq, uint32_t tokens, uint16_t reason = SL_REASON_NONE) {
+    add(seq, SL_RUN, reason, tokens, 0, 0);
+  }
   void admit(sl_seq seq, uint32_t tokens, uint16_t reason = SL_REASON_NONE, uint32_t hold_blocks = 0) {
     add(seq, SL_ADMIT, reason, tokens, hold_blocks, 0);
   }
@@ -65,7 +68,7 @@ struct SchedulerFunctions {
   }
   static constexpr sl_scheduler make() {
     sl_scheduler table{sizeof(sl_scheduler), 0, &plan, nullptr};
-    if constexpr (requires(Policy& p, const View& v) { p.note(v); }) table.note = &note;
+    if constexpr (requires(Policy & p, const View& v) { p.note(v); }) table.note = &note;
     return table;
   }
   static constexpr sl_scheduler table = make();

@@ -16,9 +16,7 @@ class Rows {
   explicit Rows(const sl_table& table)
       : base_(static_cast<const std::byte*>(table.base)), stride_(table.stride), count_(table.count) {}
 
-  const Row& operator[](std::size_t i) const {
-    return *reinterpret_cast<const Row*>(base_ + i * stride_);
-  }
+  const Row& operator[](std::size_t i) const { return *reinterpret_cast<const Row*>(base_ + i * stride_); }
   std::size_t size() const { return count_; }
   bool empty() const { return count_ == 0; }
 
@@ -89,7 +87,8 @@ inline bool ready_to_admit(const sl_seq_row& seq) {
   return (seq.state == SL_WAITING || seq.state == SL_RESERVED) && seq.not_ready == 0;
 }
 
-// Tokens that are cached on the device along a sequence's path, in whole blocks. Walks up only past nodes with nothing cached.
+// Tokens that are cached on the device along a sequence's path, in whole blocks. Walks up only past nodes
+// with nothing cached.
 inline uint32_t cached_prefix_tokens(const View& view, const sl_seq_row& seq) {
   const auto nodes = view.nodes();
   uint32_t node = seq.node;
@@ -98,8 +97,8 @@ inline uint32_t cached_prefix_tokens(const View& view, const sl_seq_row& seq) {
   return (nodes[node].depth_blocks + nodes[node].device_blocks) * view->block_tokens;
 }
 
-// Tokens that a sequence not running will have to compute once its prefix is matched: a hit is whole blocks and stops one token
-// short of what is known.
+// Tokens that a sequence not running will have to compute once its prefix is matched: a hit is whole blocks
+// and stops one token short of what is known.
 inline uint32_t uncached_tokens(const View& view, const sl_seq_row& seq) {
   if (seq.runnable == 0) return 0;  // the rest is in flight
   const uint32_t known = seq.computed + seq.in_flight_max + seq.runnable;

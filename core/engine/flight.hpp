@@ -1,0 +1,79 @@
+// What a step carries from its plan to its collection. Private to core/engine.
+#pragma once
+
+#include <serveloop/view.h>
+
+#include <cstdint>
+#include <utility>
+#include <vector>
+
+#include "base/buffer.hpp"
+#include "observe/causes.hpp"
+#include "requests/manager.hpp"
+
+namespace serveloop::engine {
+
+using requests::Slot;
+using requests::Token;
+
+// Tokens that have KV or get it from a step in flight.
+inline std::uint32_t covered(const sl_seq_row& row) { return row.computed + row.in_flight_max; }
+
+// An entry on its way from the checked plan into the batch.
+struct Staged {
+  Slot slot;
+  std::uint32_t entry;    // index in the plan
+  std::uint32_t tokens;   // to compute after the match
+  std::uint32_t need;     // blocks
+  std::uint32_t blocks;   // it will hold in all
+  std::uint32_t planned;  // blocks held or hit once earlier entries of the plan hung theirs in; 0 = no match
+  std::uint32_t had;      // blocks held before the match
+  std::uint16_t verb;
+  bool admits, decode, fallen;
+};
+
+// A row of a batch that was submitted.
+struct RowInFlight {
+  sl_seq seq;
+  std::uint32_t life, start, tokens, recompute;
+  bool samples, prefill;
+};
+
+// Integer shares of a step's device time that sum to it: what division leaves goes to the first.
+struct Shares {
+  Shares(std::uint64_t ns, std::uint32_t tokens)
+      : each(tokens == 0 ? 0 : ns / tokens), rest(tokens == 0 ? 0 : ns % tokens) {}
+  std::uint64_t of(std::uint32_t tokens) { return each * tokens + std::exchange(rest, 0); }
+  std::uint64_t each, rest;
+};
+
+// What a checked plan made of a sequence, for the ledger of causes.
+struct Transition {
+  sl_seq seq;
+  observe::State state;
+};
+
+struct InFlight {
+  std::uint64_t step = 0;
+  std::uint32_t decodes = 0, prefill_tokens = 0;
+  bool is_void = false;     // an earlier step that it builds on failed
+  bool some_ended = false;  // since it was submitted
+  observe::Cause exhausted = observe::Cause::policy;
+  Buffer<RowInFlight> rows;
+  std::vector<Transition> transitions;
+};
+
+// What only the end of a sequence needs; beside the manager's tables. Index = slot.
+struct Life {
+  observe::Account account;
+  std::uint32_t hit_tokens = 0, recomputed_tokens = 0;
+  std::int32_t rule = -1;
+};
+
+// An entry that found no place in its step.
+struct Fell {
+  sl_seq seq;
+  std::uint32_t entry;
+};
+
+}  // namespace serveloop::engine

@@ -1,0 +1,168 @@
+// Part 4 of a step: what each entry of the checked plan has, and what it needs.
+//
+// match() walks the plan once: it pins what the prompt tree has for each entry and works out how many blocks
+// the entry must be given, counting what earlier entries of the same plan will hang into the tree. submit()
+// (submit.cpp) then gives the blocks, in the same order, to those that room.cpp left standing.
+#include <algorithm>
+#include <cassert>
+
+#include "engine/engine.hpp"
+
+namespace serveloop::engine {
+
+namespace {
+std::uint32_t blocks_for(std::uint32_t tokens, std::uint32_t block_tokens) {
+  return (tokens + block_tokens - 1) / block_tokens;
+}
+}  // namespace
+
+void Engine::match() {
+  staged_.start(plan_count_);
+  need_ = placed_tokens_ = admitting_ = 0;
+  exhausted_memory_ = exhausted_slots_ = false;
+  std::swap(fell_, fell_before_);
+  fell_.clear();
+  cache_->begin_plan();
+  const std::span<const sl_entry> plan(entries_, plan_count_);
+  if (plan_frees_) {  // what only frees comes first
+    for (const sl_entry& entry : plan)
+      if (entry.verb == SL_PREEMPT)
+        yield(SL_SEQ_SLOT(entry.seq), entry.arg, entry.blocks, entry.reason, SL_NO_SEQ);
+    apply_park_verbs(plan, SL_NOT_READY_PARKED);
+  }
+  for (std::uint32_t i = 0; i < plan_count_; ++i)
+    if (!stage_decode(plan[i], i)) stage(plan[i], i);
+}
+
+// The common entry: a running sequence's next token. Needs a block where its last one is full.
+bool Engine::stage_decode(const sl_entry& entry, std::uint32_t index) {
+  const Slot slot = SL_SEQ_SLOT(entry.seq);
+  const sl_seq_row& r = row(slot);
+  if (entry.verb != SL_RUN || entry.blocks != 0 || r.runnable != 1 ||
+      covered(r) < requests_->at(slot).prompt_tokens)
+    return false;
+  const std::uint32_t need = covered(r) < r.blocks_device * options_.block_tokens ? 0 : 1;
+  staged_.add({slot, index, 1, need, r.blocks_device + need, 0, r.blocks_device, SL_RUN, false, true, false});
+  need_ += need;
+  ++placed_tokens_;
+  return true;
+}
+
+void Engine::stage(const sl_entry& entry, std::uint32_t index) {
+  const Slot slot = SL_SEQ_SLOT(entry.seq);
+  const sl_seq_row& r = row(slot);
+  switch (entry.verb) {
+    case SL_RUN:
+    case SL_ADMIT: break;
+    case SL_RESERVE: {
+      const std::uint32_t need = entry.blocks > r.blocks_device ? entry.blocks - r.blocks_device : 0;
+      staged_.add({slot, index, 0, need, std::max(entry.blocks, r.blocks_device), 0, r.blocks_device,
+                   SL_RESERVE, false, false, false});
+      need_ += need;
+      return;
+    }
+    case SL_SWAP_IN:
+    case SL_PREFETCH: fall_unplaced(slot, index, SL_REASON_NO_HOST_TIER); return;
+    default: return;
+  }
+  Staged staged{slot,  index, 0, 0, r.blocks_device, 0, r.blocks_device, entry.verb, entry.verb == SL_ADMIT,
+                false, false};
+  if (staged.admits) {
+    if (admitting_ + requests_->running_count() >= options_.max_sequences) {
+      exhausted_slots_ = true;
+      fall_unplaced(slot, index, SL_REASON_SLOTS);
+      return;
+    }
+    if (r.in_flight_max > 0) {  // paused and resumed within a step: its token is still to come
+      fall_unplaced(slot, index, SL_REASON_COPY_PENDING);
+      return;
+    }
+    ++admitting_;
+  }
+  if (r.runnable > 0) stage_prefill(staged, entry.tokens);
+  staged.blocks = std::max(staged.blocks, entry.blocks);
+  const std::uint32_t had = std::max(staged.planned, r.blocks_device);
+  staged.need = staged.blocks > had ? staged.blocks - had : 0;
+  if (staged.tokens == 0 && !staged.admits && staged.need == 0) return;  // all of it is in flight
+  need_ += staged.need;
+  placed_tokens_ += staged.tokens;
+  staged_.add(staged);
+}
+
+// A hit is whole blocks and stops one token short of what is known, so that there is something left to run.
+void Engine::stage_prefill(Staged& staged, std::uint32_t limit_tokens) {
+  sl_seq_row& r = row(staged.slot);
+  const std::uint32_t bt = options_.block_tokens;
+  if (r.runnable > 1 && covered(r) == r.blocks_device * bt) {
+    const std::uint32_t limit_blocks = (covered(r) + r.runnable - 1) / bt;
+    pin(staged.slot, limit_blocks);
+    staged.planned = cache_->planned_prefix(staged.slot, limit_blocks);
+  }
+  const std::uint32_t start = std::max(covered(r), staged.planned * bt);
+  const std::uint32_t left = covered(r) + r.runnable - start;
+  staged.tokens = std::min(limit_tokens, left);
+  staged.blocks = std::max(r.blocks_device, blocks_for(start + staged.tokens, bt));
+  cache_->mark_planned(staged.slot, (start + staged.tokens) / bt, start / bt);
+}
+
+// Takes what the tree has beyond the sequence's table: hit tokens count as computed.
+void Engine::pin(Slot slot, std::uint32_t limit_blocks) {
+  sl_seq_row& r = row(slot);
+  const std::uint32_t held = cache_->pin_prefix(slot, limit_blocks, now_ns_);
+  if (held <= r.blocks_device) return;
+  const std::uint32_t hit = (held - r.blocks_device) * options_.block_tokens;
+  r.blocks_device = held;
+  r.computed += hit;
+  r.runnable -= hit;
+  r.tokens_left -= hit;
+  r.high_water = std::max(r.high_water, covered(r));
+  life(slot).hit_tokens += hit;
+  counters_.hit_tokens += hit;
+}
+
+void Engine::fall_unplaced(Slot slot, std::uint32_t entry, std::uint16_t reason) {
+  ++counters_.fell[reason];
+  requests_->event(SL_EV_FELL, row(slot).id, reason, entry);
+  requests_->at(slot).named_step = step_;
+  fell_.push_back({row(slot).id, entry});
+  if (row(slot).state != SL_PAUSED)
+    transition(slot, reason == SL_REASON_SLOTS    ? observe::State::slots
+                     : reason == SL_REASON_MEMORY ? observe::State::memory
+                                                  : observe::State::unnamed);
+  log(observe::Item::fell, [&](observe::Writer& out) {
+    out.u64(row(slot).id);
+    out.u64(entry);
+    out.u64(reason);
+  });
+}
+
+// Gives back all blocks from `keep` on; the tokens in them lose their KV, also those in flight.
+void Engine::release_to(Slot slot, std::uint32_t keep) {
+  sl_seq_row& r = row(slot);
+  cache_->release(slot, keep, now_ns_);
+  const std::uint32_t kept_tokens = std::min(covered(r), keep * options_.block_tokens);
+  r.blocks_device = keep;
+  r.computed = kept_tokens;
+  r.in_flight_min = r.in_flight_max = 0;
+  r.runnable = known_tokens(slot) - kept_tokens;
+  r.tokens_left =
+      requests_->request_of(slot).prompt_tokens + requests_->request_of(slot).max_tokens - 1 - kept_tokens;
+}
+
+// An admission gives back what it had pinned; a running sequence keeps its hits.
+void Engine::fell(Staged& staged, std::uint16_t reason) {
+  staged.fallen = true;
+  need_ -= staged.need;
+  placed_tokens_ -= staged.tokens;
+  if (reason == SL_REASON_MEMORY) exhausted_memory_ = true;
+  if (staged.admits) {
+    --admitting_;
+    const std::uint32_t unused = (row(staged.slot).blocks_device - staged.had) * options_.block_tokens;
+    life(staged.slot).hit_tokens -= unused;
+    counters_.hit_tokens -= unused;
+    release_to(staged.slot, staged.had);
+  }
+  fall_unplaced(staged.slot, staged.entry, reason);
+}
+
+}  // namespace serveloop::engine
