@@ -71,6 +71,13 @@ class Checker {
     return {};
   }
 
+  // A gate's id is its plugin's where no table says otherwise, and so is none of a path.
+  Status gate_id(const std::string& key, const std::string& id) const {
+    if (id.find('/') == std::string::npos) return {};
+    return fail(at(key), "the id of a gate", "'" + id + "', a path",
+                "name it freely, and its plugin in a table: [policy.gate.NAME] plugin = \"PATH\"");
+  }
+
   Status gates() {
     Policy& policy = config_.policy;
     std::vector<std::string> without_table;
@@ -80,6 +87,7 @@ class Checker {
         return fail(at("policy.gates"), "each gate once",
                     id.empty() ? "an empty name" : "'" + id + "' twice");
       }
+      if (Status status = gate_id("policy.gates", id); !status) return status;
       if (!policy.gate.contains(id)) without_table.push_back(id);
     }
     for (auto& [id, choice] : policy.gate) {
@@ -89,6 +97,7 @@ class Checker {
         return fail(at("policy.gate." + id), "the id of a gate in policy.gates", "'" + id + "'",
                     "did you mean '" + near + "'?");
       }
+      if (Status status = gate_id("policy.gate", id); !status) return status;
       if (choice.plugin.empty()) choice.plugin = id;
       if (Status status = plugin("policy.gate." + id, choice); !status) return status;
     }

@@ -47,7 +47,7 @@ void LogWriter::record(Record type, std::span<const std::uint8_t> payload) {
   frame_.u64(static_cast<std::uint64_t>(type));
   frame_.u64(payload.size());
   std::fwrite(frame_.bytes().data(), 1, frame_.size(), file_);
-  std::fwrite(payload.data(), 1, payload.size(), file_);
+  if (!payload.empty()) std::fwrite(payload.data(), 1, payload.size(), file_);
   written_ += frame_.size() + payload.size();
 }
 

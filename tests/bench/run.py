@@ -1,38 +1,88 @@
-"""Prints the loop's numbers: `./dev bench [STEPS]`. Shapes named together are interleaved in one process, so that a pair's ratio
-holds when the machine's speed drifts. A machine with other work on it gives upper bounds."""
+#!/usr/bin/env python3
+"""Prints the loop's numbers as a Markdown table.
+
+usage: ./dev bench [STEPS]        (default: 1000 steps of each shape)
+
+Shapes whose ratio is printed are interleaved in one process, so that it holds when the machine's speed drifts. Other
+work on the machine makes every figure an upper bound; the load average is printed for that reason.
+"""
 import json
 import os
+import pathlib
+import platform
 import re
 import subprocess
 import sys
 import tempfile
+import time
 
-build = sys.argv[1]
-steps = sys.argv[2] if len(sys.argv) > 2 else "1000"
+build = pathlib.Path(sys.argv[1]).resolve()
+steps = sys.argv[2] if len(sys.argv) > 2 else '1000'
+if not steps.isdigit() or int(steps) < 100:
+    sys.exit(f"bench: expected a number of steps, at least 100, found '{steps}'")
+program = str(build / 'serveloop')
+
+
+def output(*command):
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
 
 
 def worlds(*shapes):
-    out = subprocess.run([os.path.join(build, "tests/bench/bench_step"), steps, *shapes],
-                         check=True, capture_output=True, text=True).stdout
-    return [json.loads(line) for line in out.splitlines()]
+    return [json.loads(line) for line in output(str(build / 'tests/bench/bench_step'), steps, *shapes).splitlines()]
 
 
-def seconds(*command):
-    out = subprocess.run([os.path.join(build, "serveloop"), *command], check=True, capture_output=True, text=True).stdout
-    return re.search(r"wall time, s +([\d.]+)|equal, in ([\d.]+) s", out)
+def row(what, least, aim, measured):
+    print(f'| {what} | {least} | {aim} | {measured} |', flush=True)
 
 
-print("decode step, fcfs and lru, null executor, real time")
-for running in (256, 1024, 4096):
-    world, = worlds(f"{running}:100:1000")
-    print(f"  {running:>5} running: median {world['median_us']} us, p99 {world['p99_us']} us")
-for name, pair in (("100 -> 100,000 waiting", ("1024:100:1000", "1024:100000:1000")),
-                   ("1 k -> 1 M cached blocks", ("1024:100:1000", "1024:100:1000000"))):
-    a, b = worlds(*pair)
-    print(f"  {name}, 1,024 running: median x {b['median_us'] / a['median_us']:.3f}, p99 x {b['p99_us'] / a['p99_us']:.3f}")
-with tempfile.TemporaryDirectory() as folder:
-    log = os.path.join(folder, "hour.slog")
-    hour = ["--config", "configs/simulate_sarathi.toml", "--set", "workload.trace=data/traces/azure2023_conv.csv"]
-    print(f"Azure conversation hour, sarathi: {seconds('simulate', *hour)[1]} s")
-    subprocess.run([os.path.join(build, "serveloop"), "simulate", *hour, "--log", log], check=True, capture_output=True)
-    print(f"replay of its log, every decision compared: {seconds('replay', log)[2]} s")
+def processor():
+    for line in pathlib.Path('/proc/cpuinfo').read_text().splitlines():
+        if line.startswith('model name'):
+            return line.split(':', 1)[1].strip()
+    return platform.processor()
+
+
+def decode_steps():
+    for running, least, aim in ((256, 12, 8), (1024, 50, 32), (4096, 220, 120)):
+        world, = worlds(f'{running}:100:1000')
+        median, p99 = world['median_us'], world['p99_us']
+        row(f'decode step, {running:,} running, median', f'{least} µs', f'{aim} µs', f'{median} µs')
+        row(f'p99 of the same over its median', '4 ×', '2 ×', f'{p99 / median:.2f} × ({p99} µs)')
+
+
+def independence():
+    pairs = (('100 → 100,000 waiting, 1,024 running', '1024:100:1000', '1024:100000:1000'),
+             ('1 k → 1 M cached blocks, 1,024 running', '1024:100:1000', '1024:100:1000000'))
+    for what, small, large in pairs:
+        a, b = worlds(small, large)
+        change = 100 * (b['median_us'] / a['median_us'] - 1)
+        row(f'{what}: change of the median', '10 %', 'the spread', f'{change:+.1f} %')
+
+
+def policy_call():
+    found = json.loads(output(str(build / 'tests/unit/policy/bench_policy_call')))
+    row('overhead of a policy call', '1 µs', '0.1 µs', f"{found['value'] / 1000:.3f} µs")
+
+
+def the_hour():
+    hour = ['--config', 'configs/simulate_sarathi.toml', '--set', 'workload.trace=data/traces/azure2023_conv.csv']
+    begun = time.monotonic()
+    output(program, 'simulate', *hour)
+    row('simulate the Azure conversation hour, 8B, `sarathi`', '5 s', '2 s', f'{time.monotonic() - begun:.2f} s')
+    with tempfile.TemporaryDirectory() as folder:
+        log = os.path.join(folder, 'hour.slog')
+        output(program, 'simulate', *hour, '--log', log)
+        begun = time.monotonic()
+        said = output(program, 'replay', log)
+        took = time.monotonic() - begun
+    decisions = re.search(r'([\d,]+) decisions', said)
+    row("replay of that hour's log" + (f', {decisions[1]} decisions' if decisions else ''), '10 s', '4 s', f'{took:.2f} s')
+
+
+print(f'{time.strftime("%Y-%m-%d")}, {processor()}, {os.cpu_count()} cores, load average {os.getloadavg()[0]:.1f}, '
+      f'`./dev bench {steps}`\n')
+print('| what | at most | aim | measured |\n|---|---|---|---|')
+decode_steps()
+independence()
+policy_call()
+the_hour()

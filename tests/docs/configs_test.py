@@ -5,6 +5,7 @@ usage: configs_test.py SOURCE_ROOT BUILD_ROOT
 """
 import pathlib
 import sys
+import tomllib
 
 from checks import Checks, root, run
 
@@ -14,7 +15,8 @@ checks = Checks()
 
 
 def simulate(config, *overrides):
-    command = [program, 'simulate', '--config', str(config), '--set', 'workload.limit=50']
+    of_a_trace = tomllib.loads(config.read_text())['workload'].get('trace')
+    command = [program, 'simulate', '--config', str(config), '--set', f'workload.{"limit" if of_a_trace else "requests"}=50']
     for override in overrides:
         command += ['--set', override]
     done = run(command)

@@ -44,7 +44,7 @@ sl_cost test_cost() {
 
 }  // namespace
 
-World::World(const Setting& setting, std::vector<Ask> asks, observe::StepLog* log)
+World::World(const Setting& setting, std::vector<Ask> asks, observe::StepLog* log, engine::Output* output)
     : setting_(setting), asks_(std::move(asks)), clock_(HostModel{}), host_(build_host()) {
   engine::Options o;
   o.kv_blocks = setting.blocks;
@@ -73,7 +73,7 @@ World::World(const Setting& setting, std::vector<Ask> asks, observe::StepLog* lo
   executor_ =
       std::make_unique<execute::HashExecutor>(clock_, o.cost, o.max_sequences, o.kv_blocks, o.block_tokens);
   engine_ = need(engine::Engine::create(o, requests::Labeler(setting.tenants, setting.rules), std::move(p),
-                                        watched_, *executor_, *this, log));
+                                        watched_, *executor_, output != nullptr ? *output : *this, log));
 }
 
 Result<std::uint64_t> World::try_send(std::size_t index) {

@@ -61,7 +61,9 @@ class WatchedClock final : public Clock {
 
 class World : public engine::Output {
  public:
-  World(const Setting& setting, std::vector<Ask> asks, observe::StepLog* log = nullptr);
+  // `output`: who hears of tokens and ends in this world's place.
+  World(const Setting& setting, std::vector<Ask> asks, observe::StepLog* log = nullptr,
+        engine::Output* output = nullptr);
   // Until all have ended. Fails the test after `most_steps`.
   void run(std::uint64_t most_steps = 200000);
   bool one_step();  // false when nothing is left to do

@@ -79,6 +79,9 @@ const Bad kBad[] = {
      "version"},
     {"[policy]\nscheduler = ''",
      "x.toml: policy.scheduler.plugin: expected a plugin's id or path, found an empty string"},
+    {"[policy]\ngates = ['my/gate']",
+     "x.toml:2:1: policy.gates: expected the id of a gate, found 'my/gate', a path; name it freely, and its "
+     "plugin in a table: [policy.gate.NAME] plugin = \"PATH\""},
     {"[policy]\ngates = ['a', 'a']", "x.toml:2:1: policy.gates: expected each gate once, found 'a' twice"},
     {"[policy]\ngates = ['token-bucket']\n[policy.gate.token-buckett]",
      "x.toml:3:14: policy.gate.token-buckett: expected the id of a gate in policy.gates, found "
