@@ -59,6 +59,7 @@ Engine::Engine(const Options& options, requests::Labeler labeler, Policies polic
       ledger_(0) {
   options_.cost.struct_size = sizeof(sl_cost);
   block_shift_ = static_cast<std::uint32_t>(std::countr_zero(options.block_tokens));
+  heard_.gates.resize(policies_.gates.size());
   requests::Options sizes{options.max_waiting, options.max_sequences};
   sizes.node_events =
       4 * (sizes.slots() + options.kv_blocks);  // two nodes for each at most, changed and gone

@@ -79,6 +79,7 @@ class Engine {
   const kv::Cache& cache() const { return *cache_; }
   const requests::Manager& requests() const { return *requests_; }
   const Policies& policies() const { return policies_; }
+  const Heard& heard() const { return heard_; }
   std::uint64_t steps() const { return step_; }
   const std::vector<std::string>& incidents() const { return incidents_; }  // ejections, failed swaps
   std::string audit(bool idle) const;
@@ -114,6 +115,7 @@ class Engine {
   void publish_view();
   void refresh_view();
   void take_node_events();
+  void forget_heard_events();
   std::uint16_t ask_plan(observe::Item item, policy::Scheduler* policy, bool gate);
   template <class Policy, class Encode, class Decode, class Call>
   std::uint16_t ask(observe::Item item, Policy* policy, sl_out& out, Encode&& encode, Decode&& decode,
@@ -237,6 +239,7 @@ class Engine {
   std::vector<Fell> fell_, fell_before_;  // in this step, in the one before
   std::uint32_t empty_in_a_row_ = 0, bypassed_in_a_row_ = 0;
   bool idle_ = false;
+  Heard heard_;
   std::vector<Slot> ungated_;  // arrived this step, gates not asked yet
 
   // The batch and what is in flight.

@@ -70,6 +70,13 @@ struct Life {
   std::int32_t rule = -1;
 };
 
+// How many of the pending events each has heard. What all have heard is forgotten.
+struct Heard {
+  std::vector<std::uint32_t> gates;  // by place
+  std::uint32_t scheduler = 0;
+  std::uint32_t others = 0;  // the preemption policy, and the new instance of a swap under way
+};
+
 // An entry that found no place in its step.
 struct Fell {
   sl_seq seq;

@@ -35,7 +35,7 @@ void Engine::publish_view() {
   view_.nodes = cache_->node_table();
   view_.blocks = cache_->block_table();
   view_.running = requests_->running_table();
-  view_.events = requests_->events();
+  view_.events = requests_->events(heard_.others);
   view_.heap = requests_->heap();
   view_.cost = &options_.cost;
 }
@@ -114,8 +114,10 @@ void Engine::ask_gates() {
   for (std::size_t i = 0; i < policies_.gates.size(); ++i) {
     std::shared_ptr<policy::Scheduler>& gate = policies_.gates[i];
     if (gate == nullptr) continue;
-    view_.events = requests_->events();
+    view_.events = requests_->events(heard_.gates[i]);
+    const std::uint32_t told = requests_->event_count();
     const std::uint16_t reason = ask_plan(observe::Item::gate, gate.get(), true);
+    if (reason != SL_REASON_CALL_FAILED) heard_.gates[i] = told;
     if (reason != SL_REASON_NONE)
       refused(policy::Kind::scheduler, *gate, reason);
     else
@@ -130,7 +132,8 @@ void Engine::ask_gates() {
 }
 
 void Engine::ask_scheduler() {
-  view_.events = requests_->events();
+  view_.events = requests_->events(heard_.scheduler);
+  const std::uint32_t told = requests_->event_count();
   view_.waiting = requests_->waiting_count();
   const bool stuck = empty_in_a_row_ >= options_.bypass_steps || bypassed_in_a_row_ >= options_.bypass_steps;
   std::uint16_t reason = ask_plan(observe::Item::plan, policies_.scheduler.get(), false);
@@ -142,15 +145,29 @@ void Engine::ask_scheduler() {
     empty_in_a_row_ = bypassed_in_a_row_ = 0;
   }
   mark(Phase::policy, plan_count_);
+  view_.events = requests_->events(heard_.others);
   if (policies_.preemption != nullptr && policies_.preemption->note(view_) < 0) {
     refused(policy::Kind::preemption, *policies_.preemption, SL_REASON_CALL_FAILED);
     eject_if_failing(policy::Kind::preemption, policies_.preemption, 0);
   }
-  if (swap_ != nullptr) swap_hears(requests_->events());
-  if (reason != SL_REASON_CALL_FAILED)
-    requests_->clear_events();  // a call that failed may not have read them
+  if (swap_ != nullptr) swap_hears(view_.events);
+  heard_.others = told;
+  if (reason != SL_REASON_CALL_FAILED) heard_.scheduler = told;  // else it may not have read them
+  forget_heard_events();
   requests_->reclaim();
   eject_if_failing(policy::Kind::scheduler, policies_.scheduler, SL_NOT_READY_PARKED);
+}
+
+void Engine::forget_heard_events() {
+  std::uint32_t by_all = std::min(heard_.scheduler, heard_.others);
+  for (std::size_t i = 0; i < policies_.gates.size(); ++i) {
+    if (policies_.gates[i] == nullptr) heard_.gates[i] = requests_->event_count();
+    by_all = std::min(by_all, heard_.gates[i]);
+  }
+  requests_->forget_events(by_all);
+  heard_.scheduler -= by_all;
+  heard_.others -= by_all;
+  for (std::uint32_t& heard : heard_.gates) heard -= by_all;
 }
 
 // One call of a gate or scheduler: its answer is in entries_[0, plan_count_), checked.

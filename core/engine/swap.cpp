@@ -133,6 +133,7 @@ void Engine::continue_swap() {
     if (order.eviction != nullptr) cache_->end_handover();
     swap_.reset();
   } else if (swap_->told_all) {
+    if (order.is_gate) heard_.gates[order.gate] = heard_.others;
     finish_swap();
   }
 }

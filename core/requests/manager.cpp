@@ -33,6 +33,12 @@ void Manager::event(std::uint16_t kind, sl_seq subject, std::uint64_t a, std::ui
   events_[event_count_++] = {kind, 0, node, subject, a, b};
 }
 
+void Manager::forget_events(std::uint32_t count) {
+  assert(count <= event_count_);
+  std::copy(events_ + count, events_ + event_count_, events_);
+  event_count_ -= count;
+}
+
 void Manager::update_ready(Slot slot, bool front) {
   const sl_seq_row& row = seqs_[slot];
   const bool ready = (row.state == SL_WAITING || row.state == SL_RESERVED) && row.not_ready == 0;

@@ -92,8 +92,10 @@ class Manager {
   // ---- Events for schedulers, gates and preemption policies.
   void event(std::uint16_t kind, sl_seq subject, std::uint64_t a = 0, std::uint64_t b = 0,
              std::uint32_t node = SL_NONE);
-  sl_table events() const { return table_of(events_, event_count_); }
-  void clear_events() { event_count_ = 0; }
+  // Pending events, from the `from`th on.
+  sl_table events(std::uint32_t from = 0) const { return table_of(events_ + from, event_count_ - from); }
+  std::uint32_t event_count() const { return event_count_; }
+  void forget_events(std::uint32_t count);  // the oldest
 
   // ---- Time: deadlines and wake times.
   Timers& timers() { return timers_; }

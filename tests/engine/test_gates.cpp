@@ -104,6 +104,21 @@ BOOST_AUTO_TEST_CASE(parked_requests_keep_their_order_and_their_tokens) {
     }
 }
 
+// Also of what happened after its call in a step: before the scheduler's, other gates were asked.
+BOOST_AUTO_TEST_CASE(each_gate_is_told_everything_once) {
+  const std::vector<Ask> asks = plain_asks(60);
+  const policy::Choice strict = hold(0, "strict");
+  for (const std::uint32_t lag : {0u, 1u})
+    for (const std::vector<policy::Choice>& gates :
+         {std::vector{strict, strict}, {strict, hold(20000), strict}}) {
+      World world(gated(gates, lag), asks);
+      world.run();
+      BOOST_CHECK_EQUAL(world.ends().size(), asks.size());
+      BOOST_CHECK(world.counters().fallbacks.empty());
+      check_idle(world);
+    }
+}
+
 BOOST_AUTO_TEST_CASE(a_gate_that_answers_run_is_refused) {
   const std::vector<Ask> asks = plain_asks(30);
   const Outputs reference = alone(asks);

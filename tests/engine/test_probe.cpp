@@ -45,7 +45,7 @@ Facts true_view(World& world, const Setting& s) {
   v.nodes = cache.node_table();
   v.blocks = cache.block_table();
   v.running = {nullptr, sizeof(std::uint32_t), 0};  // comparable() looks after it
-  v.events = requests.events();
+  v.events = requests.events(world.engine().heard().scheduler);
   v.heap = requests.heap();
   v.cost = &cost;
   probe::Text text;

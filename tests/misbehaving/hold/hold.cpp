@@ -1,5 +1,8 @@
-// A gate that parks each arrival for a fixed time; in mode "run" it answers with a verb that no gate may use.
+// A gate that parks each arrival for a fixed time. In mode "run" it answers with a verb that no gate may use; in mode
+// "strict" it parks none, and throws when a sequence ends that it was not told of as ready.
 #include <serveloop/cpp/scheduler.hpp>
+#include <set>
+#include <stdexcept>
 
 namespace {
 
@@ -7,9 +10,11 @@ class Hold {
  public:
   explicit Hold(const sl::Setup& setup)
       : hold_ns_(static_cast<uint64_t>(setup.integer("hold_us")) * 1000),
-        runs_(setup.text("mode") == "run") {}
+        runs_(setup.text("mode") == "run"),
+        strict_(setup.text("mode") == "strict") {}
 
-  void plan(const sl::View& view, sl::Plan& plan) const {
+  void plan(const sl::View& view, sl::Plan& plan) {
+    if (strict_) return watch(view);
     for (const sl_event& event : view.events()) {
       if (event.kind != SL_EV_ARRIVED) continue;
       const sl_seq_row* seq = view.find(event.subject);
@@ -22,9 +27,18 @@ class Hold {
   }
 
  private:
+  void watch(const sl::View& view) {
+    for (const sl_event& event : view.events()) {
+      if (event.kind == SL_EV_READY && !ready_.insert(event.subject).second)
+        throw std::runtime_error("told twice that a sequence is ready");
+      if (event.kind == SL_EV_ENDED && ready_.erase(event.subject) == 0)
+        throw std::runtime_error("not told that a sequence was ready");
+    }
+  }
   static constexpr uint16_t kHeld = SL_REASON_PLUGIN + 0;  // index in plugin.toml's reasons
   uint64_t hold_ns_;
-  bool runs_;
+  bool runs_, strict_;
+  std::set<sl_seq> ready_;
 };
 
 }  // namespace

@@ -51,7 +51,7 @@ class Rig {
     std::vector<int> kinds;
     for (std::uint32_t i = 0; i < table.count; ++i)
       kinds.push_back(static_cast<const sl_event*>(table.base)[i].kind);
-    manager.clear_events();
+    manager.forget_events(manager.event_count());
     return kinds;
   }
   const sl_event& last_event() const {
