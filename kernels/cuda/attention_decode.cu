@@ -1,0 +1,120 @@
+// The host side of decode_attention(): checks, workspace layout, choice of the kernel's instance.
+#include <algorithm>
+
+#include "attention_decode.cuh"
+
+namespace serveloop::kernels::cuda {
+namespace {
+
+template <int head_dim, bool both_halves, bool capped>
+Status launch(const Job& job, cudaStream_t stream) {
+  const auto kernel = decode_kernel<head_dim, both_halves, capped>;
+  constexpr int shared_bytes = group_leaves * ring_bytes<head_dim>;
+  int device = 0;
+  int processors = 0;
+  int resident = 0;
+  cudaError_t error = cudaGetDevice(&device);
+  if (error == cudaSuccess)
+    error = cudaDeviceGetAttribute(&processors, cudaDevAttrMultiProcessorCount, device);
+  if (error == cudaSuccess)
+    error = cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, shared_bytes);
+  if (error == cudaSuccess)
+    error = cudaOccupancyMaxActiveBlocksPerMultiprocessor(&resident, kernel, block_threads, shared_bytes);
+  if (error != cudaSuccess) return {"decode_attention: launch configuration", error};
+  if (resident == 0) return {"decode_attention: shared memory, expected room for one block"};
+  kernel<<<processors * resident, block_threads, shared_bytes, stream>>>(job);
+  return launch_status("decode_attention");
+}
+
+template <int head_dim>
+Status launch(const Job& job, cudaStream_t stream) {
+  const bool capped = job.shape.soft_cap > 0.0f;
+  if (job.pack_heads > 8) {
+    return capped ? launch<head_dim, true, true>(job, stream) : launch<head_dim, true, false>(job, stream);
+  }
+  return capped ? launch<head_dim, false, true>(job, stream) : launch<head_dim, false, false>(job, stream);
+}
+
+Status check(const AttentionShape& shape) {
+  if (shape.kv_heads <= 0 || shape.q_heads <= 0 || shape.q_heads % shape.kv_heads != 0)
+    return {"attention: q_heads, expected a multiple of kv_heads"};
+  if (shape.head_dim != 64 && shape.head_dim != 128 && shape.head_dim != 256)
+    return {"attention: head_dim, expected 64, 128 or 256"};
+  const int tokens = shape.block_tokens;
+  if (tokens < unit_tokens || tokens > 1024 || (tokens & (tokens - 1)) != 0)
+    return {"attention: block_tokens, expected a power of two from 16 to 1,024"};
+  if (!(shape.scale > 0.0f)) return {"attention: scale, expected more than 0"};
+  if (!(shape.soft_cap >= 0.0f)) return {"attention: soft_cap, expected 0 or more"};
+  if (shape.window < 0) return {"attention: window, expected 0 or more"};
+  return {};
+}
+
+void set_packs(Job& job) {
+  const int group_heads = job.shape.q_heads / job.shape.kv_heads;
+  job.head_packs = (group_heads + pack_heads_limit - 1) / pack_heads_limit;
+  job.pack_heads = std::min(group_heads, pack_heads_limit);
+  job.packs = job.shape.kv_heads * job.head_packs;
+}
+
+// Byte offsets of the workspace's parts.
+struct WorkspaceLayout {
+  std::size_t counters, states, sums, end;
+
+  WorkspaceLayout(const Job& job, int max_tokens, int max_items) {
+    const auto rounded = [](std::size_t bytes) { return (bytes + 127) / 128 * 128; };
+    const std::size_t rows = static_cast<std::size_t>(max_items) * job.packs * job.pack_heads;
+    counters = 128;
+    states = rounded(counters + sizeof(std::int32_t) * max_tokens * job.packs);
+    sums = states + rounded(sizeof(float) * rows * job.shape.head_dim);
+    end = sums + rounded(sizeof(float2) * rows);
+  }
+};
+
+}  // namespace
+
+std::size_t attention_workspace_bytes(const AttentionShape& shape, int max_tokens, int max_items) {
+  if (!check(shape).ok() || max_tokens < 0 || max_items < 0) return 0;
+  Job job{};
+  job.shape = shape;
+  set_packs(job);
+  return WorkspaceLayout(job, max_tokens, max_items).end;
+}
+
+Status clear_attention_workspace(void* workspace, std::size_t bytes, cudaStream_t stream) {
+  const cudaError_t error = cudaMemsetAsync(workspace, 0, bytes, stream);
+  return error == cudaSuccess ? Status{} : Status{"clear_attention_workspace", error};
+}
+
+Status decode_attention(const AttentionShape& shape, const AttentionRows& rows, const AttentionCache& cache,
+                        const AttentionPlan& plan, const __nv_bfloat16* q, std::int64_t q_stride,
+                        __nv_bfloat16* out, void* workspace, cudaStream_t stream) {
+  if (const Status status = check(shape); !status.ok()) return status;
+  if (rows.tokens < 0 || rows.tokens > plan.max_tokens)
+    return {"decode_attention: tokens, expected 0 to the plan's max_tokens"};
+  if (cache.block_stride % 8 != 0) return {"decode_attention: block_stride, expected a multiple of 8"};
+  if (q_stride % 2 != 0) return {"decode_attention: q_stride, expected a multiple of 2"};
+  if (rows.tokens == 0) return {};
+  Job job{};
+  job.shape = shape;
+  set_packs(job);
+  job.rows = rows;
+  job.cache = cache;
+  job.plan = plan;
+  job.q = q;
+  job.q_stride = q_stride;
+  job.out = out;
+  while ((1 << job.block_shift) < shape.block_tokens) ++job.block_shift;
+  const WorkspaceLayout layout(job, plan.max_tokens, plan.max_items);
+  char* base = static_cast<char*>(workspace);
+  job.ticket = reinterpret_cast<std::int32_t*>(base);
+  job.counters = reinterpret_cast<std::int32_t*>(base + layout.counters);
+  job.states = reinterpret_cast<float*>(base + layout.states);
+  job.sums = reinterpret_cast<float2*>(base + layout.sums);
+  switch (shape.head_dim) {
+    case 64: return launch<64>(job, stream);
+    case 128: return launch<128>(job, stream);
+    default: return launch<256>(job, stream);
+  }
+}
+
+}  // namespace serveloop::kernels::cuda

@@ -1,0 +1,211 @@
+// One warp, one leaf: the state (maximum, sum, weighted values) of up to 128 keys for up to 16 query heads.
+//
+// Keys and values stream through a ring of units, 16 tokens of K or of V each: first all K, then all V. Lane i
+// holds rows i / 4 and i / 4 + 8 of the scores and the output, as multiply_add() lays them out. A unit without a
+// visible key is skipped: it would add zeros.
+#pragma once
+
+#include <cmath>
+
+#include "attention.hpp"
+#include "device.cuh"
+
+namespace serveloop::kernels::cuda {
+
+inline constexpr int unit_tokens = 16;
+inline constexpr int leaf_units = attention_leaf_tokens / unit_tokens;
+inline constexpr int group_leaves = attention_group_tokens / attention_leaf_tokens;
+inline constexpr int ring_slots = 6;
+inline constexpr float log2_e = 1.4426950408889634f;
+
+template <int head_dim>
+inline constexpr int unit_bytes = unit_tokens* head_dim * 2;
+
+// What one warp works on. Offsets are elements from the start of k or v.
+struct Leaf {
+  const bf16* k;
+  const bf16* v;
+  std::int64_t unit_offset;  // of lane i's unit (i < leaf_units): its head and first token; other lanes: 0
+  int start;                 // absolute position of the leaf
+  int first, last;           // visible positions, both inclusive
+  int first_unit, end_unit;  // units with a visible key
+};
+
+// The state of 16 rows; m in units of log2. Rows past the pack's heads hold a harmless state.
+template <int head_dim>
+struct LeafState {
+  float m[2];
+  float l[2];
+  float o[head_dim / 8][4];
+};
+
+template <int head_dim>
+class UnitRing {
+ public:
+  __device__ UnitRing(const Leaf& leaf, std::uint32_t memory) : leaf_(leaf), memory_(memory) {
+    for (int i = 0; i < ring_slots - 1; ++i) start_next();
+  }
+
+  // The address of the next unit, whole and visible to all lanes.
+  __device__ std::uint32_t next() {
+    copy_async_wait<ring_slots - 2>();
+    __syncwarp();
+    start_next();
+    const std::uint32_t unit = memory_ + taken_ * unit_bytes<head_dim>;
+    taken_ = taken_ + 1 == ring_slots ? 0 : taken_ + 1;
+    return unit;
+  }
+
+ private:
+  // 16-byte chunks of a row are permuted so that the eight rows of a matrix lie in different banks.
+  __device__ void start_next() {
+    const int units = leaf_.end_unit - leaf_.first_unit;
+    if (started_ < 2 * units) {
+      const bool value = started_ >= units;
+      const int unit = leaf_.first_unit + (value ? started_ - units : started_);
+      const std::int64_t offset = __shfl_sync(0xffffffffu, leaf_.unit_offset, unit);
+      const bf16* from = (value ? leaf_.v : leaf_.k) + offset;
+      const int position = leaf_.start + unit * unit_tokens;
+      const std::uint32_t to = memory_ + slot_ * unit_bytes<head_dim>;
+      constexpr int row_chunks = head_dim / 8;
+#pragma unroll
+      for (int i = 0; i < row_chunks / 2; ++i) {
+        const int chunk = i * 32 + static_cast<int>(threadIdx.x % 32);
+        const int row = chunk / row_chunks;
+        const int column = chunk % row_chunks;
+        const bool visible = position + row >= leaf_.first && position + row <= leaf_.last;
+        copy_async_16(to + (row * row_chunks + (column ^ (row & 7))) * 16, from + chunk * 8, visible);
+      }
+      slot_ = slot_ + 1 == ring_slots ? 0 : slot_ + 1;
+      ++started_;
+    }
+    copy_async_commit();  // an empty group past the end keeps the count right
+  }
+
+  const Leaf& leaf_;
+  std::uint32_t memory_;
+  int started_ = 0;
+  int slot_ = 0;
+  int taken_ = 0;
+};
+
+// Query rows as fragments of a: rows past `heads` are zero. q: [heads, head_dim].
+template <int head_dim>
+__device__ void load_query(const bf16* q, int heads, std::uint32_t (&fragments)[head_dim / 16][4]) {
+  const int lane = threadIdx.x % 32;
+#pragma unroll
+  for (int step = 0; step < head_dim / 16; ++step) {
+#pragma unroll
+    for (int i = 0; i < 4; ++i) {
+      const int row = lane / 4 + i % 2 * 8;
+      const int column = step * 16 + lane % 4 * 2 + i / 2 * 8;
+      fragments[step][i] =
+          row < heads ? *reinterpret_cast<const std::uint32_t*>(q + row * head_dim + column) : 0u;
+    }
+  }
+}
+
+// scores[2][4] of 16 keys.
+template <int head_dim>
+__device__ void score_unit(std::uint32_t unit, const std::uint32_t (&q)[head_dim / 16][4],
+                           float (&scores)[2][4]) {
+  const int lane = threadIdx.x % 32;
+  const int row = lane / 16 * 8 + lane % 8;
+  constexpr int row_bytes = head_dim * 2;
+#pragma unroll
+  for (int step = 0; step < head_dim / 16; ++step) {
+    const int chunk = step * 2 + lane / 8 % 2;
+    std::uint32_t b[4];
+    load_matrices(b, unit + row * row_bytes + (chunk ^ (row & 7)) * 16);
+    multiply_add(scores[0], q[step], b[0], b[1]);
+    multiply_add(scores[1], q[step], b[2], b[3]);
+  }
+}
+
+// o += p[16, 16] V[16, head_dim].
+template <int head_dim>
+__device__ void weigh_unit(std::uint32_t unit, const std::uint32_t (&p)[4], float (&o)[head_dim / 8][4]) {
+  const int lane = threadIdx.x % 32;
+  const int row = lane / 8 % 2 * 8 + lane % 8;
+  constexpr int row_bytes = head_dim * 2;
+#pragma unroll
+  for (int step = 0; step < head_dim / 16; ++step) {
+    const int chunk = step * 2 + lane / 16;
+    std::uint32_t b[4];
+    load_matrices_transposed(b, unit + row * row_bytes + (chunk ^ (row & 7)) * 16);
+    multiply_add(o[2 * step], p, b[0], b[1]);
+    multiply_add(o[2 * step + 1], p, b[2], b[3]);
+  }
+}
+
+// A raw product as a score; c tanh(x / c) as c - 2c / (2^(2 log2(e) x / c) + 1).
+template <bool capped>
+__device__ __forceinline__ float finish_score(float raw, float scale, float soft_cap) {
+  if constexpr (capped) {
+    const float power = exp2_fast(raw * (scale / soft_cap) * (2.0f * log2_e));
+    return soft_cap - __fdividef(2.0f * soft_cap, power + 1.0f);
+  } else {
+    return raw;  // scaled together with the change to log2, in one multiply-add
+  }
+}
+
+// Maximum, exp2 and sum of one half of the rows (`half` 0: row lane / 4; 1: that + 8); scores become
+// probabilities relative to the maximum. Keys are summed in ascending order a lane, then over the four lanes.
+template <bool capped>
+__device__ void soften_half(const Leaf& leaf, float scale, float soft_cap, int half,
+                            float (&s)[leaf_units][2][4], float& m, float& l) {
+  const int lane = threadIdx.x % 32;
+  const float to_log2 = capped ? log2_e : scale * log2_e;
+  m = -INFINITY;
+#pragma unroll
+  for (int i = 0; i < leaf_units * 4; ++i) {
+    const int position = leaf.start + i / 4 * unit_tokens + i / 2 % 2 * 8 + lane % 4 * 2 + i % 2;
+    float& score = s[i / 4][i / 2 % 2][half * 2 + i % 2];
+    const bool visible = position >= leaf.first && position <= leaf.last;
+    score = visible ? finish_score<capped>(score, scale, soft_cap) : -INFINITY;
+    m = fmaxf(m, score);
+  }
+  m = fmaxf(m, __shfl_xor_sync(0xffffffffu, m, 1));
+  m = fmaxf(m, __shfl_xor_sync(0xffffffffu, m, 2));
+  m = __fmul_rn(m, to_log2);
+  l = 0.0f;
+#pragma unroll
+  for (int i = 0; i < leaf_units * 4; ++i) {
+    float& score = s[i / 4][i / 2 % 2][half * 2 + i % 2];
+    score = exp2_fast(__fmaf_rn(score, to_log2, -m));
+    l = __fadd_rn(l, score);
+  }
+  l = __fadd_rn(l, __shfl_xor_sync(0xffffffffu, l, 1));
+  l = __fadd_rn(l, __shfl_xor_sync(0xffffffffu, l, 2));
+}
+
+// `both_halves`: more than eight query heads. The bits of a row are the same either way.
+template <int head_dim, bool both_halves, bool capped>
+__device__ void attend_leaf(const Leaf& leaf, const bf16* q, int heads, float scale, float soft_cap,
+                            std::uint32_t ring_memory, LeafState<head_dim>& state) {
+  UnitRing<head_dim> ring(leaf, ring_memory);
+  float s[leaf_units][2][4] = {};
+  {
+    std::uint32_t fragments[head_dim / 16][4];
+    load_query<head_dim>(q, heads, fragments);
+#pragma unroll
+    for (int unit = 0; unit < leaf_units; ++unit) {
+      if (unit >= leaf.first_unit && unit < leaf.end_unit)
+        score_unit<head_dim>(ring.next(), fragments, s[unit]);
+    }
+  }
+  soften_half<capped>(leaf, scale, soft_cap, 0, s, state.m[0], state.l[0]);
+  if constexpr (both_halves) soften_half<capped>(leaf, scale, soft_cap, 1, s, state.m[1], state.l[1]);
+#pragma unroll
+  for (int i = 0; i < head_dim / 8 * 4; ++i) state.o[i / 4][i % 4] = 0.0f;
+#pragma unroll
+  for (int unit = 0; unit < leaf_units; ++unit) {
+    if (unit < leaf.first_unit || unit >= leaf.end_unit) continue;
+    const std::uint32_t p[4] = {
+        pack_2(s[unit][0][0], s[unit][0][1]), both_halves ? pack_2(s[unit][0][2], s[unit][0][3]) : 0u,
+        pack_2(s[unit][1][0], s[unit][1][1]), both_halves ? pack_2(s[unit][1][2], s[unit][1][3]) : 0u};
+    weigh_unit<head_dim>(ring.next(), p, state.o);
+  }
+}
+
+}  // namespace serveloop::kernels::cuda

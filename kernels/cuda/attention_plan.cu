@@ -1,0 +1,69 @@
+// The work list of a step. Layout of the plan's words:
+//   [0] items needed, [1] items in the list (0 where it did not fit), [2, 2 + tokens] first item of each token and
+//   the end, then from an even index on pairs (token, group).
+#include "attention_plan.cuh"
+
+namespace serveloop::kernels::cuda {
+namespace {
+
+constexpr int plan_threads = 1024;
+
+// One block. Pass 1 scans the tokens' counts into first_item; pass 2 lets one warp a token write its pairs.
+__global__ void __launch_bounds__(plan_threads)
+    plan_kernel(AttentionRows rows, int window, AttentionPlan plan) {
+  __shared__ int warp_totals[32];
+  __shared__ int carried;
+  const int lane = threadIdx.x % 32;
+  const int warp = threadIdx.x / 32;
+  std::int32_t* first_item = plan.words + 2;
+  if (threadIdx.x == 0) carried = 0;
+  __syncthreads();
+  for (int base = 0; base < rows.tokens; base += plan_threads) {
+    const int token = base + threadIdx.x;
+    const int count = token < rows.tokens ? attention_items(rows.position[token], window) : 0;
+    int sum = count;
+    for (int step = 1; step < 32; step *= 2) {
+      const int below = __shfl_up_sync(0xffffffffu, sum, step);
+      if (lane >= step) sum += below;
+    }
+    if (lane == 31) warp_totals[warp] = sum;
+    __syncthreads();
+    int before = carried;
+    for (int i = 0; i < warp; ++i) before += warp_totals[i];
+    if (token < rows.tokens) first_item[token] = before + sum - count;
+    __syncthreads();
+    if (threadIdx.x == plan_threads - 1) carried = before + sum;
+    __syncthreads();
+  }
+  if (threadIdx.x == 0) {
+    first_item[rows.tokens] = carried;
+    plan.words[0] = carried;
+    plan.words[1] = carried <= plan.max_items ? carried : 0;
+  }
+  if (carried > plan.max_items) return;
+  int2* items = plan_items(plan);
+  for (int token = warp; token < rows.tokens; token += plan_threads / 32) {
+    const int count = attention_items(rows.position[token], window);
+    const int last = rows.position[token] / attention_group_tokens;
+    const int start = first_item[token];
+    for (int i = lane; i < count; i += 32) items[start + i] = make_int2(token, last - count + 1 + i);
+  }
+}
+
+}  // namespace
+
+std::size_t attention_plan_words(int max_tokens, int max_items) {
+  return plan_items_at(max_tokens) + 2 * static_cast<std::size_t>(max_items);
+}
+
+Status plan_attention(const AttentionRows& rows, int window, const AttentionPlan& plan, cudaStream_t stream) {
+  if (rows.tokens < 0 || rows.tokens > plan.max_tokens)
+    return {"plan_attention: tokens, expected 0 to max_tokens"};
+  if (window < 0) return {"plan_attention: window, expected 0 or more"};
+  if (plan.words == nullptr || plan.max_items < 0)
+    return {"plan_attention: plan, expected words and a capacity"};
+  plan_kernel<<<1, plan_threads, 0, stream>>>(rows, window, plan);
+  return launch_status("plan_attention");
+}
+
+}  // namespace serveloop::kernels::cuda

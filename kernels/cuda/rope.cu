@@ -1,0 +1,179 @@
+// Lane i holds head_dim / 32 neighbouring elements of its head, so a partner in the other half of the head is
+// held by lane i xor 16.
+#include <cmath>
+
+#include "device.cuh"
+#include "rope.hpp"
+
+namespace serveloop::kernels::cuda {
+namespace {
+
+constexpr int block_heads = 4;  // one warp each
+
+template <int size>
+struct Elements {
+  float at[size];
+};
+
+template <int size>
+__device__ __forceinline__ Elements<size> load(const bf16* from) {
+  std::uint32_t words[size / 2];
+  if constexpr (size == 8) {
+    const uint4 in = *reinterpret_cast<const uint4*>(from);
+    words[0] = in.x, words[1] = in.y, words[2] = in.z, words[3] = in.w;
+  } else if constexpr (size == 4) {
+    const uint2 in = *reinterpret_cast<const uint2*>(from);
+    words[0] = in.x, words[1] = in.y;
+  } else {
+    words[0] = *reinterpret_cast<const std::uint32_t*>(from);
+  }
+  Elements<size> out;
+#pragma unroll
+  for (int i = 0; i < size / 2; ++i) {
+    out.at[2 * i] = __uint_as_float(words[i] << 16);
+    out.at[2 * i + 1] = __uint_as_float(words[i] & 0xffff0000u);
+  }
+  return out;
+}
+
+template <int size>
+__device__ __forceinline__ void store(bf16* to, const Elements<size>& in) {
+  std::uint32_t words[size / 2];
+#pragma unroll
+  for (int i = 0; i < size / 2; ++i) words[i] = pack_2(in.at[2 * i], in.at[2 * i + 1]);
+  if constexpr (size == 8) {
+    *reinterpret_cast<uint4*>(to) = {words[0], words[1], words[2], words[3]};
+  } else if constexpr (size == 4) {
+    *reinterpret_cast<uint2*>(to) = {words[0], words[1]};
+  } else {
+    *reinterpret_cast<std::uint32_t*>(to) = words[0];
+  }
+}
+
+template <int size>
+__device__ void normalise(Elements<size>& x, const bf16* weight, float eps, float weight_offset) {
+  const int lane = threadIdx.x % 32;
+  float sum = 0.0f;
+#pragma unroll
+  for (int i = 0; i < size; ++i) sum = __fmaf_rn(x.at[i], x.at[i], sum);
+  const float inverse_rms = rsqrtf(warp_sum(sum) / static_cast<float>(size * 32) + eps);
+  const Elements<size> w = load<size>(weight + lane * size);
+#pragma unroll
+  for (int i = 0; i < size; ++i) x.at[i] *= inverse_rms * (w.at[i] + weight_offset);
+}
+
+// angles: (cos, sin) of the head's size * 16 pairs at the token's position.
+template <int size>
+__device__ void turn(Elements<size>& x, const float2* angles, RopePairs pairs) {
+  const int lane = threadIdx.x % 32;
+  if (pairs == RopePairs::neighbours) {
+#pragma unroll
+    for (int i = 0; i < size; i += 2) {
+      const float2 angle = angles[(lane * size + i) / 2];
+      const float a = x.at[i];
+      const float b = x.at[i + 1];
+      x.at[i] = a * angle.x - b * angle.y;
+      x.at[i + 1] = b * angle.x + a * angle.y;
+    }
+    return;
+  }
+  const float sign = lane < 16 ? -1.0f : 1.0f;
+#pragma unroll
+  for (int i = 0; i < size; ++i) {
+    const float2 angle = angles[lane % 16 * size + i];
+    const float partner = __shfl_xor_sync(0xffffffffu, x.at[i], 16);
+    x.at[i] = x.at[i] * angle.x + sign * partner * angle.y;
+  }
+}
+
+template <int head_dim>
+__global__ void __launch_bounds__(block_heads * 32) rope_kernel(const RopeJob job) {
+  constexpr int size = head_dim / 32;
+  const int token = blockIdx.x;
+  const int head = blockIdx.y * block_heads + threadIdx.x / 32;
+  const int position = job.position[token];
+  const int heads = job.q_heads + 2 * job.kv_heads;
+  if (position < 0 || head >= heads) return;
+  const int element = threadIdx.x % 32 * size;
+  bf16* row = job.qkv + (static_cast<std::int64_t>(token) * heads + head) * head_dim + element;
+  Elements<size> x = load<size>(row);
+  const bool is_q = head < job.q_heads;
+  const bool is_v = head >= job.q_heads + job.kv_heads;
+  if (!is_v) {
+    const bf16* weight = is_q ? job.q_norm : job.k_norm;
+    if (weight != nullptr) normalise(x, weight, job.norm_eps, job.norm_weight_offset);
+    turn(x, job.table + static_cast<std::int64_t>(position) * (head_dim / 2), job.pairs);
+  }
+  if (is_q) {
+    store(row, x);
+    return;
+  }
+  const int kv_head = (head - job.q_heads) % job.kv_heads;
+  const int block = job.block_table[static_cast<std::int64_t>(job.table_row[token]) * job.table_stride +
+                                    position / job.block_tokens];
+  const std::int64_t slot =
+      static_cast<std::int64_t>(kv_head) * job.block_tokens + position % job.block_tokens;
+  store((is_v ? job.v_cache : job.k_cache) + block * job.block_stride + slot * head_dim + element, x);
+}
+
+__global__ void table_kernel(const double* frequency, std::int64_t entries, int pairs, float2* table) {
+  const std::int64_t i = static_cast<std::int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;
+  if (i >= entries) return;
+  double sine;
+  double cosine;
+  sincos(static_cast<double>(i / pairs) * frequency[i % pairs], &sine, &cosine);
+  table[i] = {static_cast<float>(cosine), static_cast<float>(sine)};
+}
+
+bool good_head_dim(int head_dim) { return head_dim == 64 || head_dim == 128 || head_dim == 256; }
+
+}  // namespace
+
+std::vector<double> rope_frequencies(int head_dim, double theta, const RopeScaling& scaling) {
+  constexpr double turn = 6.283185307179586476925;
+  std::vector<double> frequency(head_dim / 2);
+  for (int i = 0; i < head_dim / 2; ++i) {
+    const double plain = std::pow(theta, -2.0 * i / head_dim);
+    // 0 where a turn takes more than original / low positions, 1 where fewer than original / high.
+    const double turns = scaling.original_positions * plain / turn;
+    const double share = scaling.factor == 1.0 ? 1.0
+                                               : (turns - scaling.low_freq_factor) /
+                                                     (scaling.high_freq_factor - scaling.low_freq_factor);
+    const double kept = std::fmin(1.0, std::fmax(0.0, share));
+    frequency[i] = plain * kept + plain / scaling.factor * (1.0 - kept);
+  }
+  return frequency;
+}
+
+Status fill_rope_table(const double* frequency, int positions, int head_dim, float2* table,
+                       cudaStream_t stream) {
+  if (head_dim < 2 || head_dim % 2 != 0) return {"fill_rope_table: head_dim, expected an even number"};
+  if (positions < 0) return {"fill_rope_table: positions, expected 0 or more"};
+  if (positions == 0) return {};
+  constexpr int threads = 256;
+  const std::int64_t entries = static_cast<std::int64_t>(positions) * (head_dim / 2);
+  table_kernel<<<static_cast<unsigned>((entries + threads - 1) / threads), threads, 0, stream>>>(
+      frequency, entries, head_dim / 2, table);
+  return launch_status("fill_rope_table");
+}
+
+Status rope_and_store(const RopeJob& job, cudaStream_t stream) {
+  if (!good_head_dim(job.head_dim)) return {"rope_and_store: head_dim, expected 64, 128 or 256"};
+  if (job.q_heads < 0 || job.kv_heads < 1) return {"rope_and_store: heads, expected at least one of K"};
+  if (job.block_tokens < 1 || (job.block_tokens & (job.block_tokens - 1)) != 0)
+    return {"rope_and_store: block_tokens, expected a power of two"};
+  if (job.block_stride % 8 != 0) return {"rope_and_store: block_stride, expected a multiple of 8"};
+  if (job.tokens < 0) return {"rope_and_store: tokens, expected 0 or more"};
+  if (job.tokens == 0) return {};
+  const int heads = job.q_heads + 2 * job.kv_heads;
+  const dim3 grid(static_cast<unsigned>(job.tokens),
+                  static_cast<unsigned>((heads + block_heads - 1) / block_heads));
+  switch (job.head_dim) {
+    case 64: rope_kernel<64><<<grid, block_heads * 32, 0, stream>>>(job); break;
+    case 128: rope_kernel<128><<<grid, block_heads * 32, 0, stream>>>(job); break;
+    default: rope_kernel<256><<<grid, block_heads * 32, 0, stream>>>(job); break;
+  }
+  return launch_status("rope_and_store");
+}
+
+}  // namespace serveloop::kernels::cuda

@@ -1,0 +1,46 @@
+# Sourced by run_kernels.sh: does each test notice a kernel that is wrong? Every line changes a copy of one kernel
+# file, builds the .cu files that take it in, and expects the test to fail. Wants the plain build in $BUILD.
+
+# broken NAME TEST FILE SED SOURCE...
+broken() {
+  local name=$1 test=$2 file=$3 change=$4
+  shift 4
+  local root=$BUILD/broken/$name source objects=()
+  rm -rf "$root"
+  mkdir -p "$root"
+  cp -r kernels "$root/"
+  sed -i -E "$change" "$root/kernels/cuda/$file"
+  if cmp -s "kernels/cuda/$file" "$root/kernels/cuda/$file"; then
+    echo "break $name: the change finds no line in $file"
+    return 1
+  fi
+  for source in "$@"; do
+    $NVCC $FLAGS -I"$root" -I. -c "$root/kernels/cuda/$source.cu" -o "$root/$source.o" || return 1
+  done
+  for source in kernels/cuda/*.cu; do
+    source=$(basename "$source" .cu)
+    [ -e "$root/$source.o" ] && objects+=("$root/$source.o") || objects+=("$BUILD/$source.o")
+  done
+  $NVCC $FLAGS "$BUILD/$test.o" "${objects[@]}" -o "$root/$test" || return 1
+  if "$root/$test" > "$root/out.txt" 2>&1; then
+    echo "break $name: $test passed over it"
+    return 1
+  fi
+  echo "break $name: $test failed, as it has to ($(grep -c FAILED "$root/out.txt") lines; $(tail -1 "$root/out.txt"))"
+}
+
+jobs_running=()
+start() { broken "$@" & jobs_running+=($!); }
+start sum_of_states test_attention attention_fold.cuh 's/into\.l = fold_term.*/into.l += next.l;/' attention_decode
+start order_by_batch test_attention attention_decode.cuh \
+  's/piece\.first_item \+ i\)/piece.first_item + (i + piece.first_item) % piece.items)/' attention_decode
+start sees_too_much test_attention attention_leaf.cuh \
+  's/const bool visible = position >= leaf\.first && position <= leaf\.last;/const bool visible = position >= leaf.first;/' \
+  attention_decode
+start one_group_again test_attention attention_plan.cu 's/last - count \+ 1 \+ i/last/' attention_plan
+start turns_back test_rope rope.cu 's/\+ sign \* partner/- sign * partner/' rope
+start wrong_slot test_rope rope.cu 's/position % job\.block_tokens;/0;/' rope
+start no_mean test_rows norm.cu 's| / static_cast<float>\(job\.hidden\)||' norm
+start wrong_gelu test_rows activation.cu 's/0\.044715f/0.44715f/' activation
+start no_scale test_rows activation.cu 's/x\[i\] \*= scale/x[i] *= 1.0f/' activation
+for job in "${jobs_running[@]}"; do wait "$job" || status=1; done
