@@ -1,6 +1,7 @@
 // Real time since the engine's start.
 #pragma once
 
+#include <algorithm>
 #include <chrono>
 #include <thread>
 
@@ -17,7 +18,8 @@ class SteadyClock final : public Clock {
   }
   void charge(Phase, std::uint32_t) override {}
   void wait_until(std::uint64_t at_ns) override {
-    std::this_thread::sleep_until(start_ + std::chrono::nanoseconds(at_ns));
+    constexpr std::uint64_t kFar = UINT64_MAX / 8;  // 73 years: further on the clock's own type overflows
+    std::this_thread::sleep_until(start_ + std::chrono::nanoseconds(std::min(at_ns, kFar)));
   }
 
  private:

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdlib>
 #include <filesystem>
+#include <fstream>
 
 #include "base/suggest.hpp"
 #include "config/schema.hpp"
@@ -29,12 +30,21 @@ Result<Calibration> build(const Result<toml::Value>& document) {
   return calibration;
 }
 
+// Configurations may lie in the same folder.
+bool looks_like_a_calibration(const fs::path& file) {
+  std::ifstream in(file);
+  for (std::string line; std::getline(in, line);)
+    if (line.starts_with("step_fixed_us")) return true;
+  return false;
+}
+
 std::vector<std::string> names_in(const std::vector<std::string>& folders) {
   std::vector<std::string> names;
   for (const std::string& folder : folders) {
     std::error_code error;
     for (fs::directory_iterator it(folder, error), end; !error && it != end; it.increment(error)) {
-      if (it->path().extension() == ".toml") names.push_back(it->path().stem().string());
+      if (it->path().extension() == ".toml" && looks_like_a_calibration(it->path()))
+        names.push_back(it->path().stem().string());
     }
   }
   std::sort(names.begin(), names.end());

@@ -22,6 +22,9 @@ class NativeOnly : public Executor {
   }
   std::span<const sl_op_key> op_keys() const override { return keys_; }
   Status apply(std::uint32_t mode, std::span<const sl_op_plan> plans) override {
+    if (plans.size() != keys_.size())
+      return fail(fmt::format("precision mode {}", mode),
+                  fmt::format("{} plans, one an operation", keys_.size()), std::to_string(plans.size()));
     for (std::size_t i = 0; i < plans.size(); ++i)
       for (const sl_format* format : {&plans[i].weight, &plans[i].input, &plans[i].output})
         if (format->dtype != SL_DTYPE_NATIVE)

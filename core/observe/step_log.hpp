@@ -35,7 +35,7 @@ enum class Item : std::uint8_t {
   plan,       // the scheduler's answer
   evict,      // the eviction policy's answer
   preempt,    // the preemption policy's answer
-  refused,    // an answer was refused, or not asked for: the fallback's follows
+  refused,    // the answer before it was refused: the linked-in policy's took its place
   fell,       // an entry could not be placed
   batch,      // what was submitted
   collected,  // device times and tokens

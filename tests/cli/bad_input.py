@@ -56,7 +56,9 @@ class Simulate(stage.Case):
         self.simulate(self.config(workload=''), says=['workload'])
 
     def test_missing_calibration(self):
-        self.simulate(self.config(), '--set', 'simulated.calibration="a100"', says=['a100', 'known:', 'looked in'])
+        line = self.simulate(self.config(), '--set', 'simulated.calibration="a100"',
+                             says=['a100', 'h100-llama3.1-8b', 'looked in'])
+        self.assertNotIn('good', line.split('looked in')[0], 'a configuration is no calibration')
 
     def test_bad_swaps(self):
         form = 'at=STEP,scheduler=NAME'
