@@ -142,6 +142,29 @@ BOOST_AUTO_TEST_CASE(timers_come_due_in_order) {
   BOOST_CHECK(!timers.pop_due(SL_NEVER - 1));
 }
 
+// Lists that grow in turn share one store, and every range of each reads as it was written.
+BOOST_AUTO_TEST_CASE(generated_tokens_read_back_across_chunks) {
+  constexpr std::uint32_t kTokens = 300;
+  TokenStore store;
+  TokenList lists[3];
+  for (std::uint32_t i = 0; i < kTokens; ++i)
+    for (std::uint32_t l = 0; l < 3; ++l) store.push(lists[l], l * 1000 + i);
+  for (std::uint32_t l = 0; l < 3; ++l)
+    for (std::uint32_t from = 0; from < kTokens; from += 7)
+      for (std::uint32_t size = 0; from + size <= kTokens; size += 13) {
+        std::vector<Token> into(size);
+        store.copy(lists[l], from, into);
+        for (std::uint32_t i = 0; i < size; ++i) BOOST_REQUIRE_EQUAL(into[i], l * 1000 + from + i);
+      }
+  BOOST_CHECK_EQUAL(store.all(lists[1]).size(), kTokens);
+  const std::size_t used = store.chunks_used();
+  store.clear(lists[1]);
+  BOOST_CHECK_EQUAL(store.chunks_used(), used / 3 * 2);
+  for (std::uint32_t i = 0; i < kTokens; ++i) store.push(lists[1], i);
+  BOOST_CHECK_EQUAL(store.chunks_used(), used);  // memory is used again
+  BOOST_CHECK_EQUAL(store.all(lists[0]).back(), kTokens - 1);
+}
+
 BOOST_AUTO_TEST_SUITE_END()
 
 }  // namespace serveloop::requests
