@@ -24,7 +24,9 @@ Result<Calibration> build(const Result<toml::Value>& document) {
     if (std::string(key.name) == "name" || document->find(key.name) != nullptr) continue;
     return fail(document->source() + ": " + key.name, "a value", "none");
   }
-  if (calibration.step_us(1, 1, 1, 1) <= 0) {
+  if (calibration.step_fixed_us + calibration.decode_sequence_us + calibration.decode_context_ns +
+          calibration.prefill_token_us + calibration.prefill_context_ns <=
+      0) {
     return fail(document->source(), "a step that takes time", "all coefficients 0");
   }
   return calibration;

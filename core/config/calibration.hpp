@@ -6,7 +6,7 @@
 //   decode_sequence_us  x sequences that decode
 //   decode_context_ns   x sum of their contexts     (KV tokens read)
 //   prefill_token_us    x prompt tokens computed
-//   prefill_context_ns  x prefill pairs             (token x token attended; see prefill_pairs)
+//   prefill_context_ns  x prefill pairs             (token x token attended; sl_chunk_pairs)
 // Thread safety: plain values.
 #pragma once
 
@@ -33,16 +33,6 @@ struct Calibration {
   double host_sequence_us = 0;  // a running sequence
   double policy_us = 0;         // a policy call
   bool operator==(const Calibration&) const = default;
-
-  // Tokens of a chunk times the mean context that each attends to, with `before` tokens computed before the
-  // chunk.
-  static double prefill_pairs(double before, double tokens) { return tokens * (before + tokens / 2); }
-
-  // Device time of a step.
-  double step_us(double decodes, double decode_context_sum, double prefill_tokens, double pairs) const {
-    return step_fixed_us + decode_sequence_us * decodes + decode_context_ns * 1e-3 * decode_context_sum +
-           prefill_token_us * prefill_tokens + prefill_context_ns * 1e-3 * pairs;
-  }
 };
 
 Result<Calibration> load_calibration(const std::string& path);

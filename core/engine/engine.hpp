@@ -120,11 +120,12 @@ class Engine {
   template <class Policy, class Encode, class Decode, class Call>
   std::uint16_t ask(observe::Item item, Policy* policy, sl_out& out, Encode&& encode, Decode&& decode,
                     Call&& call);
-  void apply_park_verbs(std::span<const sl_entry> entries, std::uint16_t park_bit);
+  void apply_park_verbs(std::span<const sl_entry> entries, requests::Holder who);
   template <class Instance>
   void refused(policy::Kind kind, Instance& instance, std::uint16_t reason);
   template <class Instance>
-  void eject_if_failing(policy::Kind kind, std::shared_ptr<Instance>& which, std::uint16_t park_bit);
+  bool eject_if_failing(policy::Kind kind, std::shared_ptr<Instance>& which);
+  void let_go(requests::Holder who);
   // check.cpp
   std::uint16_t check_entry(const sl_entry& entry, bool gate) const;
   std::uint16_t check_plan(std::span<const sl_entry> entries, bool gate);

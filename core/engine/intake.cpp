@@ -141,7 +141,7 @@ void Engine::take(const Message& message) {
       break;
     case What::release:
       for_request(message.request, [&](Slot s) {
-        requests_->clear_not_ready(s, SL_NOT_READY_GATE | SL_NOT_READY_PARKED, now_ns_);
+        requests_->release_all(s, now_ns_);
         if (row(s).not_ready == 0 && row(s).state != SL_RUNNING) transition(s, observe::State::unnamed);
       });
       break;
@@ -209,8 +209,8 @@ void Engine::take_timers() {
     const Slot slot = SL_SEQ_SLOT(timer->seq);
     if (timer->why == requests::Timer::deadline) {
       end_sequence(slot, SL_FINISH_DEADLINE, SL_REASON_DEADLINE);
-    } else if (requests_->cold(slot).wake_ns == timer->at_ns) {
-      requests_->clear_not_ready(slot, SL_NOT_READY_GATE | SL_NOT_READY_PARKED, now_ns_);
+    } else if ((row(slot).not_ready & (SL_NOT_READY_GATE | SL_NOT_READY_PARKED)) != 0) {
+      requests_->wake(slot, now_ns_);
       if (row(slot).not_ready == 0) transition(slot, observe::State::unnamed);
     }
   }
@@ -251,7 +251,8 @@ void Engine::end_sequence(Slot slot, std::uint32_t finish, std::uint16_t reason)
   end.end_ns = std::max(now_ns_, request.arrival_ns);
   end.service_ns = cold.service_ns;
   end.longest_gap_ns = requests_->at(slot).longest_gap_ns;
-  end.causes = ledger_.close(life(slot).account, end.end_ns);
+  end.causes = ledger_.close(life(slot).account, end.end_ns,
+                             static_cast<observe::State>(requests_->at(slot).planned), !in_flight_.empty());
   ++counters_.finished;
   requests_->end(slot, finish, now_ns_);
   const auto found = by_request_.find(end.request);

@@ -28,7 +28,7 @@ void Engine::match() {
     for (const sl_entry& entry : plan)
       if (entry.verb == SL_PREEMPT)
         yield(SL_SEQ_SLOT(entry.seq), entry.arg, entry.blocks, entry.reason, SL_NO_SEQ);
-    apply_park_verbs(plan, SL_NOT_READY_PARKED);
+    apply_park_verbs(plan, requests::kScheduler);
   }
   for (std::uint32_t i = 0; i < plan_count_; ++i)
     if (!stage_decode(plan[i], i)) stage(plan[i], i);

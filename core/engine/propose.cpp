@@ -90,25 +90,28 @@ void Engine::refused(policy::Kind kind, Instance& instance, std::uint16_t reason
 template void Engine::refused(policy::Kind, policy::Eviction&, std::uint16_t);
 template void Engine::refused(policy::Kind, policy::Preemption&, std::uint16_t);
 
-// Throws out a policy that keeps failing; what it had parked is let go.
+// Throws out a policy that keeps failing.
 template <class Instance>
-void Engine::eject_if_failing(policy::Kind kind, std::shared_ptr<Instance>& which, std::uint16_t park_bit) {
-  if (which == nullptr || !which->health().should_eject()) return;
+bool Engine::eject_if_failing(policy::Kind kind, std::shared_ptr<Instance>& which) {
+  if (which == nullptr || !which->health().should_eject()) return false;
   incidents_.push_back(fmt::format("step {}: {} '{}' ejected, the fallback goes on\n{}", step_,
                                    policy::name_of(kind), which->id(), which->report()));
   spdlog::error("{} '{}' failed too often and was ejected at step {}; the linked-in fallback goes on",
                 policy::name_of(kind), which->id(), step_);
   ++counters_.ejected;
   which.reset();
-  if (park_bit == 0) return;
-  for (const Slot slot : requests_->live_slots()) {
-    if ((row(slot).not_ready & park_bit) == 0) continue;
-    requests_->clear_not_ready(slot, park_bit, now_ns_);
+  return true;
+}
+template bool Engine::eject_if_failing(policy::Kind, std::shared_ptr<policy::Eviction>&);
+template bool Engine::eject_if_failing(policy::Kind, std::shared_ptr<policy::Preemption>&);
+
+// What an ejected gate or scheduler had parked.
+void Engine::let_go(requests::Holder who) {
+  for (const Slot slot : requests_->held_by(who)) {
+    requests_->release(slot, who, now_ns_);
     if (row(slot).not_ready == 0) transition(slot, observe::State::unnamed);
   }
 }
-template void Engine::eject_if_failing(policy::Kind, std::shared_ptr<policy::Eviction>&, std::uint16_t);
-template void Engine::eject_if_failing(policy::Kind, std::shared_ptr<policy::Preemption>&, std::uint16_t);
 
 void Engine::ask_gates() {
   for (std::size_t i = 0; i < policies_.gates.size(); ++i) {
@@ -121,8 +124,8 @@ void Engine::ask_gates() {
     if (reason != SL_REASON_NONE)
       refused(policy::Kind::scheduler, *gate, reason);
     else
-      apply_park_verbs({entries_, plan_count_}, SL_NOT_READY_GATE);
-    eject_if_failing(policy::Kind::scheduler, gate, SL_NOT_READY_GATE);
+      apply_park_verbs({entries_, plan_count_}, static_cast<requests::Holder>(i));
+    if (eject_if_failing(policy::Kind::scheduler, gate)) let_go(static_cast<requests::Holder>(i));
     mark(Phase::policy, plan_count_);
   }
   for (const Slot slot : ungated_)
@@ -148,14 +151,14 @@ void Engine::ask_scheduler() {
   view_.events = requests_->events(heard_.others);
   if (policies_.preemption != nullptr && policies_.preemption->note(view_) < 0) {
     refused(policy::Kind::preemption, *policies_.preemption, SL_REASON_CALL_FAILED);
-    eject_if_failing(policy::Kind::preemption, policies_.preemption, 0);
+    eject_if_failing(policy::Kind::preemption, policies_.preemption);
   }
   if (swap_ != nullptr) swap_hears(view_.events);
   heard_.others = told;
   if (reason != SL_REASON_CALL_FAILED) heard_.scheduler = told;  // else it may not have read them
   forget_heard_events();
   requests_->reclaim();
-  eject_if_failing(policy::Kind::scheduler, policies_.scheduler, SL_NOT_READY_PARKED);
+  if (eject_if_failing(policy::Kind::scheduler, policies_.scheduler)) let_go(requests::kScheduler);
 }
 
 void Engine::forget_heard_events() {
@@ -192,16 +195,16 @@ std::uint16_t Engine::ask_plan(observe::Item item, policy::Scheduler* policy, bo
 }
 
 // Park, release and reject: what a gate may say too. Applied in order.
-void Engine::apply_park_verbs(std::span<const sl_entry> entries, std::uint16_t park_bit) {
+void Engine::apply_park_verbs(std::span<const sl_entry> entries, requests::Holder who) {
   for (const sl_entry& entry : entries) {
     const Slot slot = SL_SEQ_SLOT(entry.seq);
     switch (entry.verb) {
       case SL_PARK:
-        requests_->park(slot, park_bit, entry.arg, entry.reason);
+        requests_->park(slot, who, entry.arg, entry.reason);
         transition(slot, observe::State::held);
         break;
       case SL_RELEASE:
-        requests_->clear_not_ready(slot, park_bit, now_ns_);
+        requests_->release(slot, who, now_ns_);
         if (row(slot).not_ready == 0) transition(slot, observe::State::unnamed);
         break;
       case SL_REJECT: end_sequence(slot, SL_FINISH_REJECTED, entry.reason); break;

@@ -60,7 +60,7 @@ std::uint32_t Engine::evict(std::uint32_t need) {
       policies_.eviction->health().good();
     else
       refused(policy::Kind::eviction, *policies_.eviction, reason);
-    eject_if_failing(policy::Kind::eviction, policies_.eviction, 0);
+    eject_if_failing(policy::Kind::eviction, policies_.eviction);
   }
   if (reason != SL_REASON_NONE) {
     const std::vector<sl_victim> own = cache_->fallback_victims(need);
@@ -163,7 +163,7 @@ bool Engine::preempt_for(std::size_t in_need, std::uint32_t need) {
       policies_.preemption->health().good();
     else
       refused(policy::Kind::preemption, *policies_.preemption, reason);
-    eject_if_failing(policy::Kind::preemption, policies_.preemption, 0);
+    eject_if_failing(policy::Kind::preemption, policies_.preemption);
   }
   if (reason != SL_REASON_NONE)
     yields.count = fallback::preempt({candidates_, candidate_count_}, need, {yields_, candidate_count_});

@@ -62,7 +62,7 @@ void Engine::commit_decode(Staged& staged, InFlight& flight) {
   requests::Sequence& sequence = requests_->at(slot);
   const std::uint32_t start = covered(r);
   flight.rows.add({r.id, sequence.life, start, 1, 0, true, false});
-  batch_.add({sequence.row, start, 1, true});
+  batch_.add({sequence.row, start, 1, true, true});
   sequence.named_step = step_;
   r.in_flight_min = ++r.in_flight_max;
   r.runnable = --r.tokens_left > 0 ? 1 : 0;
@@ -79,6 +79,7 @@ void Engine::commit(Staged& staged, InFlight& flight) {
       return fell(staged, SL_REASON_MEMORY);  // the entry it built on fell
   }
   if (staged.blocks > r.blocks_device && !give_blocks(staged)) return;
+  cache_->count_hits(slot);
   if (staged.verb == SL_RESERVE) {
     if (r.state == SL_WAITING) requests_->reserve(slot);
     return;
@@ -112,7 +113,7 @@ void Engine::commit_prefill(const Staged& staged, InFlight& flight) {
   if (!samples) ++counters_.split_prompts;
   const std::uint32_t recompute = r.high_water > start ? std::min(staged.tokens, r.high_water - start) : 0;
   flight.rows.add({r.id, sequence.life, start, staged.tokens, recompute, samples, true});
-  batch_.add({sequence.row, start, staged.tokens, samples});
+  batch_.add({sequence.row, start, staged.tokens, samples, false});
   sequence.named_step = step_;
   flight.prefill_tokens += staged.tokens;
   ++prefill_rows_;

@@ -163,7 +163,7 @@ void Engine::note_block_events() {
   sl_evict_in in{&view_, events, {}, {}};
   if (policies_.eviction != nullptr && policies_.eviction->note(in) < 0) {
     refused(policy::Kind::eviction, *policies_.eviction, SL_REASON_CALL_FAILED);
-    eject_if_failing(policy::Kind::eviction, policies_.eviction, 0);
+    eject_if_failing(policy::Kind::eviction, policies_.eviction);
   }
   cache_->clear_block_events();
 }

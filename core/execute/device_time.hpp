@@ -26,18 +26,13 @@ class DeviceTime {
     std::uint64_t context = 0;
     double pairs = 0;
     for (const BatchRow& row : batch.rows) {
-      if (row.tokens == 1 && row.samples)
+      if (row.decode)
         context += row.start + 1;
       else
         pairs += sl_chunk_pairs(row.start, row.tokens);
     }
-    const auto decodes = static_cast<std::uint32_t>(
-        std::count_if(batch.rows.begin(), batch.rows.end(),
-                      [](const BatchRow& row) { return row.tokens == 1 && row.samples; }));
-    std::uint32_t tokens = 0;
-    for (const BatchRow& row : batch.rows) tokens += row.tokens;
-    const double whole = sl_predict_step_ns(&cost_, decodes, context, tokens - decodes, pairs);
-    const double decode = sl_predict_step_ns(&cost_, decodes, context, 0, 0);
+    const double whole = sl_predict_step_ns(&cost_, batch.decodes, context, batch.prefill_tokens, pairs);
+    const double decode = sl_predict_step_ns(&cost_, batch.decodes, context, 0, 0);
     const std::uint64_t start = std::max(clock_.now_ns(), busy_until_);
     const auto late = delays_.extract(batch.step);
     busy_until_ = start + static_cast<std::uint64_t>(whole) + (late.empty() ? 0 : late.mapped());

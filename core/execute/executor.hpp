@@ -34,10 +34,11 @@ struct TableChange {
 };
 
 // A run of a sequence's tokens, positions start .. start + tokens - 1. `samples`: the last one yields a new
-// token.
+// token. `decode`: it is the one token behind all that was computed; else a chunk of prefill, of one token or
+// more.
 struct BatchRow {
   std::uint32_t row, start, tokens;
-  bool samples;
+  bool samples, decode;
 };
 
 struct BlockCopy {
@@ -48,7 +49,7 @@ struct BlockCopy {
 struct Batch {
   std::uint64_t step;
   std::uint32_t mode;     // precision mode
-  std::uint32_t decodes;  // rows with tokens == 1 that sample
+  std::uint32_t decodes;  // rows that decode
   std::uint32_t prefill_tokens;
   std::span<const Begin> begins;
   std::span<const TableChange> changes;

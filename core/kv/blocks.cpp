@@ -20,11 +20,15 @@ sl_block_event Cache::State::event_of(std::uint16_t kind, BlockId block, std::ui
   return event;
 }
 
-void Cache::State::pin(const Sequence& sequence, BlockId block) {
+void Cache::State::pin(BlockId block) {
   sl_block_row& row = pool.row(block);
   if (row.refs++ == 0) pool.drop_evictable(block);
-  ++row.hits;
   row.last_use_ns = now_ns;
+}
+
+void Cache::State::count_hit(const Sequence& sequence, BlockId block) {
+  ++pool.row(block).hits;
+  hit_tokens += options.block_tokens;
   emit(SL_BLOCK_HIT, block, sequence.request);
 }
 
@@ -74,7 +78,8 @@ void Cache::State::hang_in(const Sequence& sequence, std::uint32_t index, NodeId
 void Cache::State::take(Slot slot, Sequence& sequence, std::uint32_t index, BlockId block) {
   assert(pool.row(sequence.table[index]).refs == 1);
   pool.give_back(sequence.table[index]);
-  pin(sequence, block);
+  pin(block);
+  count_hit(sequence, block);
   sequence.table[index] = block;
   edits.push_back({slot, index, block});
 }

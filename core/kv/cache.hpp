@@ -51,7 +51,7 @@ class Cache {
   // Extends the slot's table by what the tree has on the device beyond it, at most to `limit_blocks` whole
   // blocks in all, and first swaps private whole blocks for the tree's own where another sequence hung the
   // same tokens ("takes that block"). Requires: all blocks of the table are full. Pins what it takes. Returns
-  // the blocks now held.
+  // the blocks now held. A hit counts, and is told, once its entry runs: count_hits().
   std::uint32_t pin_prefix(Slot slot, std::uint32_t limit_blocks, std::uint64_t now_ns);
   // Blocks that pin_prefix would reach once the entries marked so far have hung theirs in (>= the blocks
   // held).
@@ -62,6 +62,8 @@ class Cache {
   void mark_planned(Slot slot, std::uint32_t end_block, std::uint32_t from_filling_block = SL_NONE);
 
   // ---- Committing a step.
+  // The slot's entry runs: what pin_prefix took for it since the last call are hits (SL_BLOCK_HIT, row.hits).
+  void count_hits(Slot slot);
   // Gives the slot private blocks until it holds `blocks` in all. Requires enough free ones.
   void extend(Slot slot, std::uint32_t blocks);
   // Hangs the slot's private blocks below `end_block` into the tree at their place on its path: those from

@@ -62,6 +62,7 @@ void Cache::State::release(Sequence& sequence, std::uint32_t keep) {
   for (; held > keep; --held) unpin(sequence, sequence.table[held - 1]);
   sequence.table.resize(keep);
   sequence.indexed = std::min(sequence.indexed, keep);
+  if (sequence.uncounted >= keep) sequence.uncounted = SL_NONE;
   if (!sequence.transient) return;
   // Its blocks may have left the tree: nodes above its own that only held them are merged.
   for (NodeId node = sequence.node; node != kRoot;) {

@@ -22,12 +22,20 @@ std::uint32_t Cache::pin_prefix(Slot slot, std::uint32_t limit_blocks, std::uint
   for (; sequence.held() < std::min(limit_blocks, end); ++sequence.indexed, walk.next()) {
     const BlockId block = walk.block();
     if (block == SL_NONE) break;
-    state.pin(sequence, block);
+    state.pin(block);
+    sequence.uncounted = std::min(sequence.uncounted, sequence.held());
     state.edits.push_back({slot, sequence.held(), block});
     sequence.table.push_back(block);
-    state.hit_tokens += state.options.block_tokens;
   }
   return sequence.held();
+}
+
+void Cache::count_hits(Slot slot) {
+  State& state = *state_;
+  Sequence& sequence = state.sequences[slot];
+  for (std::uint32_t i = sequence.uncounted; i < sequence.indexed; ++i)
+    state.count_hit(sequence, sequence.table[i]);
+  sequence.uncounted = SL_NONE;
 }
 
 // Device blocks and planned ones are a prefix of each path, so the lowest node that has any tells how far

@@ -19,6 +19,7 @@ struct alignas(64) Sequence {
   std::uint64_t request = 0;
   NodeId node = kRoot;  // where its path ends
   std::uint32_t indexed = 0;
+  std::uint32_t uncounted = SL_NONE;   // blocks from here on were pinned by a plan and have not run yet
   bool bound = false, placed = false;  // placed: counted at its node; false while it has no whole block
   bool transient = false, waiting = false;
 
@@ -39,7 +40,8 @@ struct Cache::State {
   void emit(std::uint16_t kind, BlockId block, std::uint64_t request) {
     log.block(event_of(kind, block, request));
   }
-  void pin(const Sequence& sequence, BlockId block);
+  void pin(BlockId block);
+  void count_hit(const Sequence& sequence, BlockId block);
   void unpin(const Sequence& sequence, BlockId block);
   // A private block enters the tree at (node, offset).
   void hang_in(const Sequence& sequence, std::uint32_t index, NodeId node, std::uint32_t offset,

@@ -148,16 +148,22 @@ void Ledger::add_prefill(Account& account, std::uint32_t recompute_tokens, std::
   add(account.times, times, 1);
 }
 
-Times Ledger::close(Account& account, std::uint64_t end_ns) {
+Times Ledger::close(Account& account, std::uint64_t end_ns, State state, bool busy) {
   settle(account);
-  const std::uint64_t counted_to =
-      account.state == State::none ? account.since_ns : std::max(slot_start_, account.since_ns);
   std::erase(late_, &account);
-  if (end_ns > counted_to) {
-    const Cause cause = account.state == State::none ? Cause::boundary
-                        : waits(account.state)       ? waiting_cause(account.state, last_.exhausted)
-                                                     : Cause::host_other;
-    of(account.times, cause) += static_cast<std::int64_t>(end_ns - counted_to);
+  std::uint64_t from_ns = std::max(slot_start_, account.since_ns);
+  if (account.state == State::none) {  // never in a slot that ended
+    const std::uint64_t planned_ns = state == State::none ? end_ns : std::min(end_ns, from_ns);
+    of(account.times, Cause::boundary) += static_cast<std::int64_t>(planned_ns - account.since_ns);
+    from_ns = planned_ns;
+  }
+  if (end_ns > from_ns) {
+    mark(Phase::other, end_ns);
+    if (busy && !waits(state))
+      of(account.times, state == State::prefill ? Cause::prefill : Cause::decode) +=
+          static_cast<std::int64_t>(end_ns - from_ns);
+    else
+      add(account.times, split(state, from_ns, {end_ns, 0, 0, 0, false, last_.exhausted}), 1);
   }
   account.state = State::none;
   return account.times;

@@ -93,9 +93,10 @@ class Ledger {
   // The last slot's times of a row with a prefill chunk, `recompute_tokens` of its `tokens` below the
   // high-water mark.
   void add_prefill(Account& account, std::uint32_t recompute_tokens, std::uint32_t tokens);
-  // The account's times up to the last slot's end; the rest until `end_ns` (a cancellation between two slots'
-  // ends) belongs to the state it was in.
-  Times close(Account& account, std::uint64_t end_ns);
+  // The account's times. What passed since the last slot's end (the sequence was cut off amid a slot) belongs
+  // to `state`, which the plan of that slot gave it; of a running one to the device if that is `busy` with the
+  // slot's step, else to what the host did.
+  Times close(Account& account, std::uint64_t end_ns, State state, bool busy);
 
  private:
   struct Mark {

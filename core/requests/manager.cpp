@@ -52,17 +52,42 @@ void Manager::clear_not_ready(Slot slot, std::uint16_t bits, std::uint64_t now_n
   row.not_ready = static_cast<std::uint16_t>(row.not_ready & ~bits);
   if (row.not_ready != 0) return;
   cold_[slot].ready_ns = now_ns;
-  cold_[slot].wake_ns = SL_NEVER;
   update_ready(slot, false);
   if (row.state == SL_WAITING || row.state == SL_RESERVED) event(SL_EV_READY, row.id);
 }
 
-void Manager::park(Slot slot, std::uint16_t bit, std::uint64_t wake_ns, std::uint16_t reason) {
-  // Gates that park an arrival in turn combine: the latest wake time counts.
-  if ((seqs_[slot].not_ready & SL_NOT_READY_UNGATED) != 0 && (seqs_[slot].not_ready & bit) != 0)
-    wake_ns = std::max(wake_ns, cold_[slot].wake_ns);
-  seqs_[slot].not_ready |= bit;
-  cold_[slot].wake_ns = wake_ns;
+// The row's bits and wake time from who holds the sequence; returns the bits that nobody holds up any more.
+std::uint16_t Manager::settle_holds(Slot slot) {
+  constexpr std::uint16_t kBoth = SL_NOT_READY_GATE | SL_NOT_READY_PARKED;
+  std::uint16_t held = 0;
+  std::uint64_t latest = 0;
+  holds_.each(slot, [&](const Hold& hold) {
+    held |= hold.who == kScheduler ? SL_NOT_READY_PARKED : SL_NOT_READY_GATE;
+    latest = std::max(latest, hold.wake_ns);
+  });
+  cold_[slot].wake_ns = held == 0 ? SL_NEVER : latest;
+  seqs_[slot].not_ready |= held;
+  return static_cast<std::uint16_t>(kBoth & ~held);
+}
+
+void Manager::release(Slot slot, Holder who, std::uint64_t now_ns) {
+  holds_.erase(slot, [&](const Hold& hold) { return hold.who == who; });
+  clear_not_ready(slot, settle_holds(slot), now_ns);
+}
+
+void Manager::release_all(Slot slot, std::uint64_t now_ns) {
+  holds_.erase(slot, [](const Hold&) { return true; });
+  clear_not_ready(slot, settle_holds(slot), now_ns);
+}
+
+void Manager::wake(Slot slot, std::uint64_t now_ns) {
+  holds_.erase(slot, [&](const Hold& hold) { return hold.wake_ns <= now_ns; });
+  clear_not_ready(slot, settle_holds(slot), now_ns);
+}
+
+void Manager::park(Slot slot, Holder who, std::uint64_t wake_ns, std::uint16_t reason) {
+  holds_.set(slot, who, wake_ns);
+  settle_holds(slot);
   update_ready(slot, false);
   timers_.add({wake_ns, seqs_[slot].id, Timer::wake});
   event(SL_EV_PARKED, seqs_[slot].id, wake_ns, reason);
@@ -151,6 +176,7 @@ void Manager::end(Slot slot, std::uint32_t finish, std::uint64_t now_ns) {
   if (row.state == SL_RUNNING) stop_running(slot);
   if (links_[slot].in_ready) ready_remove(slot);
   set_holder(slot, false);
+  holds_.erase(slot, [](const Hold&) { return true; });
   row.state = SL_ENDED;
   cold_[slot].last_token_ns = std::max(cold_[slot].last_token_ns, now_ns);
   --waiting_;

@@ -19,6 +19,7 @@
 
 #include "base/mapping.hpp"
 #include "base/result.hpp"
+#include "requests/holds.hpp"
 #include "requests/spec.hpp"
 #include "requests/timers.hpp"
 #include "requests/token_store.hpp"
@@ -78,7 +79,12 @@ class Manager {
   Status arrive(std::uint64_t id, const RequestSpec& spec, std::span<const Token> prompt,
                 std::uint32_t max_tokens, const Labels& labels, std::vector<Slot>& slots);
   void clear_not_ready(Slot slot, std::uint16_t bits, std::uint64_t now_ns);  // READY when none is left
-  void park(Slot slot, std::uint16_t bit, std::uint64_t wake_ns, std::uint16_t reason);
+  // Parked: not ready while anyone holds it. The row's wake time is the latest of its holders'.
+  void park(Slot slot, Holder who, std::uint64_t wake_ns, std::uint16_t reason);
+  void release(Slot slot, Holder who, std::uint64_t now_ns);
+  void release_all(Slot slot, std::uint64_t now_ns);
+  void wake(Slot slot, std::uint64_t now_ns);  // lets go of what was held until now at most
+  std::vector<Slot> held_by(Holder who) const { return holds_.held_by(who); }
   void admit(Slot slot, std::uint32_t row, std::uint32_t hit_tokens, std::uint64_t now_ns);
   void reserve(Slot slot);
   void preempt(Slot slot, std::uint16_t reason, sl_seq for_seq,
@@ -165,6 +171,7 @@ class Manager {
   void stop_running(Slot slot);
   void compact_running();
   void update_ready(Slot slot, bool front);
+  std::uint16_t settle_holds(Slot slot);
   std::uint64_t store(const void* bytes, std::size_t size);
   void release_request(std::uint32_t request);
 
@@ -180,6 +187,7 @@ class Manager {
   TokenStore tokens_;
   std::vector<Links> links_;
   std::vector<Slot> free_slots_, free_requests_, ended_, holders_;
+  Holds holds_;
   Timers timers_;
   std::uint32_t slot_count_ = 0;  // slots ever used: the tables' length
   std::uint32_t running_count_ = 0, running_live_ = 0, ready_count_ = 0, waiting_ = 0, live_ = 0;

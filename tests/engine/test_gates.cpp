@@ -159,6 +159,18 @@ BOOST_AUTO_TEST_CASE(what_an_ejected_gate_had_parked_is_let_go) {
     BOOST_CHECK_EQUAL(end.finish, std::uint32_t{SL_FINISH_LENGTH});
 }
 
+BOOST_AUTO_TEST_CASE(an_ejected_gate_lets_go_of_nothing_that_another_holds) {
+  const std::vector<Ask> asks = plain_asks(40, 1);
+  const Outputs reference = alone(asks);
+  World world(gated({picky("park", 1, 15), hold(400000)}), asks);
+  world.run();
+  check_ends(world, reference);
+  check_idle(world);
+  BOOST_CHECK_EQUAL(world.counters().ejected, 1u);
+  for (const engine::Finished& end : world.ends())
+    BOOST_CHECK_GE(end.admitted_ns, end.arrival_ns + 400 * kMs);
+}
+
 BOOST_AUTO_TEST_CASE(what_an_ejected_scheduler_had_parked_is_let_go) {
   const std::vector<Ask> asks = plain_asks(20, 1);
   const Outputs reference = alone(asks);

@@ -50,8 +50,9 @@ typedef struct sl_event {
 /* Events of cached blocks, for eviction. */
 enum {
   SL_BLOCK_INSERTED = 1, /* entered the prompt tree, in use */
-  SL_BLOCK_HIT = 2,      /* a sequence's prefix matched it; it is in use */
-  SL_BLOCK_IDLE = 3,     /* last user gone: evictable from now on. Sent leaf first */
+  SL_BLOCK_HIT = 2,      /* a sequence that runs uses it: its prefix matched */
+  SL_BLOCK_IDLE = 3,     /* last user gone: evictable from now on. Sent leaf first. Comes without a HIT
+                            before it where an entry had pinned the block and then fell */
   SL_BLOCK_GONE = 4,     /* dropped: no tier holds it. Its key remains useful for ghost lists */
   SL_BLOCK_MOVED = 5     /* now in `tier` */
 };

@@ -39,6 +39,13 @@ inline Tokens blocks_from(std::uint32_t first, std::uint32_t count) {
   return blocks;
 }
 
+inline Batch batch_of(std::uint64_t step, std::span<const Begin> begins, std::span<const TableChange> changes,
+                      std::span<const BatchRow> rows) {
+  Batch batch{step, 0, 0, 0, begins, changes, {}, rows};
+  for (const BatchRow& row : rows) (row.decode ? batch.decodes : batch.prefill_tokens) += row.tokens;
+  return batch;
+}
+
 class Driver {
  public:
   void begin(std::uint32_t row, const Tokens& prompt, const Tokens& table, std::uint64_t seed = 1,
@@ -60,7 +67,7 @@ class Driver {
   }
 
   void submit(const std::vector<BatchRow>& rows) {
-    executor.submit({step_++, 0, 0, 0, begins_, changes_, {}, rows});
+    executor.submit(batch_of(step_++, begins_, changes_, rows));
     begins_.clear();
     changes_.clear();
   }
@@ -87,7 +94,7 @@ class Driver {
     for (std::uint32_t sampled = 0; sampled < count;) {
       const std::uint32_t tokens = at < known ? std::min(chunk, known - at) : 1;
       const bool last = at + tokens >= known;
-      submit({{row, at, tokens, last}});
+      submit({{row, at, tokens, last, at >= known}});
       samples.push_back(last);
       at += tokens;
       sampled += last ? 1 : 0;

@@ -19,7 +19,7 @@ struct Rig {
     executor.submit({step++, 0, 0, 0, {&begin, 1}, {}, {}, {}});
     executor.collect();
   }
-  void submit(const std::vector<BatchRow>& rows) { executor.submit({step++, 0, 0, 0, {}, {}, {}, rows}); }
+  void submit(const std::vector<BatchRow>& rows) { executor.submit(batch_of(step++, {}, {}, rows)); }
   Collected run(const std::vector<BatchRow>& rows) {
     submit(rows);
     return executor.collect();
@@ -27,7 +27,7 @@ struct Rig {
 };
 
 // 1000 + 2 x 100 + 2 x (101 + 51) for the decodes; 50 x 30 + 0.5 x (30 x 20 + 30 x 31 / 2) for the chunk.
-const std::vector<BatchRow> kMixed = {{0, 100, 1, true}, {1, 20, 30, false}, {2, 50, 1, true}};
+const std::vector<BatchRow> kMixed = {{0, 100, 1, true, true}, {1, 20, 30, false}, {2, 50, 1, true, true}};
 constexpr std::uint64_t kMixed_ns = 1000 + 200 + 304 + 1500 + 532;  // of 532.5: whole nanoseconds
 constexpr std::uint64_t kDecodes_ns = 1000 + 200 + 304;
 
@@ -46,6 +46,14 @@ BOOST_AUTO_TEST_CASE(a_step_takes_what_the_cost_model_says) {
   BOOST_TEST(rig.clock.now_ns() == done.device_end_ns);
   BOOST_TEST(!done.failed);
   BOOST_TEST(done.tokens.size() == kMixed.size());
+}
+
+// A prompt's last token alone is a chunk of prefill, though it is one token and samples.
+BOOST_AUTO_TEST_CASE(one_token_of_a_prompt_is_no_decode) {
+  Rig rig;
+  const Collected done = rig.run({{0, 40, 1, true, false}});
+  BOOST_TEST(done.decode_ns == 1000u);                // the step itself
+  BOOST_TEST(done.device_end_ns == 1000u + 50 + 20);  // 50 a token, 0.5 x (40 + 1) pairs
 }
 
 BOOST_AUTO_TEST_CASE(a_step_behind_another_starts_at_its_end) {
@@ -86,7 +94,7 @@ BOOST_AUTO_TEST_CASE(tokens_depend_on_seed_fork_and_position_alone) {
   rig.begin(2, 7, 1);
   rig.begin(3, 8, 0);
   const std::vector<BatchRow> rows = {
-      {0, 9, 1, true}, {1, 0, 10, true}, {2, 9, 1, true}, {3, 9, 1, true}, {0, 10, 1, true}};
+      {0, 9, 1, true, true}, {1, 0, 10, true}, {2, 9, 1, true}, {3, 9, 1, true}, {0, 10, 1, true, true}};
   const Collected done = rig.run(rows);
   const Tokens t(done.tokens.begin(), done.tokens.end());
   BOOST_TEST(t[0] == t[1]);

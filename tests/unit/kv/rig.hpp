@@ -29,6 +29,7 @@ struct Rig {
   std::uint32_t prefill(Slot slot, std::uint32_t end) {
     ++step, ++now;
     const std::uint32_t held = cache.pin_prefix(slot, end, now);
+    cache.count_hits(slot);
     cache.extend(slot, end);
     cache.index_path(slot, end, held, now);
     cache.seal(step);

@@ -58,6 +58,34 @@ BOOST_AUTO_TEST_CASE(wrong_answers_are_refused_whole) {
   KV_SOUND(rig);
 }
 
+// What an entry pinned is a hit once it runs: not before, not again, and not where the entry falls.
+BOOST_AUTO_TEST_CASE(hits_count_when_their_entry_runs) {
+  Branches rig;
+  rig.take_block_events();
+  const auto hits = [&] { return rig.block(rig.left[0]).hits; };
+  const std::uint32_t before = hits();
+  BOOST_TEST(rig.cache.pin_prefix(0, 5, 12) == 5u);
+  BOOST_TEST(rig.take_block_events().empty());
+  rig.cache.release(0, 0, 13);  // it fell
+  BOOST_TEST(hits() == before);
+  const auto fell = rig.take_block_events();
+  BOOST_TEST(fell.size() == 5u);
+  for (const sl_block_event& event : fell) BOOST_TEST(event.kind == SL_BLOCK_IDLE);
+  rig.cache.count_hits(0);
+  BOOST_TEST(rig.take_block_events().empty());
+  BOOST_TEST(rig.cache.pin_prefix(0, 3, 14) == 3u);
+  BOOST_TEST(rig.cache.pin_prefix(0, 5, 14) == 5u);
+  rig.cache.count_hits(0);
+  rig.cache.count_hits(0);
+  BOOST_TEST(hits() == before + 1);
+  const auto ran = rig.take_block_events();
+  BOOST_TEST(ran.size() == 5u);
+  for (std::uint32_t i = 0; i < ran.size(); ++i) {
+    BOOST_TEST(ran[i].kind == SL_BLOCK_HIT);
+    BOOST_TEST(ran[i].depth == i);
+  }
+}
+
 BOOST_AUTO_TEST_CASE(a_parent_may_be_named_before_its_children) {
   Branches rig;
   const auto victims = rig.victims({rig.left[2], rig.left[3], rig.right[3], rig.left[4]});
@@ -167,7 +195,7 @@ BOOST_AUTO_TEST_CASE(a_new_policy_learns_the_same_as_the_old_one) {
     for (std::uint32_t step = 0; more || step < 8; ++step) {
       // Live events between slices: idle, hit, gone and inserted, of blocks told and not told yet.
       if (step == 0) rig.cache.release(1, 0, 20);
-      if (step == 1) rig.cache.pin_prefix(4, 6, 21);
+      if (step == 1) rig.cache.pin_prefix(4, 6, 21), rig.cache.count_hits(4);
       if (step == 2) rig.cache.apply(rig.cache.fallback_victims(4));
       if (step == 3) rig.prefill(0, 6);
       if (step == 4) rig.cache.unbind(3);

@@ -214,6 +214,8 @@ bool World::commit(const Entry& entry, Flight& flight) {
     seq.computed = std::max(seq.computed, held * kBlockTokens);
     ++counts.planned_hits;
   }
+  rig.cache.count_hits(slot);
+  seq.counted = static_cast<std::uint32_t>(seq.executor.size());
   if (entry.tokens == 0) return true;
   const std::uint32_t start = seq.computed, after = start + entry.tokens;
   rig.cache.extend(slot, (after + kBlockTokens - 1) / kBlockTokens);
@@ -221,6 +223,7 @@ bool World::commit(const Entry& entry, Flight& flight) {
   model_settle(seq, slot, after / kBlockTokens, start / kBlockTokens);
   rig.cache.index_path(slot, after / kBlockTokens, start / kBlockTokens, rig.now);
   drain();
+  seq.counted = static_cast<std::uint32_t>(seq.executor.size());
   want(rig.cache.indexed(slot) == seq.indexed, "index_path reached other than the model");
   compute(seq, slot, entry.tokens);
   flight.rows.push_back({slot, seq.life, start, after});

@@ -46,6 +46,7 @@ class World {
     std::vector<BlockId> executor;        // its table as the edits tell it
     std::uint32_t computed = 0;           // submitted
     std::uint32_t path = 0, indexed = 0;  // blocks
+    std::uint32_t counted = 0;            // of its table, blocks that ran or were told as hits
   };
   struct Row {
     Slot slot;

@@ -42,14 +42,12 @@ void NaiveLedger::end_slot(const SlotEnd& end,
     if (s.state == State::none) continue;  // its first slot is to come
     std::int64_t device = 0;
     for (; s.counted_to < end.end_ns; ++s.counted_to) {
-      if (s.state != State::decode && s.state != State::prefill)
+      if (!runs(s.state))
         ++of(s.times, waits_for(s.state, end.exhausted));
       else if (s.counted_to >= end.device_start_ns && s.counted_to < end.device_end_ns)
         ++device;
       else
-        ++of(s.times, doing_[s.counted_to] == Phase::policy   ? Cause::host_policy
-                      : doing_[s.counted_to] == Phase::tokens ? Cause::host_tokens
-                                                              : Cause::host_other);
+        ++of(s.times, did(s.counted_to));
     }
     if (s.state == State::prefill) {
       const auto [recompute, tokens] = prefill.at(id);
@@ -65,14 +63,26 @@ void NaiveLedger::end_slot(const SlotEnd& end,
   exhausted_ = end.exhausted;
 }
 
-// Between two slots' ends the rest goes to the state it was in; of running ones to the host.
-Times NaiveLedger::close(int id, std::uint64_t end) {
+Cause NaiveLedger::did(std::uint64_t ns) const {
+  return doing_[ns] == Phase::policy   ? Cause::host_policy
+         : doing_[ns] == Phase::tokens ? Cause::host_tokens
+                                       : Cause::host_other;
+}
+
+Times NaiveLedger::close(int id, std::uint64_t end, State state, bool busy) {
+  mark(Phase::other, end);
   Sequence& s = sequences_.at(id);
-  const bool runs = s.state == State::decode || s.state == State::prefill;
-  const Cause cause = s.state == State::none ? Cause::boundary
-                      : runs                 ? Cause::host_other
-                                             : waits_for(s.state, exhausted_);
-  for (; s.counted_to < end; ++s.counted_to) ++of(s.times, cause);
+  for (; s.counted_to < end; ++s.counted_to) {
+    const bool planned = state != State::none && s.counted_to >= slot_start_;
+    if (s.state == State::none && !planned)
+      ++of(s.times, Cause::boundary);
+    else if (!runs(state))
+      ++of(s.times, waits_for(state, exhausted_));
+    else if (busy)
+      ++of(s.times, state == State::prefill ? Cause::prefill : Cause::decode);
+    else
+      ++of(s.times, did(s.counted_to));
+  }
   const Times times = s.times;
   sequences_.erase(id);
   return times;

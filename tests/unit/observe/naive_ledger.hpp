@@ -16,7 +16,7 @@ class NaiveLedger {
   void enter(int id, State state);
   // `prefill`: (recompute tokens, tokens) of those in state prefill.
   void end_slot(const SlotEnd& end, const std::map<int, std::pair<std::uint32_t, std::uint32_t>>& prefill);
-  Times close(int id, std::uint64_t end);
+  Times close(int id, std::uint64_t end, State state, bool busy);
 
  private:
   struct Sequence {
@@ -24,6 +24,8 @@ class NaiveLedger {
     std::uint64_t counted_to = 0;
     Times times{};
   };
+  static bool runs(State state) { return state == State::decode || state == State::prefill; }
+  Cause did(std::uint64_t ns) const;
   static Cause waits_for(State state, Cause exhausted);
   std::map<int, Sequence> sequences_;
   std::vector<Phase> doing_;  // by nanosecond since the start

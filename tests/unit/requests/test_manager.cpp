@@ -61,32 +61,58 @@ BOOST_AUTO_TEST_CASE(running_stays_in_the_order_of_admission) {
 BOOST_AUTO_TEST_CASE(parked_until_all_bits_are_cleared) {
   Rig rig;
   const Slot slot = rig.arrive(1);
-  rig.manager.park(slot, SL_NOT_READY_GATE, 100, 300);
+  rig.manager.park(slot, 0, 100, 300);
   BOOST_CHECK_EQUAL(rig.last_event().kind, SL_EV_PARKED);
   BOOST_CHECK_EQUAL(rig.last_event().a, 100u);
   BOOST_CHECK_EQUAL(rig.last_event().b, 300u);
   rig.manager.clear_not_ready(slot, SL_NOT_READY_UNGATED, 1);
   BOOST_CHECK_EQUAL(rig.manager.ready_count(), 0u);
   BOOST_CHECK_EQUAL(rig.manager.cold(slot).wake_ns, 100u);
-  rig.manager.clear_not_ready(slot, SL_NOT_READY_GATE, 100);
+  rig.manager.wake(slot, 99);
+  BOOST_CHECK_EQUAL(rig.manager.ready_count(), 0u);
+  rig.manager.wake(slot, 100);
   BOOST_CHECK_EQUAL(rig.manager.ready_count(), 1u);
   BOOST_CHECK_EQUAL(rig.manager.cold(slot).wake_ns, SL_NEVER);
-  rig.manager.park(slot, SL_NOT_READY_PARKED, SL_NEVER, 0);
+  rig.manager.park(slot, kScheduler, SL_NEVER, 0);
   BOOST_CHECK_EQUAL(rig.manager.ready_count(), 0u);
 }
 
-// Of two gates that park one arrival, the later wake time counts; later on the last word does.
-BOOST_AUTO_TEST_CASE(gates_combine) {
+// Each holder's last word counts, and the sequence waits for the latest of them.
+BOOST_AUTO_TEST_CASE(holders_combine) {
   Rig rig;
-  const Slot slot = rig.arrive(1);
-  rig.manager.park(slot, SL_NOT_READY_GATE, 100, 0);
-  rig.manager.park(slot, SL_NOT_READY_GATE, 50, 0);
+  const Slot slot = rig.ready(1);
+  rig.manager.park(slot, 0, 100, 0);
+  rig.manager.park(slot, 1, 50, 0);
   BOOST_CHECK_EQUAL(rig.manager.cold(slot).wake_ns, 100u);
-  rig.manager.park(slot, SL_NOT_READY_GATE, 200, 0);
+  rig.manager.park(slot, 1, 200, 0);
   BOOST_CHECK_EQUAL(rig.manager.cold(slot).wake_ns, 200u);
-  rig.manager.clear_not_ready(slot, SL_NOT_READY_UNGATED, 1);
-  rig.manager.park(slot, SL_NOT_READY_GATE, 70, 0);
-  BOOST_CHECK_EQUAL(rig.manager.cold(slot).wake_ns, 70u);
+  rig.manager.park(slot, 1, 70, 0);
+  BOOST_CHECK_EQUAL(rig.manager.cold(slot).wake_ns, 100u);
+  rig.manager.wake(slot, 70);
+  BOOST_CHECK_EQUAL(rig.manager.row(slot).not_ready, SL_NOT_READY_GATE);
+  rig.manager.wake(slot, 100);
+  BOOST_CHECK_EQUAL(rig.manager.row(slot).not_ready, 0);
+}
+
+// Who lets go lets go of his own hold alone.
+BOOST_AUTO_TEST_CASE(holders_release_their_own) {
+  Rig rig;
+  const Slot slot = rig.ready(1), other = rig.ready(2);
+  rig.manager.park(slot, 0, 100, 0);
+  rig.manager.park(slot, 1, SL_NEVER, 0);
+  rig.manager.park(slot, kScheduler, 30, 0);
+  rig.manager.park(other, 1, 40, 0);
+  BOOST_CHECK((rig.manager.held_by(1) == Slots{std::min(slot, other), std::max(slot, other)}));
+  rig.manager.wake(slot, 100);
+  BOOST_CHECK_EQUAL(rig.manager.row(slot).not_ready, SL_NOT_READY_GATE);
+  rig.manager.release(slot, 0, 110);  // woken long ago
+  BOOST_CHECK_EQUAL(rig.manager.cold(slot).wake_ns, SL_NEVER);
+  BOOST_CHECK_EQUAL(rig.manager.ready_count(), 0u);
+  rig.manager.release(slot, 1, 120);
+  BOOST_CHECK_EQUAL(rig.manager.row(slot).not_ready, 0);
+  BOOST_CHECK_EQUAL(rig.manager.cold(slot).ready_ns, 120u);
+  rig.manager.end(other, SL_FINISH_CANCELLED, 130);
+  BOOST_CHECK(rig.manager.held_by(1).empty());
 }
 
 BOOST_AUTO_TEST_CASE(pause_and_resume_with_and_without_blocks) {
@@ -116,7 +142,7 @@ BOOST_AUTO_TEST_CASE(pause_and_resume_with_and_without_blocks) {
 BOOST_AUTO_TEST_CASE(resumed_while_parked_it_is_not_ready) {
   Rig rig;
   const Slot slot = rig.ready(1);
-  rig.manager.park(slot, SL_NOT_READY_PARKED, SL_NEVER, 0);
+  rig.manager.park(slot, kScheduler, SL_NEVER, 0);
   rig.manager.pause(slot, SL_NEVER);
   rig.manager.resume(slot, false, 3);
   BOOST_CHECK_EQUAL(rig.manager.row(slot).not_ready, SL_NOT_READY_PARKED);
@@ -159,7 +185,7 @@ BOOST_AUTO_TEST_CASE(lists_and_rows_agree_after_random_moves) {
     switch (draw(7)) {
       case 0: rig.manager.clear_not_ready(slot, SL_NOT_READY_UNGATED | SL_NOT_READY_PARKED, 1); break;
       case 1:
-        if (row.state == SL_WAITING) rig.manager.park(slot, SL_NOT_READY_PARKED, 5, 0);
+        if (row.state == SL_WAITING) rig.manager.park(slot, kScheduler, 5, 0);
         break;
       case 2:
         if ((row.state == SL_WAITING || row.state == SL_RESERVED) && row.not_ready == 0 &&

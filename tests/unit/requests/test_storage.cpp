@@ -129,8 +129,8 @@ BOOST_AUTO_TEST_CASE(timers_come_due_in_order) {
   spec.arrival_ns = 100;
   spec.end_deadline_ns = 50;
   const Slot slot = rig.arrive(1, spec);
-  rig.manager.park(slot, SL_NOT_READY_GATE, 120, 0);
-  rig.manager.park(slot, SL_NOT_READY_GATE, SL_NEVER, 0);  // for ever: no timer
+  rig.manager.park(slot, 0, 120, 0);
+  rig.manager.park(slot, 0, SL_NEVER, 0);  // for ever: no timer
   BOOST_CHECK_EQUAL(timers.next_ns(), 120u);
   BOOST_CHECK(!timers.pop_due(119));
   BOOST_CHECK_EQUAL(timers.pop_due(120)->why, Timer::wake);
