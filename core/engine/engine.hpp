@@ -189,8 +189,9 @@ class Engine {
   void tell(std::uint16_t kind, sl_seq subject, std::uint64_t a, std::uint64_t b);
   void start_swap(const std::shared_ptr<SwapOrder>& order);
   void begin_swap();
-  void continue_swap();
-  void finish_swap();
+  void continue_swaps();
+  bool continue_swap();
+  bool finish_swap();
   void hand_over_sequences();
   bool hand_over_state();
   bool told(const sl_event& event) const;
@@ -279,6 +280,7 @@ class Engine {
   };
   std::unique_ptr<Swap, SwapDeleter> swap_;
   std::deque<std::shared_ptr<SwapOrder>> swaps_;  // behind it
+  std::uint32_t slice_left_ = 0;                  // sequences that a swap may still tell of in this step
 
   std::unordered_map<std::uint64_t, std::vector<Slot>> by_request_;
   std::atomic<std::uint64_t> next_id_{1};

@@ -36,7 +36,7 @@ bool Engine::work_to_plan() const {
 
 void Engine::finish_step() {
   note_block_events();
-  if (swap_ != nullptr) continue_swap();
+  continue_swaps();
   const bool ran = !batch_.empty();
   idle_ = !ran && in_flight_.empty();
   batch_.clear();

@@ -72,7 +72,7 @@ void Engine::hand_over_sequences() {
   const auto more = [&] {
     return requests_->walk() != SL_NONE && requests_->links(requests_->walk()).serial < swap_->first_new;
   };
-  for (std::uint32_t n = 0; n < kSequencesPerSlice && more(); ++n) {
+  for (; slice_left_ > 0 && more(); --slice_left_) {
     const Slot slot = requests_->walk();
     requests_->step_walk();
     swap_->told = requests_->links(slot).serial;
@@ -109,8 +109,14 @@ bool Engine::hand_over_state() {
   return handed.value_or(false);
 }
 
-// One slice; then, when all was told, the flip.
-void Engine::continue_swap() {
+// At most a slice a step, of one swap or of several.
+void Engine::continue_swaps() {
+  slice_left_ = kSequencesPerSlice;
+  while (swap_ != nullptr && continue_swap()) begin_swap();
+}
+
+// One slice; then, when all was told, the flip. True: it is over, well or not.
+bool Engine::continue_swap() {
   if (hand_over_state()) return finish_swap();
   const SwapOrder& order = *swap_->order;
   std::int32_t status = SL_OK;
@@ -133,19 +139,21 @@ void Engine::continue_swap() {
     incident(fmt::format("step {}: swap to '{}' failed in the handover; the old policy goes on", step_,
                          order.plugin));
     if (order.eviction != nullptr) cache_->end_handover();
-    begin_swap();
-  } else if (swap_->told_all) {
+    return true;
+  }
+  if (swap_->told_all) {
     if (order.is_gate)
       heard_.gates[order.gate] = heard_.swap;
     else if (order.preemption != nullptr)
       heard_.preemption = heard_.swap;
     else if (order.scheduler != nullptr)
       heard_.scheduler = heard_.swap;
-    finish_swap();
+    return finish_swap();
   }
+  return false;
 }
 
-void Engine::finish_swap() {
+bool Engine::finish_swap() {
   SwapOrder& order = *swap_->order;
   if (order.eviction != nullptr) {
     cache_->end_handover();
@@ -159,7 +167,7 @@ void Engine::finish_swap() {
   ++epoch_;
   ++counters_.swaps;
   spdlog::info("step {}: '{}' took over ({})", step_, order.plugin, policy::name_of(order.kind));
-  begin_swap();
+  return true;
 }
 
 // After each step, so that an eviction policy never has a backlog to read when it is asked.

@@ -39,7 +39,7 @@ BOOST_AUTO_TEST_CASE(without_a_swap_everything_is_told_once) {
     World world(crowded(lag), mixed_asks(80, 3, 60));
     world.run();
     BOOST_CHECK(world.counters().fallbacks.empty());
-    BOOST_CHECK_GT(world.counters().preemptions, 20u);
+    BOOST_CHECK_GE(world.counters().preemptions, 10u);
   }
 }
 

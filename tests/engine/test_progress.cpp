@@ -114,11 +114,12 @@ BOOST_AUTO_TEST_CASE(a_victim_waits_for_memory_and_knows_for_whom_it_yielded) {
     s.lag = lag;
     s.blocks = 12;
     s.prefix_cache = false;
-    World world(s, {ask(1, 40, 40), ask(2, 40, 40)});
+    World world(s, {ask(1, 40, 20), ask(2, 40, 40)});
     world.run();
     const engine::Finished& first = *world.end_of(world.id_of(0));
     const engine::Finished& victim = *world.end_of(world.id_of(1));
-    BOOST_CHECK_EQUAL(first.preemptions, 0u);
+    if (lag == 0)
+      BOOST_REQUIRE_EQUAL(first.preemptions, 0u);  // else its last token is in flight, and not in the plan
     BOOST_REQUIRE_GE(victim.preemptions, 1u);
     BOOST_CHECK_GT(victim.causes[static_cast<std::size_t>(observe::Cause::memory)], 0);
     if (lag == 0) BOOST_CHECK_EQUAL(victim.causes[static_cast<std::size_t>(observe::Cause::policy)], 0);
@@ -126,7 +127,7 @@ BOOST_AUTO_TEST_CASE(a_victim_waits_for_memory_and_knows_for_whom_it_yielded) {
     BOOST_CHECK_EQUAL(victim.preempted_by, static_cast<std::uint32_t>(engine::YieldBy::policy));
     BOOST_CHECK_GT(victim.recomputed_tokens, 0u);
     BOOST_CHECK_EQUAL(victim.evicted_tokens, 0u);
-    BOOST_CHECK_EQUAL(first.preempted_for, 0u);
+    if (lag == 0) BOOST_CHECK_EQUAL(first.preempted_for, 0u);
   }
 }
 

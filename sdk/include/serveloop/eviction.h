@@ -13,7 +13,9 @@ extern "C" {
  * (expired, not worth caching). */
 typedef struct sl_evict_in {
   const sl_view* view;
-  sl_table events; /* sl_block_event: since the last note or evict, oldest first */
+  sl_table
+      events; /* sl_block_event: since the last note or evict, oldest first. Those of sequences stand in the view,
+                      in `note` */
   uint32_t need[2], ahead[2];
 } sl_evict_in;
 

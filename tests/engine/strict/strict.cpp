@@ -12,7 +12,7 @@ class Strict {
   explicit Strict(const sl::Setup& setup) : fails_at_(setup.integer("fails_at")) {}
 
   void note(const sl::View& view) {
-    for (const sl_event& event : view.events()) hear(event);
+    for (const sl_event& event : view.events()) hear(view, event);
   }
 
   void plan(const sl::View& view, sl::Plan& plan) {
@@ -27,7 +27,7 @@ class Strict {
       budget -= tokens;
     }
     for (const auto& [id, state] : known_) {
-      if (state.runs || !state.ready || slots == 0) continue;
+      if (state.runs || state.held || state.paused || slots == 0) continue;
       const uint32_t tokens = std::min(view.find(id)->runnable, budget);
       if (tokens == 0) break;
       plan.admit(id, tokens);
@@ -37,10 +37,11 @@ class Strict {
 
  private:
   struct State {
-    bool ready = false, runs = false;
+    bool held = true, paused = false, runs = false;
+    bool resumed = false;  // it may have become ready with that, or be told so later
   };
 
-  void hear(const sl_event& event) {
+  void hear(const sl::View& view, const sl_event& event) {
     if (event.kind == SL_EV_STEP_END) {
       if (event.subject <= last_step_ && last_step_ > 0)
         throw std::logic_error("told twice that a step ended");
@@ -54,12 +55,23 @@ class Strict {
     if (known == known_.end()) throw std::logic_error("not told of an arrival");
     State& state = known->second;
     switch (event.kind) {
-      case SL_EV_READY: turn(state.ready, true, "ready"); break;
+      case SL_EV_READY:
+        if (state.resumed) state.held = true;
+        turn(state.held, false, "ready");
+        state.resumed = false;
+        break;
       case SL_EV_ADMITTED: turn(state.runs, true, "admitted"); break;
-      case SL_EV_PARKED: state.ready = false; break;
+      case SL_EV_PARKED: state.held = true; break;
       case SL_EV_PREEMPTED: state.runs = false; break;
-      case SL_EV_PAUSED: state = {}; break;
-      case SL_EV_RESUMED: state.ready = true; break;
+      case SL_EV_PAUSED:
+        turn(state.paused, true, "paused");
+        state.runs = false;
+        break;
+      case SL_EV_RESUMED:
+        turn(state.paused, false, "resumed");
+        state.held = view.find(event.subject)->not_ready != 0;
+        state.resumed = true;
+        break;
       case SL_EV_ENDED: known_.erase(known); break;
       default: break;
     }
