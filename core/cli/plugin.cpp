@@ -102,14 +102,14 @@ int info(const policy::Host& host, const std::string& name) {
       m.file, m.library_path(),
       (*library)->sha256() + (m.sha256.empty() ? ", not stated in the manifest" : ", as stated"), m.abi_major,
       m.abi_minor_min, policy::name_of(m.swap), m.gate ? "\ngate      yes" : "");
-  if (!m.reasons.empty()) fmt::print("reasons   {}\n", fmt::join(m.reasons, ", "));
-  if (!m.gauges.empty()) fmt::print("gauges    {}\n", fmt::join(m.gauges, ", "));
+  if (!m.reasons.empty()) fmt::print("reasons   {}\n", joined(m.reasons));
+  if (!m.gauges.empty()) fmt::print("gauges    {}\n", joined(m.gauges));
   for (const policy::OptionSpec& o : m.options) {
     fmt::print("option    {} ({}{}{})", o.name, policy::name_of(o.type), o.unit.empty() ? "" : ", ", o.unit);
     if (o.fallback) fmt::print(", default {}", toml::to_inline(*o.fallback));
     if (o.min) fmt::print(", from {}", *o.min);
     if (o.max) fmt::print(", to {}", *o.max);
-    if (!o.choices.empty()) fmt::print(", one of {}", fmt::join(o.choices, ", "));
+    if (!o.choices.empty()) fmt::print(", one of {}", joined(o.choices));
     fmt::print("\n          {}\n", o.help);
   }
   return kOk;

@@ -123,7 +123,7 @@ class Plugins(stage.Case):
         self.bad('plugin', 'info', f'{to}/', says=['version', "'9.9.9'", "'0.1.0'"])
 
     def test_a_gate_is_no_scheduler(self):
-        self.refused(self.plugin(kind='"scheduler"\ngate = true'), ['gate', 'policy.gates'])
+        self.refused(self.plugin(version='"0.1.0"\ngate = true'), ['gate', 'policy.gates'])
 
     def test_wrong_abi_names_field_expected_and_found(self):
         source = self.write('abi.cpp', '''
