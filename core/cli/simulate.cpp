@@ -5,6 +5,7 @@
 
 #include <boost/program_options/value_semantic.hpp>
 #include <chrono>
+#include <cstdio>
 #include <filesystem>
 #include <fstream>
 
@@ -24,7 +25,10 @@ const Help kHelp{
     "examples\n"
     "  serveloop simulate --config configs/simulate_fcfs.toml --config configs/simulate_sarathi.toml\n"
     "  serveloop simulate --config configs/simulate_fcfs.toml --set workload.rate_scale=2 --log run.slog\n"
-    "  serveloop simulate --config configs/simulate_fcfs.toml --swap at=1000,scheduler=sarathi\n"};
+    "  serveloop simulate --config configs/simulate_fcfs.toml --swap at=1000,scheduler=sarathi\n"
+    "  serveloop simulate --config configs/simulate_fcfs.toml --swap "
+    "at=1000,scheduler=sarathi,chunk_budget=256\n\n"
+    "Exit code 0: all was done; 1: requests stayed unfinished, or a swap did not happen; 2: bad input.\n"};
 
 experiment::SimulateOptions options_for(const std::string& path,
                                         const std::vector<experiment::PlannedSwap>& swaps) {
@@ -54,8 +58,8 @@ int simulate(const Arguments& arguments) {
       "set", po::value(&overrides)->composing(), "override a key, in all configurations: a.b=c")(
       "swap", po::value(&swap_texts)->composing(),
       "change a policy between two steps: at=STEP,scheduler=NAME (or eviction=, preemption=, "
-      "gate=INDEX:NAME)")("log", po::value(&log),
-                          "write the step log here (as [observe] log; with one configuration)")(
+      "gate=INDEX:NAME), then any options: ,OPTION=VALUE")(
+      "log", po::value(&log), "write the step log here (as [observe] log; with one configuration)")(
       "json", po::value(&json), "write the table as JSON here");
   po::positional_options_description positional;
   positional.add("config", -1);
@@ -91,19 +95,23 @@ int simulate(const Arguments& arguments) {
       return bad_input({fmt::format("cannot write '{}'", json), "a path that can be written", "", ""});
   }
   std::vector<experiment::Summary> runs;
-  bool unfinished = false;
+  bool as_asked = true;
   for (std::size_t i = 0; i < loaded.size(); ++i) {
     set_log_level(loaded[i].observe.log_level);
     Result<experiment::Summary> run = experiment::simulate(loaded[i], options_for(configs[i], swaps));
     if (!run) return bad_input(run.error());
     end_progress();
-    unfinished = unfinished || run->unfinished > 0;
+    as_asked = as_asked && run->unfinished == 0 && run->missed.empty();
     runs.push_back(std::move(*run));
   }
   fmt::print("{}", experiment::table(runs));
+  std::fflush(stdout);  // what follows on standard error stands below
+  for (const experiment::Summary& run : runs)
+    for (const std::string& line : run.missed)
+      fmt::print(stderr, "serveloop: warning: {}: {}\n", run.name, line);
   if (!json.empty() && !(json_out << experiment::to_json(runs) << std::flush))
     return bad_input({fmt::format("cannot write '{}'", json), "space on its disk", "", ""});
-  return unfinished ? kNegative : kOk;
+  return as_asked ? kOk : kNegative;
 }
 
 }  // namespace serveloop::cli

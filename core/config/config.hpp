@@ -37,7 +37,7 @@ struct Engine {
   bool deterministic = true;
   std::uint32_t max_waiting = 65536;
   std::uint32_t bypass_steps = 64;
-  std::uint64_t seed = 0;  // of requests that state none
+  std::uint64_t seed = 0;  // what policies get as theirs
   bool operator==(const Engine&) const = default;
 };
 
@@ -52,7 +52,7 @@ struct Policy {
   std::vector<std::string> gates;   // ids, in the order they are asked
   std::vector<std::string> search;  // absolute folders
   bool allow_unsigned = true;
-  std::uint64_t deadline_us = 0;  // of a policy call; 0 = none
+  std::uint64_t deadline_us = 0;  // of a policy call; nothing acts on it yet
   std::map<std::string, PluginChoice>
       gate;  // has every id of `gates`; its plugin is the id where none is stated
   PluginChoice scheduler{"fcfs"};

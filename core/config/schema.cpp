@@ -30,7 +30,7 @@ Section model_section() {
   return {
       "model",
       Repeat::once,
-      "The model that is served. The simulated, hash and null executors ignore it.",
+      "The model that is served. No executor of this version reads it.",
       "",
       part<&Config::model>,
       no_records,
@@ -51,7 +51,8 @@ Section engine_section() {
            "What runs the batches: `simulated` takes the time that a calibration says; in "
            "`hash` each token depends on every KV slot read; `null` takes no time."),
        number<&Engine::threads>("threads", 0, 4096, "threads",
-                                "Worker threads of the executor; 0 = one a core."),
+                                "Worker threads of the executor; 0 = one a core. No executor of this version "
+                                "has any."),
        number<&Engine::token_budget>("token_budget", 1, 1 << 20, "tokens",
                                      "Most tokens computed in one step."),
        number<&Engine::max_sequences>("max_sequences", 1, 65536, "sequences",
@@ -66,7 +67,8 @@ Section engine_section() {
        number<&Engine::kv_blocks>("kv_blocks", 1, kMaxU32 - 1, "blocks",
                                   "Size of the KV pool, counted in blocks."),
        special<&Engine::host_kv_memory_bytes>(
-           "host_kv_memory", Kind::bytes, "Host memory for demoted and swapped blocks; 0 = no host tier."),
+           "host_kv_memory", Kind::bytes,
+           "Host memory for demoted and swapped blocks. There is no host tier yet: 0 only."),
        plain<&Engine::prefix_cache>("prefix_cache",
                                     "Share the KV of equal prompt prefixes between requests."),
        number<&Engine::lag>("lag", 0, 1, "steps", "Steps that the host plans ahead of the device."),
@@ -78,7 +80,10 @@ Section engine_section() {
            "bypass_steps", 1, 1000000, "steps",
            "After so many steps in a row in which a policy starved work that fits, the "
            "built-in policy takes the step."),
-       number<&Engine::seed>("seed", 0, kMost, "", "Seed of requests that state none.")}};
+       number<&Engine::seed>(
+           "seed", 0, kMost, "",
+           "What policies get as `seed`, for choices by chance. Requests carry seeds of their "
+           "own, which `workload.seed` draws.")}};
 }
 
 std::vector<Key> plugin_keys() {
@@ -109,9 +114,10 @@ std::vector<Section> policy_sections() {
        {plain<&Policy::gates>("gates", "Ids of the gates, in the order they are asked before the scheduler."),
         special<&Policy::search>("search", Kind::path,
                                  "Folders with plugins, looked into after `SERVELOOP_PLUGIN_PATH`."),
-        plain<&Policy::allow_unsigned>("allow_unsigned", "Load plugins that carry no signature."),
+        plain<&Policy::allow_unsigned>(
+            "allow_unsigned", "Load plugins found in the search path whose manifest states no sha256."),
         number<&Policy::deadline_us>("deadline_us", 0, 60e6, "µs",
-                                     "A policy call that takes longer counts as an overrun; 0 = no limit.")}},
+                                     "Longest time of a policy call. Read and not acted on yet.")}},
       {"policy.gate", Repeat::by_id,
        "A gate named in `policy.gates`; without this table its plugin is its id.", "plugin", add_gate, gates,
        plugin_keys()},
@@ -130,7 +136,7 @@ std::vector<Section> service_sections() {
   return {
       {"server",
        Repeat::once,
-       "The HTTP listener.",
+       "The HTTP listener. Read and not acted on yet.",
        "",
        part<&Config::server>,
        no_records,
@@ -138,7 +144,7 @@ std::vector<Section> service_sections() {
         number<&Server::port>("port", 0, 65535, "", "Port; 0 = any free one.")}},
       {"admin",
        Repeat::once,
-       "The admin listener.",
+       "The admin listener. Read and not acted on yet.",
        "",
        part<&Config::admin>,
        no_records,

@@ -61,7 +61,7 @@ std::vector<Key> label_keys() {
           "tenants", 0, 1e9, "",
           "Tenants to draw from, with their shares: `{ a = 3, b = 1 }`; empty = none."),
       number<&Workload::categories>("categories", 0, 1e9, "", "Categories to draw from, with their shares."),
-      number<&Workload::n>("n", 1, 1024, "sequences", "Sequences a request (they share its prompt)."),
+      number<&Workload::n>("n", 1, 128, "sequences", "Sequences a request (they share its prompt)."),
       number<&Workload::seed>("seed", 0, kMost, "", "Seed of every draw."),
   };
 }
@@ -87,7 +87,9 @@ std::vector<Section> workload_sections() {
   return {
       {"workload", Repeat::once,
        "Which requests arrive, and when: a trace or a synthetic stream. Requests longer than "
-       "`engine.context_tokens` are dropped and counted.",
+       "`engine.context_tokens` are dropped and counted; one that the context could hold and the KV pool "
+       "could "
+       "not, even alone, is an error.",
        "", workload, no_records, keys},
       {"workload.prompt", Repeat::once, "Prompt lengths of a synthetic stream.", "",
        workload_part<&Workload::prompt>, no_records, length_keys()},

@@ -1,5 +1,7 @@
 // Is a plan valid? One wrong entry refuses it whole (law 2); what merely cannot be placed is left to
 // match.cpp and room.cpp.
+#include <cmath>
+
 #include "engine/engine.hpp"
 
 namespace serveloop::engine {
@@ -23,7 +25,7 @@ std::uint16_t Engine::check_entry(const sl_entry& entry, bool gate) const {
     case SL_RESERVE:
       if (entry.blocks > options_.kv_blocks) return SL_REASON_BAD_NUMBER;
       return only((waits && r.not_ready == 0) || r.state == SL_RUNNING);
-    case SL_SWAP_IN: return only(r.state == SL_SWAPPED);
+    case SL_SWAP_IN: return only(r.state == SL_SWAPPED || (waits && options_.host_kv_blocks == 0));
     case SL_PREFETCH: return only(waits);
     case SL_PREEMPT:
       if (entry.arg > SL_YIELD_KEEP) return SL_REASON_BAD_NUMBER;
@@ -33,6 +35,29 @@ std::uint16_t Engine::check_entry(const sl_entry& entry, bool gate) const {
     case SL_REJECT: return only(r.state == SL_WAITING && r.generated == 0);
     default: return SL_REASON_UNKNOWN_VERB;
   }
+}
+
+// Gauges are named in the manifest, and numbers.
+std::uint16_t Engine::check_gauges(const sl_out& gauges, std::size_t names) const {
+  for (std::uint32_t i = 0; i < gauges.count; ++i)
+    if (gauges_[i].name >= names || !std::isfinite(gauges_[i].value)) return SL_REASON_BAD_NUMBER;
+  return SL_REASON_NONE;
+}
+
+// In a replay by recorded answers nobody gave any: those of the log stand for themselves.
+void Engine::log_gauges(std::uint32_t count) {
+  if (override_) {
+    if (const auto recorded = override_(observe::Item::gauges)) log_->item(observe::Item::gauges, *recorded);
+    return;
+  }
+  if (count > 0)
+    log(observe::Item::gauges, [&](observe::Writer& out) {
+      out.u64(count);
+      for (std::uint32_t i = 0; i < count; ++i) {
+        out.u64(gauges_[i].name);
+        out.raw(&gauges_[i].value, sizeof(gauges_[i].value));
+      }
+    });
 }
 
 // Marks of a check: no two are equal, so that none needs clearing.

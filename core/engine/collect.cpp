@@ -148,7 +148,8 @@ void Engine::all_recompute() {
   std::vector<Slot> all(requests_->running().begin(), requests_->running().end());
   all.insert(all.end(), requests_->holders().begin(), requests_->holders().end());
   staged_.clear();
-  for (const Slot slot : all) yield(slot, SL_YIELD_RECOMPUTE, 0, SL_REASON_STEP_FAILED, SL_NO_SEQ);
+  for (const Slot slot : all)
+    yield(slot, {SL_YIELD_RECOMPUTE, 0, SL_REASON_STEP_FAILED, YieldBy::failed_step, SL_NO_SEQ});
 }
 
 // A failed step's KV is garbage, and so is what later steps in flight built on it: everyone computes again,
@@ -157,8 +158,7 @@ void Engine::fail_step(InFlight& flight, const execute::Collected& done) {
   if (done.failed) {
     ++counters_.failed_steps;
     ++failed_in_a_row_;
-    incidents_.push_back(fmt::format("step {} failed: {}", flight.step, done.why));
-    spdlog::error("step {} failed: {}; its sequences recompute", flight.step, done.why);
+    incident(fmt::format("step {} failed: {}; its sequences recompute", flight.step, done.why));
     if (!flight.is_void) all_recompute();
     if (failed_in_a_row_ >= kGiveUpAfter)  // its sequences may be the cause: let the others live
       for (const RowInFlight& r : flight.rows)

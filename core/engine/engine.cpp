@@ -68,7 +68,7 @@ Engine::Engine(const Options& options, requests::Labeler labeler, Policies polic
                                                              options.block_tokens, sizes.slots(), 0});
   const std::uint32_t slots = sizes.slots();
   entry_capacity_ = slots;
-  handover_capacity_ = 8 * slots;
+  handover_capacity_ = requests_->event_capacity() + 5 * kSequencesPerSlice;
   entries_ = mapping_.lay_out<sl_entry>(entry_capacity_);
   gauges_ = mapping_.lay_out<sl_gauge>(kGauges);
   victims_ = mapping_.lay_out<sl_victim>(options.kv_blocks);

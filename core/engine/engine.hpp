@@ -81,7 +81,9 @@ class Engine {
   const Policies& policies() const { return policies_; }
   const Heard& heard() const { return heard_; }
   std::uint64_t steps() const { return step_; }
-  const std::vector<std::string>& incidents() const { return incidents_; }  // ejections, failed swaps
+  const std::vector<std::string>& incidents() const {  // ejections, failed steps and swaps; the last ones
+    return incidents_;
+  }
   std::string audit(bool idle) const;
 
   // Lets a replay put a recorded answer in the place of a policy's. Called with the kind of item and the
@@ -113,13 +115,15 @@ class Engine {
   void ask_gates();
   void ask_scheduler();
   void publish_view();
-  void refresh_view();
   void take_node_events();
+  void note_preemption();
   void forget_heard_events();
   std::uint16_t ask_plan(observe::Item item, policy::Scheduler* policy, bool gate);
   template <class Policy, class Encode, class Decode, class Call>
   std::uint16_t ask(observe::Item item, Policy* policy, sl_out& out, Encode&& encode, Decode&& decode,
                     Call&& call);
+  std::uint16_t check_gauges(const sl_out& gauges, std::size_t names) const;
+  void log_gauges(std::uint32_t count);
   void apply_park_verbs(std::span<const sl_entry> entries, requests::Holder who);
   template <class Instance>
   void refused(policy::Kind kind, Instance& instance, std::uint16_t reason);
@@ -140,17 +144,19 @@ class Engine {
   void release_to(Slot slot, std::uint32_t keep);
   void fell(Staged& staged, std::uint16_t reason);
   void fall_unplaced(Slot slot, std::uint32_t entry, std::uint16_t reason);
+  void find_top_holders();
   // room.cpp
   void make_room();
   std::uint32_t evict(std::uint32_t need);
   bool preempt_for(std::size_t in_need, std::uint32_t need);
   std::size_t entry_in_need() const;
-  std::uint32_t need_up_to(std::size_t index) const;
+  std::uint64_t need_up_to(std::size_t index) const;
   std::uint16_t check_yields(std::span<const sl_yield> yields);
-  void list_candidates(std::size_t in_need);
+  void list_candidates(std::size_t in_need, bool shared);
   bool admits_before(std::size_t in_need) const;
   bool drop_admissions(std::size_t from, std::size_t to, std::uint16_t reason);
-  void yield(Slot slot, std::uint64_t mode, std::uint32_t keep_blocks, std::uint16_t reason, sl_seq for_seq);
+  void yield(Slot slot, Yield how);
+  void note_yield(Slot slot, const Yield& how);
   void fall_from_tail();
   // submit.cpp
   void submit();
@@ -159,6 +165,7 @@ class Engine {
   void commit_prefill(const Staged& staged, InFlight& flight);
   bool give_blocks(Staged& staged);
   void begin_row(Slot slot);
+  void encode_chunks(const InFlight& flight, observe::Writer& out) const;
   void send_table(Slot slot);
   void send_edits();
   void settle_unnamed(std::size_t rows);
@@ -178,9 +185,10 @@ class Engine {
   // swap.cpp
   void note_block_events();
   std::int32_t hear(policy::Scheduler& scheduler, const sl_view& view);
-  void swap_hears(const sl_table& events);
+  void swap_hears();
   void tell(std::uint16_t kind, sl_seq subject, std::uint64_t a, std::uint64_t b);
   void start_swap(const std::shared_ptr<SwapOrder>& order);
+  void begin_swap();
   void continue_swap();
   void finish_swap();
   void hand_over_sequences();
@@ -189,9 +197,12 @@ class Engine {
 
   std::uint64_t now() { return now_ns_ = clock_.now_ns(); }
   void mark(Phase phase, std::uint32_t rows);
-  static constexpr std::uint32_t kGauges = 64;      // a call's gauges
-  static constexpr std::size_t kAhead = 8;          // rows prefetched
-  static constexpr std::uint32_t kGiveUpAfter = 4;  // failed steps in a row
+  void incident(std::string what);
+  static constexpr std::uint32_t kGauges = 64;              // a call's gauges
+  static constexpr std::size_t kAhead = 8;                  // rows prefetched
+  static constexpr std::uint32_t kGiveUpAfter = 4;          // failed steps in a row
+  static constexpr std::uint32_t kSequencesPerSlice = 128;  // of a handover
+  static constexpr std::size_t kIncidents = 256;            // kept: the last ones
   void transition(Slot slot, observe::State state);
   sl_seq_row& row(Slot slot) { return requests_->row(slot); }
   std::uint32_t known_tokens(Slot slot) const;
@@ -234,10 +245,12 @@ class Engine {
   bool plan_frees_ = false;  // it has verbs beside run and admit
   Buffer<Staged> staged_;
   std::vector<Transition> transitions_;
-  std::uint32_t need_ = 0;
+  std::uint64_t need_ = 0;  // blocks, of all staged entries
   std::uint32_t placed_tokens_ = 0, admitting_ = 0;
   bool exhausted_memory_ = false, exhausted_slots_ = false;
   std::vector<Fell> fell_, fell_before_;  // in this step, in the one before
+  std::uint64_t holders_step_ = UINT64_MAX;
+  std::vector<TopHolder> top_holders_;  // of holders_step_: who holds most blocks, the first first
   std::uint32_t empty_in_a_row_ = 0, bypassed_in_a_row_ = 0;
   bool idle_ = false;
   Heard heard_;
@@ -265,6 +278,7 @@ class Engine {
     void operator()(Swap* swap) const;
   };
   std::unique_ptr<Swap, SwapDeleter> swap_;
+  std::deque<std::shared_ptr<SwapOrder>> swaps_;  // behind it
 
   std::unordered_map<std::uint64_t, std::vector<Slot>> by_request_;
   std::atomic<std::uint64_t> next_id_{1};

@@ -27,13 +27,14 @@ std::uint32_t plan(requests::Manager& requests, const Options& options, std::spa
   return count;
 }
 
-// The last in plan rank recompute, until the need is covered.
+// The last in plan rank recompute, until the need is covered; of those that free nothing alone, one.
 std::uint32_t preempt(std::span<const sl_candidate> candidates, std::uint32_t need,
                       std::span<sl_yield> yields) {
   std::uint32_t count = 0, freed = 0;
   for (std::size_t i = candidates.size(); i-- > 0 && freed < need;) {
     yields[count++] = {candidates[i].seq, SL_YIELD_RECOMPUTE, SL_REASON_NONE, 0};
     freed += candidates[i].frees;
+    if (candidates[i].frees == 0) break;
   }
   return count;
 }

@@ -53,6 +53,18 @@ struct Transition {
   observe::State state;
 };
 
+// Who let a sequence yield.
+enum class YieldBy : std::uint8_t { nobody = 0, plan, policy, fallback, failed_step };
+
+// How a sequence yields.
+struct Yield {
+  std::uint64_t mode;  // SL_YIELD_*
+  std::uint32_t keep_blocks;
+  std::uint16_t reason;
+  YieldBy by;
+  sl_seq for_seq;  // SL_NO_SEQ: for nobody in particular
+};
+
 struct InFlight {
   std::uint64_t step = 0;
   std::uint32_t decodes = 0, prefill_tokens = 0;
@@ -68,13 +80,26 @@ struct Life {
   observe::Account account;
   std::uint32_t hit_tokens = 0, recomputed_tokens = 0;
   std::int32_t rule = -1;
+  // Its last preemption: who decided, why, for which request, and the tokens whose KV it lost at most.
+  YieldBy preempted_by = YieldBy::nobody;
+  std::uint16_t preempt_reason = 0;
+  std::uint32_t lost_below = 0;
+  std::uint64_t preempted_for = 0;
+  std::uint32_t evicted_tokens = 0;  // of recomputed_tokens, those that an eviction took
+  std::uint64_t blocked_by = 0;      // the request that held most blocks when its entry last fell for memory
 };
 
 // How many of the pending events each has heard. What all have heard is forgotten.
 struct Heard {
   std::vector<std::uint32_t> gates;  // by place
-  std::uint32_t scheduler = 0;
-  std::uint32_t others = 0;  // the preemption policy, and the new instance of a swap under way
+  std::uint32_t precision = 0, scheduler = 0, preemption = 0, eviction = 0;
+  std::uint32_t swap = 0;  // the new instance of a swap under way
+};
+
+// Who is in the way where memory is short.
+struct TopHolder {
+  sl_seq seq;
+  std::uint32_t blocks;
 };
 
 // An entry that found no place in its step.

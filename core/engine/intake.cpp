@@ -189,7 +189,8 @@ void Engine::take_arrival(Arrival& arrival) {
   seeds_[row(slots.front()).request] = arrival.spec.seed;
   stops_[row(slots.front()).request] = arrival.spec.stop_ids;
   for (const Slot slot : slots) {
-    cache_->bind(slot, arrival.id, arrival.salt, arrival.prompt, arrival.keys, arrival.transient);
+    cache_->bind(slot, {arrival.id, row(slot).request}, arrival.salt, arrival.prompt, arrival.keys,
+                 arrival.transient);
     sl_seq_row& r = row(slot);
     r.node = cache_->node_of(slot);
     r.high_water =
@@ -251,6 +252,11 @@ void Engine::end_sequence(Slot slot, std::uint32_t finish, std::uint16_t reason)
   end.end_ns = std::max(now_ns_, request.arrival_ns);
   end.service_ns = cold.service_ns;
   end.longest_gap_ns = requests_->at(slot).longest_gap_ns;
+  end.preempted_by = static_cast<std::uint32_t>(life(slot).preempted_by);
+  end.preempt_reason = life(slot).preempt_reason;
+  end.preempted_for = life(slot).preempted_for;
+  end.evicted_tokens = life(slot).evicted_tokens;
+  end.blocked_by = life(slot).blocked_by;
   end.causes = ledger_.close(life(slot).account, end.end_ns,
                              static_cast<observe::State>(requests_->at(slot).planned), !in_flight_.empty());
   ++counters_.finished;

@@ -5,6 +5,7 @@
 // (submit.cpp) then gives the blocks, in the same order, to those that room.cpp left standing.
 #include <algorithm>
 #include <cassert>
+#include <utility>
 
 #include "engine/engine.hpp"
 
@@ -27,7 +28,7 @@ void Engine::match() {
   if (plan_frees_) {  // what only frees comes first
     for (const sl_entry& entry : plan)
       if (entry.verb == SL_PREEMPT)
-        yield(SL_SEQ_SLOT(entry.seq), entry.arg, entry.blocks, entry.reason, SL_NO_SEQ);
+        yield(SL_SEQ_SLOT(entry.seq), {entry.arg, entry.blocks, entry.reason, YieldBy::plan, SL_NO_SEQ});
     apply_park_verbs(plan, requests::kScheduler);
   }
   for (std::uint32_t i = 0; i < plan_count_; ++i)
@@ -55,9 +56,12 @@ void Engine::stage(const sl_entry& entry, std::uint32_t index) {
     case SL_RUN:
     case SL_ADMIT: break;
     case SL_RESERVE: {
+      const std::uint32_t had = r.blocks_device;
+      if (r.state == SL_WAITING && r.runnable > 1 && covered(r) == had * options_.block_tokens)
+        pin(slot, std::min(entry.blocks, (covered(r) + r.runnable - 1) / options_.block_tokens));
       const std::uint32_t need = entry.blocks > r.blocks_device ? entry.blocks - r.blocks_device : 0;
-      staged_.add({slot, index, 0, need, std::max(entry.blocks, r.blocks_device), 0, r.blocks_device,
-                   SL_RESERVE, false, false, false});
+      staged_.add({slot, index, 0, need, std::max(entry.blocks, r.blocks_device), 0, had, SL_RESERVE, false,
+                   false, false});
       need_ += need;
       return;
     }
@@ -120,6 +124,23 @@ void Engine::pin(Slot slot, std::uint32_t limit_blocks) {
   counters_.hit_tokens += hit;
 }
 
+// The three that hold most blocks, once a step: what an entry that fell for memory waits for.
+void Engine::find_top_holders() {
+  if (std::exchange(holders_step_, step_) == step_) return;
+  top_holders_.clear();
+  const auto add = [&](Slot slot) {
+    if (row(slot).blocks_device > 0) top_holders_.push_back({row(slot).id, row(slot).blocks_device});
+  };
+  for (const Slot slot : requests_->running()) add(slot);
+  for (const Slot slot : requests_->holders()) add(slot);
+  const std::size_t most = std::min<std::size_t>(3, top_holders_.size());
+  std::partial_sort(top_holders_.begin(), top_holders_.begin() + static_cast<std::ptrdiff_t>(most),
+                    top_holders_.end(), [](const TopHolder& a, const TopHolder& b) {
+                      return a.blocks != b.blocks ? a.blocks > b.blocks : a.seq < b.seq;
+                    });
+  top_holders_.resize(most);
+}
+
 void Engine::fall_unplaced(Slot slot, std::uint32_t entry, std::uint16_t reason) {
   ++counters_.fell[reason];
   requests_->event(SL_EV_FELL, row(slot).id, reason, entry);
@@ -129,10 +150,21 @@ void Engine::fall_unplaced(Slot slot, std::uint32_t entry, std::uint16_t reason)
     transition(slot, reason == SL_REASON_SLOTS    ? observe::State::slots
                      : reason == SL_REASON_MEMORY ? observe::State::memory
                                                   : observe::State::unnamed);
+  if (reason == SL_REASON_MEMORY) {
+    find_top_holders();
+    if (!top_holders_.empty())
+      life(slot).blocked_by = requests_->request_of(SL_SEQ_SLOT(top_holders_.front().seq)).request;
+  }
   log(observe::Item::fell, [&](observe::Writer& out) {
     out.u64(row(slot).id);
     out.u64(entry);
     out.u64(reason);
+    const std::size_t holders = reason == SL_REASON_MEMORY ? top_holders_.size() : 0;
+    out.u64(holders);
+    for (std::size_t i = 0; i < holders; ++i) {
+      out.u64(top_holders_[i].seq);
+      out.u64(top_holders_[i].blocks);
+    }
   });
 }
 
@@ -149,14 +181,14 @@ void Engine::release_to(Slot slot, std::uint32_t keep) {
       requests_->request_of(slot).prompt_tokens + requests_->request_of(slot).max_tokens - 1 - kept_tokens;
 }
 
-// An admission gives back what it had pinned; a running sequence keeps its hits.
+// What would enter gives back what it had pinned; a running sequence keeps its hits.
 void Engine::fell(Staged& staged, std::uint16_t reason) {
   staged.fallen = true;
   need_ -= staged.need;
   placed_tokens_ -= staged.tokens;
   if (reason == SL_REASON_MEMORY) exhausted_memory_ = true;
-  if (staged.admits) {
-    --admitting_;
+  if (staged.admits) --admitting_;
+  if (row(staged.slot).state != SL_RUNNING && row(staged.slot).blocks_device > staged.had) {
     const std::uint32_t unused = (row(staged.slot).blocks_device - staged.had) * options_.block_tokens;
     life(staged.slot).hit_tokens -= unused;
     counters_.hit_tokens -= unused;

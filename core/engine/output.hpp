@@ -29,7 +29,13 @@ struct Finished {
   std::uint64_t arrival_ns = 0, admitted_ns = 0, first_token_ns = 0, last_token_ns = 0, end_ns = 0,
                 service_ns = 0;
   std::uint64_t longest_gap_ns = 0;  // between two tokens
-  observe::Times causes{};           // sums to end - arrival
+  // Who: of its last preemption, the one who decided (YieldBy), why, and for which request (0: for none).
+  std::uint32_t preempted_by = 0, preempt_reason = 0;
+  std::uint64_t preempted_for = 0;
+  std::uint32_t evicted_tokens =
+      0;                         // of recomputed_tokens, those lost to evictions; the others to preemptions
+  std::uint64_t blocked_by = 0;  // the request that held most blocks when it last fell for memory; 0 = never
+  observe::Times causes{};       // sums to end - arrival
 };
 
 class Output {
@@ -46,7 +52,8 @@ struct Counters {
   std::uint64_t arrived = 0, refused = 0, finished = 0;
   std::uint64_t prompt_tokens = 0, output_tokens = 0, computed_tokens = 0, recomputed_tokens = 0,
                 hit_tokens = 0;
-  std::uint64_t void_tokens = 0;  // sampled by a step in flight for a sequence that had ended
+  std::uint64_t void_tokens = 0;   // sampled by a step in flight for a sequence that had ended
+  std::uint64_t no_host_tier = 0;  // demotions and swaps that became drops and recomputes
   std::uint64_t preemptions = 0, evicted_blocks = 0, split_prompts = 0, failed_steps = 0, swaps = 0,
                 ejected = 0;
   std::uint64_t device_ns = 0, batch_rows = 0;

@@ -35,19 +35,9 @@ void Engine::publish_view() {
   view_.nodes = cache_->node_table();
   view_.blocks = cache_->block_table();
   view_.running = requests_->running_table();
-  view_.events = requests_->events(heard_.others);
+  view_.events.count = 0;  // the caller tells each policy its own
   view_.heap = requests_->heap();
   view_.cost = &options_.cost;
-}
-
-// For a call amid a step: counts as they stand by now. Events were told at its start, or will be at the next.
-void Engine::refresh_view() {
-  view_.waiting = requests_->waiting_count();
-  view_.running_count = requests_->running_count();
-  view_.running = requests_->running_table();
-  view_.tier[SL_TIER_DEVICE] = cache_->tier(SL_TIER_DEVICE);
-  view_.tier[SL_TIER_HOST] = cache_->tier(SL_TIER_HOST);
-  view_.events.count = 0;
 }
 
 void Engine::take_node_events() {
@@ -60,6 +50,8 @@ void Engine::choose_mode() {
   take_node_events();
   publish_view();
   if (modes_ <= 1) return;
+  view_.events = requests_->events(heard_.precision);
+  heard_.precision = requests_->event_count();
   std::uint32_t mode = mode_;
   const std::int32_t status = policies_.precision->choose_mode(view_, mode);
   std::uint16_t reason = status < 0       ? SL_REASON_CALL_FAILED
@@ -94,10 +86,8 @@ template void Engine::refused(policy::Kind, policy::Preemption&, std::uint16_t);
 template <class Instance>
 bool Engine::eject_if_failing(policy::Kind kind, std::shared_ptr<Instance>& which) {
   if (which == nullptr || !which->health().should_eject()) return false;
-  incidents_.push_back(fmt::format("step {}: {} '{}' ejected, the fallback goes on\n{}", step_,
-                                   policy::name_of(kind), which->id(), which->report()));
-  spdlog::error("{} '{}' failed too often and was ejected at step {}; the linked-in fallback goes on",
-                policy::name_of(kind), which->id(), step_);
+  incident(fmt::format("step {}: {} '{}' ejected, the fallback goes on\n{}", step_, policy::name_of(kind),
+                       which->id(), which->report()));
   ++counters_.ejected;
   which.reset();
   return true;
@@ -148,28 +138,38 @@ void Engine::ask_scheduler() {
     empty_in_a_row_ = bypassed_in_a_row_ = 0;
   }
   mark(Phase::policy, plan_count_);
-  view_.events = requests_->events(heard_.others);
-  if (policies_.preemption != nullptr && policies_.preemption->note(view_) < 0) {
-    refused(policy::Kind::preemption, *policies_.preemption, SL_REASON_CALL_FAILED);
-    eject_if_failing(policy::Kind::preemption, policies_.preemption);
-  }
-  if (swap_ != nullptr) swap_hears(view_.events);
-  heard_.others = told;
   if (reason != SL_REASON_CALL_FAILED) heard_.scheduler = told;  // else it may not have read them
+  note_preemption();
+  requests_->told_all();
   forget_heard_events();
   requests_->reclaim();
   if (eject_if_failing(policy::Kind::scheduler, policies_.scheduler)) let_go(requests::kScheduler);
 }
 
+void Engine::note_preemption() {
+  view_.events = requests_->events(heard_.preemption);
+  if (policies_.preemption == nullptr || policies_.preemption->note(view_) >= 0) {
+    heard_.preemption = requests_->event_count();
+    return;
+  }
+  refused(policy::Kind::preemption, *policies_.preemption, SL_REASON_CALL_FAILED);
+  eject_if_failing(policy::Kind::preemption, policies_.preemption);
+}
+
 void Engine::forget_heard_events() {
-  std::uint32_t by_all = std::min(heard_.scheduler, heard_.others);
+  if (modes_ <= 1) heard_.precision = requests_->event_count();
+  if (policies_.eviction == nullptr) heard_.eviction = requests_->event_count();
+  if (swap_ == nullptr) heard_.swap = requests_->event_count();
+  const auto each = {&heard_.precision, &heard_.scheduler, &heard_.preemption, &heard_.eviction,
+                     &heard_.swap};
+  std::uint32_t by_all = requests_->event_count();
+  for (const std::uint32_t* heard : each) by_all = std::min(by_all, *heard);
   for (std::size_t i = 0; i < policies_.gates.size(); ++i) {
     if (policies_.gates[i] == nullptr) heard_.gates[i] = requests_->event_count();
     by_all = std::min(by_all, heard_.gates[i]);
   }
   requests_->forget_events(by_all);
-  heard_.scheduler -= by_all;
-  heard_.others -= by_all;
+  for (std::uint32_t* heard : each) *heard -= by_all;
   for (std::uint32_t& heard : heard_.gates) heard -= by_all;
 }
 
@@ -177,15 +177,15 @@ void Engine::forget_heard_events() {
 std::uint16_t Engine::ask_plan(observe::Item item, policy::Scheduler* policy, bool gate) {
   plan_count_ = 0;
   sl_out entries = out_of(entries_, entry_capacity_);
-  sl_out gauges = out_of(gauges_, kGauges);
   const auto encode = [&](observe::Writer& out) {
     encode_plan({entries_, entries.count}, requests_->running(), *requests_, out);
   };
   const auto decode = [&](observe::Reader& in) {
     return decode_plan(in, requests_->running(), *requests_, {entries_, entry_capacity_});
   };
-  std::uint16_t reason = ask(item, policy, entries, encode, decode,
-                             [&](policy::Scheduler& p) { return p.plan(view_, entries, gauges); });
+  std::uint16_t reason =
+      ask(item, policy, entries, encode, decode,
+          [&](policy::Scheduler& p, sl_out& gauges) { return p.plan(view_, entries, gauges); });
   if (reason != SL_REASON_NONE) return reason;
   reason = check_plan({entries_, entries.count}, gate);
   if (reason != SL_REASON_NONE) return reason;

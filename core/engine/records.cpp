@@ -110,12 +110,28 @@ Result<std::uint32_t> decode_rows(observe::Reader& in, std::span<sl_yield> yield
 }
 
 void encode_end(const Finished& end, observe::Writer& out) {
-  for (const std::uint64_t v :
-       {end.request, std::uint64_t{end.fork}, std::uint64_t{end.finish}, std::uint64_t{end.reason},
-        std::uint64_t{end.tenant}, std::uint64_t{end.prompt_tokens}, std::uint64_t{end.output_tokens},
-        std::uint64_t{end.hit_tokens}, std::uint64_t{end.recomputed_tokens}, std::uint64_t{end.preemptions},
-        end.arrival_ns, end.admitted_ns, end.first_token_ns, end.last_token_ns, end.end_ns, end.service_ns,
-        end.longest_gap_ns})
+  for (const std::uint64_t v : {end.request,
+                                std::uint64_t{end.fork},
+                                std::uint64_t{end.finish},
+                                std::uint64_t{end.reason},
+                                std::uint64_t{end.tenant},
+                                std::uint64_t{end.prompt_tokens},
+                                std::uint64_t{end.output_tokens},
+                                std::uint64_t{end.hit_tokens},
+                                std::uint64_t{end.recomputed_tokens},
+                                std::uint64_t{end.preemptions},
+                                end.arrival_ns,
+                                end.admitted_ns,
+                                end.first_token_ns,
+                                end.last_token_ns,
+                                end.end_ns,
+                                end.service_ns,
+                                end.longest_gap_ns,
+                                std::uint64_t{end.preempted_by},
+                                std::uint64_t{end.preempt_reason},
+                                end.preempted_for,
+                                std::uint64_t{end.evicted_tokens},
+                                end.blocked_by})
     out.u64(v);
   out.i64(end.priority_rule);
   for (const std::int64_t cause : end.causes) out.i64(cause);
@@ -130,6 +146,11 @@ Finished decode_end(observe::Reader& in) {
   for (std::uint64_t* v : {&end.arrival_ns, &end.admitted_ns, &end.first_token_ns, &end.last_token_ns,
                            &end.end_ns, &end.service_ns, &end.longest_gap_ns})
     *v = in.u64();
+  end.preempted_by = in.u32();
+  end.preempt_reason = in.u32();
+  end.preempted_for = in.u64();
+  end.evicted_tokens = in.u32();
+  end.blocked_by = in.u64();
   end.priority_rule = static_cast<std::int32_t>(in.i64());
   for (std::int64_t& cause : end.causes) cause = in.i64();
   return end;

@@ -14,22 +14,29 @@
 
 namespace serveloop::engine {
 
+namespace {
+std::uint32_t clamp(std::uint64_t blocks) {
+  return static_cast<std::uint32_t>(std::min<std::uint64_t>(blocks, UINT32_MAX));
+}
+}  // namespace
+
 void Engine::make_room() {
   while (true) {
     const sl_tier tier = cache_->tier(SL_TIER_DEVICE);
     if (need_ <= tier.free) return;
-    const std::uint32_t missing = need_ - tier.free;
+    const std::uint64_t missing = need_ - tier.free;
     if (tier.evictable > 0) {
-      if (evict(std::min(missing, tier.evictable)) == 0) break;
+      if (evict(clamp(std::min<std::uint64_t>(missing, tier.evictable))) == 0) break;
       continue;
     }
     const std::size_t in_need = entry_in_need();
     if (drop_admissions(in_need + 1, staged_.size(), SL_REASON_MEMORY))
       continue;                         // they would fall before it; may be enough
     if (admits_before(in_need)) break;  // nobody yields in a step that admits others
-    list_candidates(in_need);
+    list_candidates(in_need, false);
+    if (candidate_count_ == 0) list_candidates(in_need, true);
     if (candidate_count_ == 0) break;
-    if (!preempt_for(in_need, need_up_to(in_need) - tier.free)) break;
+    if (!preempt_for(in_need, clamp(need_up_to(in_need) - tier.free))) break;
   }
   fall_from_tail();
 }
@@ -37,21 +44,19 @@ void Engine::make_room() {
 // Asks the policy; a wrong answer, or a failed call, is the fallback's. Evicts at least `need` blocks.
 std::uint32_t Engine::evict(std::uint32_t need) {
   publish_view();  // memory is not as it was when the plan was asked for
-  refresh_view();
   sl_evict_in in{};
   in.view = &view_;
   in.events = cache_->block_events();
   in.need[SL_TIER_DEVICE] = need;
-  in.ahead[SL_TIER_DEVICE] = need_;
+  in.ahead[SL_TIER_DEVICE] = clamp(need_);
   sl_out victims = out_of(victims_, options_.kv_blocks);
-  sl_out gauges = out_of(gauges_, kGauges);
   std::uint16_t reason = ask(
       observe::Item::evict, policies_.eviction.get(), victims,
       [&](observe::Writer& out) { encode_rows(std::span<const sl_victim>(victims_, victims.count), out); },
       [&](observe::Reader& bytes) {
         return decode_rows(bytes, std::span<sl_victim>(victims_, options_.kv_blocks));
       },
-      [&](policy::Eviction& p) { return p.evict(in, victims, gauges); });
+      [&](policy::Eviction& p, sl_out& gauges) { return p.evict(in, victims, gauges); });
   if (reason != SL_REASON_CALL_FAILED)
     cache_->clear_block_events();  // told; a call that failed may not have read them
   if (reason == SL_REASON_NONE) reason = cache_->check({victims_, victims.count}, need);
@@ -67,14 +72,20 @@ std::uint32_t Engine::evict(std::uint32_t need) {
     std::copy(own.begin(), own.end(), victims_);
     victims.count = static_cast<std::uint32_t>(own.size());
   }
+  if (options_.host_kv_blocks == 0)  // a demotion is a drop
+    for (sl_victim& victim : std::span(victims_, victims.count))
+      if (victim.to == SL_TIER_HOST) {
+        victim.reason = SL_REASON_NO_HOST_TIER;
+        ++counters_.no_host_tier;
+      }
   const std::uint32_t freed = cache_->apply({victims_, victims.count});
   counters_.evicted_blocks += freed;
   mark(Phase::policy, victims.count);
   return freed;
 }
 
-std::uint32_t Engine::need_up_to(std::size_t index) const {
-  std::uint32_t need = 0;
+std::uint64_t Engine::need_up_to(std::size_t index) const {
+  std::uint64_t need = 0;
   for (std::size_t i = 0; i <= index; ++i) need += staged_[i].fallen ? 0 : staged_[i].need;
   return need;
 }
@@ -82,7 +93,7 @@ std::uint32_t Engine::need_up_to(std::size_t index) const {
 // The first entry that what is free does not cover.
 std::size_t Engine::entry_in_need() const {
   const std::uint32_t free = cache_->tier(SL_TIER_DEVICE).free;
-  std::uint32_t need = 0;
+  std::uint64_t need = 0;
   std::size_t i = 0;
   for (; i + 1 < staged_.size(); ++i) {
     need += staged_[i].fallen ? 0 : staged_[i].need;
@@ -91,8 +102,9 @@ std::size_t Engine::entry_in_need() const {
   return i;
 }
 
-// All holders of device blocks ranked below the entry in need: in plan rank, those not in the plan last.
-void Engine::list_candidates(std::size_t in_need) {
+// All holders of device blocks ranked below the entry in need: in plan rank, those not in the plan last. Those whose
+// blocks others hold too free nothing by themselves; they are named where there is nobody else (`shared`).
+void Engine::list_candidates(std::size_t in_need, bool shared) {
   candidate_count_ = 0;
   const std::uint32_t stamp = next_stamp();
   std::uint32_t can = SL_CAN_RECOMPUTE | SL_CAN_KEEP;
@@ -100,7 +112,7 @@ void Engine::list_candidates(std::size_t in_need) {
   const auto add = [&](Slot slot, std::uint32_t rank) {
     const sl_seq_row& r = row(slot);
     const std::uint32_t frees = cache_->frees(slot, 0);
-    if (r.blocks_device == 0 || frees == 0) return;
+    if (r.blocks_device == 0 || (frees == 0) != shared) return;
     const std::uint32_t tokens = known_tokens(slot);
     candidates_[candidate_count_++] = {
         r.id,
@@ -144,17 +156,15 @@ bool Engine::drop_admissions(std::size_t from, std::size_t to, std::uint16_t rea
 bool Engine::preempt_for(std::size_t in_need, std::uint32_t need) {
   publish_view();
   const sl_seq for_seq = row(staged_[in_need].slot).id;
-  refresh_view();
   sl_preempt_in in{&view_, for_seq, table_of(candidates_, candidate_count_), need, 0};
   sl_out yields = out_of(yields_, candidate_count_);
-  sl_out gauges = out_of(gauges_, kGauges);
   std::uint16_t reason = ask(
       observe::Item::preempt, policies_.preemption.get(), yields,
       [&](observe::Writer& out) { encode_rows(std::span<const sl_yield>(yields_, yields.count), out); },
       [&](observe::Reader& bytes) {
         return decode_rows(bytes, std::span<sl_yield>(yields_, candidate_count_));
       },
-      [&](policy::Preemption& p) { return p.preempt(in, yields, gauges); });
+      [&](policy::Preemption& p, sl_out& gauges) { return p.preempt(in, yields, gauges); });
   if (reason == SL_REASON_NONE) reason = check_yields({yields_, yields.count});
   const bool first = need_up_to(in_need) == staged_[in_need].need;  // nothing before it needs a block
   if (reason == SL_REASON_NONE && yields.count == 0 && first) reason = SL_REASON_NO_PROGRESS;
@@ -168,8 +178,11 @@ bool Engine::preempt_for(std::size_t in_need, std::uint32_t need) {
   if (reason != SL_REASON_NONE)
     yields.count = fallback::preempt({candidates_, candidate_count_}, need, {yields_, candidate_count_});
   mark(Phase::policy, yields.count);
+  const YieldBy by = reason == SL_REASON_NONE ? YieldBy::policy : YieldBy::fallback;
   for (std::uint32_t i = 0; i < yields.count; ++i)
-    yield(SL_SEQ_SLOT(yields_[i].seq), yields_[i].mode, yields_[i].keep_blocks, yields_[i].reason, for_seq);
+    yield(SL_SEQ_SLOT(yields_[i].seq),
+          {yields_[i].mode, yields_[i].keep_blocks, yields_[i].reason, by, for_seq});
+  exhausted_memory_ = exhausted_memory_ || yields.count > 0;  // what the victims of this step wait for
   return yields.count > 0;
 }
 
@@ -193,18 +206,21 @@ std::uint16_t Engine::check_yields(std::span<const sl_yield> yields) {
 
 // A holder gives up its blocks: all, or all but the first `keep_blocks`. Without a host tier, swap is
 // recompute.
-void Engine::yield(Slot slot, std::uint64_t mode, std::uint32_t keep_blocks, std::uint16_t reason,
-                   sl_seq for_seq) {
+void Engine::yield(Slot slot, Yield how) {
   const sl_seq_row& r = row(slot);
-  if (mode == SL_YIELD_SWAP && options_.host_kv_blocks == 0) reason = SL_REASON_NO_HOST_TIER;
-  const std::uint32_t full = (r.computed + r.in_flight_max) / options_.block_tokens;
-  const std::uint32_t keep = mode == SL_YIELD_KEEP ? std::min(keep_blocks, full) : 0;
+  if (how.mode == SL_YIELD_SWAP && options_.host_kv_blocks == 0) {
+    how.reason = SL_REASON_NO_HOST_TIER;
+    ++counters_.no_host_tier;
+  }
+  const std::uint32_t full = covered(r) / options_.block_tokens;
+  const std::uint32_t keep = how.mode == SL_YIELD_KEEP ? std::min(how.keep_blocks, full) : 0;
+  note_yield(slot, how);
   if (r.state == SL_RUNNING) {
     free_rows_.push_back(requests_->at(slot).row);
     cache_->set_waiting(slot, true);
   }
   release_to(slot, std::min(keep, r.blocks_device));
-  requests_->preempt(slot, reason, for_seq, now_ns_);
+  requests_->preempt(slot, how.reason, how.for_seq, now_ns_);
   requests_->set_holder(slot, r.blocks_device > 0);
   for (Staged& staged : staged_)
     if (staged.slot == slot && !staged.fallen) {
@@ -216,6 +232,21 @@ void Engine::yield(Slot slot, std::uint64_t mode, std::uint32_t keep_blocks, std
   ++counters_.preemptions;
 }
 
+// By whom and for whom: for the sequence's account, and for the log.
+void Engine::note_yield(Slot slot, const Yield& how) {
+  const bool for_one = how.for_seq != SL_NO_SEQ;
+  Life& of = life(slot);
+  of.preempted_by = how.by;
+  of.preempt_reason = how.reason;
+  of.preempted_for = for_one ? requests_->request_of(SL_SEQ_SLOT(how.for_seq)).request : 0;
+  of.lost_below = covered(row(slot));
+  log(observe::Item::preempted, [&](observe::Writer& out) {
+    for (const std::uint64_t v : {row(slot).id, how.for_seq, static_cast<std::uint64_t>(how.by), how.mode,
+                                  std::uint64_t{how.reason}, std::uint64_t{of.lost_below}})
+      out.u64(v);
+  });
+}
+
 // What still does not fit falls from the plan's end; so falls whatever would have hit blocks that it would
 // have filled.
 void Engine::fall_from_tail() {
@@ -223,7 +254,7 @@ void Engine::fall_from_tail() {
     const sl_tier tier = cache_->tier(SL_TIER_DEVICE);
     if (need_ <= tier.free) return;
     if (tier.evictable > 0) {  // unpinned by what fell
-      if (evict(std::min(need_ - tier.free, tier.evictable)) > 0) ++i;
+      if (evict(clamp(std::min<std::uint64_t>(need_ - tier.free, tier.evictable))) > 0) ++i;
       continue;
     }
     if (!staged_[i].fallen && staged_[i].need > 0) fell(staged_[i], SL_REASON_MEMORY);

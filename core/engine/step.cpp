@@ -1,4 +1,6 @@
 // One step of the engine (DESIGN section 5). Read this first.
+#include <spdlog/spdlog.h>
+
 #include "engine/engine.hpp"
 
 namespace serveloop::engine {
@@ -24,8 +26,12 @@ bool Engine::step() {
   return plans || collects;
 }
 
+// Policies are asked where something could run, where something happened that they may answer by letting go of what
+// they hold, and before what they are to be told is too much.
 bool Engine::work_to_plan() const {
-  return requests_->ready_count() > 0 || requests_->running_count() > 0 || !ungated_.empty();
+  return requests_->ready_count() > 0 || requests_->running_count() > 0 || !ungated_.empty() ||
+         (requests_->any_held() && requests_->stirred()) ||
+         requests_->event_count() > requests_->event_capacity() / 2;
 }
 
 void Engine::finish_step() {
@@ -48,13 +54,19 @@ void Engine::finish_step() {
   ++step_;
 }
 
-std::uint64_t Engine::next_wake_ns() const { return requests_->timers().next_ns(); }
+std::uint64_t Engine::next_wake_ns() const { return requests_->next_wake_ns(); }
 
 bool Engine::busy() const { return requests_->live_count() > 0 || !in_flight_.empty(); }
 
 void Engine::mark(Phase phase, std::uint32_t rows) {
   clock_.charge(phase, rows);
   ledger_.mark(phase, now());
+}
+
+void Engine::incident(std::string what) {
+  spdlog::error("{}", what.substr(0, what.find('\n')));
+  if (incidents_.size() == kIncidents) incidents_.erase(incidents_.begin());
+  incidents_.push_back(std::move(what));
 }
 
 void Engine::transition(Slot slot, observe::State state) {

@@ -50,9 +50,21 @@ void Engine::submit() {
                                   std::uint64_t{flight.prefill_tokens}, std::uint64_t{changes_.size()}})
       out.u64(v);
   });
+  if (prefill_rows_ > 0)
+    log(observe::Item::chunks, [&](observe::Writer& out) { encode_chunks(flight, out); });
   mark(Phase::other, static_cast<std::uint32_t>(batch_.size()));
   executor_.submit(batch);
   in_flight_.push_back(std::move(flight));
+}
+
+// Whose prefill is in the batch, and what of it is done again: what decodes beside it are stretched by.
+void Engine::encode_chunks(const InFlight& flight, observe::Writer& out) const {
+  out.u64(prefill_rows_);
+  for (const RowInFlight& r : flight.rows)
+    if (r.prefill)
+      for (const std::uint64_t v :
+           {r.seq, std::uint64_t{r.start}, std::uint64_t{r.tokens}, std::uint64_t{r.recompute}})
+        out.u64(v);
 }
 
 void Engine::commit_decode(Staged& staged, InFlight& flight) {
@@ -122,7 +134,10 @@ void Engine::commit_prefill(const Staged& staged, InFlight& flight) {
   r.runnable = r.runnable - staged.tokens + (samples && r.tokens_left > 0 ? 1 : 0);
   transition(slot, observe::State::prefill);
   counters_.recomputed_tokens += recompute;
-  life(slot).recomputed_tokens += recompute;
+  Life& of = life(slot);
+  const std::uint32_t of_preemption = of.lost_below > start ? std::min(recompute, of.lost_below - start) : 0;
+  of.recomputed_tokens += recompute;
+  of.evicted_tokens += recompute - of_preemption;
 }
 
 // Sequences that this plan did not name wait for what the step exhausted: running ones left out, and those

@@ -5,84 +5,87 @@
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "engine/engine.hpp"
 
 namespace serveloop::engine {
 
 namespace {
-// Slices by count, not by time, so that a replay cuts them alike: about 200 us of a policy's work.
-constexpr std::size_t kSequencesPerSlice = 1024;
+// Slices by count, not by time, so that a replay cuts them alike: well under 200 us of a policy's work.
 constexpr std::uint32_t kBlocksPerSlice = 4096;
 }  // namespace
 
 struct Engine::Swap {
   std::shared_ptr<SwapOrder> order;
-  struct Known {
-    sl_seq seq;
-    std::uint64_t serial;
-  };
-  std::vector<Known> sequences;  // alive when it began, by arrival
-  std::size_t next = 0;
-  std::uint32_t events = 0;  // in handover_events_
-  bool told_all = false;
+  // Sequences are told by arrival: those up to `told` so far; those from `first_new` on came later and need none.
+  std::uint64_t told = 0, first_new = 0;  // serials
+  std::uint32_t events = 0;               // in handover_events_
+  bool told_all = false, tried_state = false;
 };
 
 void Engine::SwapDeleter::operator()(Swap* swap) const { delete swap; }
 
+// One at a time; others wait for their turn.
 void Engine::start_swap(const std::shared_ptr<SwapOrder>& order) {
-  while (swap_ != nullptr) continue_swap();  // one at a time: the one under way ends now
-  if (order->is_gate && order->gate >= policies_.gates.size()) {
-    incidents_.push_back(fmt::format("step {}: swap refused: no gate {}", step_, order->gate));
-    return;
-  }
-  swap_.reset(new Swap);
-  swap_->order = order;
-  for (const Slot slot : requests_->live_slots())
-    swap_->sequences.push_back({row(slot).id, requests_->links(slot).serial});
-  if (order->eviction != nullptr) cache_->begin_handover();
+  if (order->is_gate && order->gate >= policies_.gates.size())
+    return incident(fmt::format("step {}: swap refused: no gate {}", step_, order->gate));
+  swaps_.push_back(order);
+  if (swap_ == nullptr) begin_swap();
 }
 
-// Was the new instance told of this event's sequence? If not, it will hear of its state at that time instead.
+void Engine::begin_swap() {
+  swap_.reset();
+  if (swaps_.empty()) return;
+  swap_.reset(new Swap);
+  swap_->order = std::move(swaps_.front());
+  swaps_.pop_front();
+  swap_->first_new = requests_->next_serial();
+  requests_->start_walk();
+  heard_.swap = requests_->event_count();
+  if (swap_->order->eviction != nullptr) cache_->begin_handover();
+}
+
+// Does the new instance know this event's sequence? If not, it will hear of its state at that time instead.
 bool Engine::told(const sl_event& event) const {
   if (event.kind == SL_EV_STEP_END || event.kind == SL_EV_HINT || SL_SEQ_GENERATION(event.subject) == 0)
     return true;
-  const Slot slot = SL_SEQ_SLOT(event.subject);
-  if (slot >= requests_->seq_table().count) return true;
-  const std::uint64_t serial = requests_->links(slot).serial;
-  const std::vector<Swap::Known>& known = swap_->sequences;
-  return known.empty() || serial > known.back().serial ||
-         (swap_->next > 0 && serial <= known[swap_->next - 1].serial);
+  const std::uint64_t serial = requests_->links(SL_SEQ_SLOT(event.subject)).serial;
+  return serial <= swap_->told || serial >= swap_->first_new;
 }
 
-// Live events, as they are told to the old instance.
-void Engine::swap_hears(const sl_table& events) {
+// Live events since the last slice, of those that it knows. The slice that follows tells of states that these
+// events led to, and of no sequence twice.
+void Engine::swap_hears() {
+  const sl_table events = requests_->events(heard_.swap);
+  heard_.swap = requests_->event_count();
   const auto* rows = static_cast<const sl_event*>(events.base);
-  for (std::uint32_t i = 0; i < events.count && swap_->events < handover_capacity_; ++i)
+  for (std::uint32_t i = 0; i < events.count; ++i)
     if (told(rows[i])) handover_events_[swap_->events++] = rows[i];
 }
 
 void Engine::tell(std::uint16_t kind, sl_seq subject, std::uint64_t a, std::uint64_t b) {
-  if (swap_->events < handover_capacity_)
-    handover_events_[swap_->events++] = {kind, SL_EVENT_HANDOVER, SL_NONE, subject, a, b};
+  handover_events_[swap_->events++] = {kind, SL_EVENT_HANDOVER, SL_NONE, subject, a, b};
 }
 
 void Engine::hand_over_sequences() {
-  const std::size_t end = std::min(swap_->sequences.size(), swap_->next + kSequencesPerSlice);
-  for (; swap_->next < end; ++swap_->next) {
-    const sl_seq seq = swap_->sequences[swap_->next].seq;
-    if (!requests_->alive(seq)) continue;
-    const Slot slot = SL_SEQ_SLOT(seq);
+  const auto more = [&] {
+    return requests_->walk() != SL_NONE && requests_->links(requests_->walk()).serial < swap_->first_new;
+  };
+  for (std::uint32_t n = 0; n < kSequencesPerSlice && more(); ++n) {
+    const Slot slot = requests_->walk();
+    requests_->step_walk();
+    swap_->told = requests_->links(slot).serial;
     const sl_seq_row& r = row(slot);
     const sl_seq_cold_row& cold = requests_->cold(slot);
-    tell(SL_EV_ARRIVED, seq, 0, 0);
-    if (r.not_ready == 0) tell(SL_EV_READY, seq, 0, 0);
-    if (r.state == SL_RUNNING) tell(SL_EV_ADMITTED, seq, 0, 0);
-    if (r.state == SL_PAUSED) tell(SL_EV_PAUSED, seq, cold.pause_until_ns, 0);
+    tell(SL_EV_ARRIVED, r.id, 0, 0);
+    if (r.not_ready == 0) tell(SL_EV_READY, r.id, 0, 0);
+    if (r.state == SL_RUNNING) tell(SL_EV_ADMITTED, r.id, 0, 0);
+    if (r.state == SL_PAUSED) tell(SL_EV_PAUSED, r.id, cold.pause_until_ns, 0);
     if ((r.not_ready & (SL_NOT_READY_GATE | SL_NOT_READY_PARKED)) != 0)
-      tell(SL_EV_PARKED, seq, cold.wake_ns, 0);
+      tell(SL_EV_PARKED, r.id, cold.wake_ns, 0);
   }
-  swap_->told_all = swap_->next == swap_->sequences.size();
+  swap_->told_all = !more();
 }
 
 // A scheduler that only hears events when it is asked is asked, and what it plans is thrown away.
@@ -100,10 +103,9 @@ bool Engine::hand_over_state() {
   if (order.is_gate) before = policies_.gates[order.gate].get();
   if (order.eviction != nullptr) before = policies_.eviction.get(), next = order.eviction.get();
   if (order.preemption != nullptr) before = policies_.preemption.get(), next = order.preemption.get();
-  if (before == nullptr || next == nullptr || swap_->next > 0) return false;
+  if (before == nullptr || next == nullptr || std::exchange(swap_->tried_state, true)) return false;
   const Result<bool> handed = policy::hand_over_state(*before, *next);
-  if (!handed)
-    incidents_.push_back(fmt::format("step {}: {}; handed over by events", step_, handed.error().message()));
+  if (!handed) incident(fmt::format("step {}: {}; handed over by events", step_, handed.error().message()));
   return handed.value_or(false);
 }
 
@@ -120,6 +122,7 @@ void Engine::continue_swap() {
     status = order.eviction->note(in);
     events.clear();
   } else {
+    swap_hears();
     hand_over_sequences();
     sl_view view = view_;
     view.events = table_of(handover_events_, swap_->events);
@@ -127,13 +130,17 @@ void Engine::continue_swap() {
     swap_->events = 0;
   }
   if (status < 0) {
-    incidents_.push_back(fmt::format("step {}: swap to '{}' failed in the handover; the old policy goes on",
-                                     step_, order.plugin));
-    spdlog::error("{}", incidents_.back());
+    incident(fmt::format("step {}: swap to '{}' failed in the handover; the old policy goes on", step_,
+                         order.plugin));
     if (order.eviction != nullptr) cache_->end_handover();
-    swap_.reset();
+    begin_swap();
   } else if (swap_->told_all) {
-    if (order.is_gate) heard_.gates[order.gate] = heard_.others;
+    if (order.is_gate)
+      heard_.gates[order.gate] = heard_.swap;
+    else if (order.preemption != nullptr)
+      heard_.preemption = heard_.swap;
+    else if (order.scheduler != nullptr)
+      heard_.scheduler = heard_.swap;
     finish_swap();
   }
 }
@@ -152,15 +159,16 @@ void Engine::finish_swap() {
   ++epoch_;
   ++counters_.swaps;
   spdlog::info("step {}: '{}' took over ({})", step_, order.plugin, policy::name_of(order.kind));
-  swap_.reset();
+  begin_swap();
 }
 
 // After each step, so that an eviction policy never has a backlog to read when it is asked.
 void Engine::note_block_events() {
-  const sl_table events = cache_->block_events();
-  if (events.count == 0) return;
   publish_view();
-  sl_evict_in in{&view_, events, {}, {}};
+  view_.events = requests_->events(heard_.eviction);
+  heard_.eviction = requests_->event_count();
+  const sl_evict_in in{&view_, cache_->block_events(), {}, {}};
+  if (in.events.count == 0 && view_.events.count == 0) return;
   if (policies_.eviction != nullptr && policies_.eviction->note(in) < 0) {
     refused(policy::Kind::eviction, *policies_.eviction, SL_REASON_CALL_FAILED);
     eject_if_failing(policy::Kind::eviction, policies_.eviction);

@@ -10,7 +10,7 @@
 
 #include "engine/records.hpp"
 #include "execute/factory.hpp"
-#include "experiment/simulate.hpp"
+#include "experiment/planned_swap.hpp"
 
 namespace serveloop::experiment {
 
@@ -232,8 +232,8 @@ Status post_messages(const observe::StepRecord& record, engine::Engine& engine, 
     }
     if (message->swap != nullptr) {
       auto order = load_swap(
-          {0, message->swap->kind, message->swap->is_gate, message->swap->gate, message->swap->plugin}, host,
-          limits);
+          {0, message->swap->kind, message->swap->is_gate, message->swap->gate, message->swap->plugin, {}},
+          host, limits);
       if (!order) return tl::unexpected(order.error());
       message->swap = *order;
     }

@@ -3,10 +3,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <charconv>
 #include <chrono>
 #include <cstdio>
-#include <filesystem>
 #include <unordered_map>
 
 #include "experiment/workload.hpp"
@@ -15,86 +13,11 @@ namespace serveloop::experiment {
 
 namespace {
 
-constexpr const char* kSwapForm = "at=STEP,scheduler=NAME (or eviction=, preemption=, gate=INDEX:NAME)";
-
-bool number(std::string_view text, std::uint64_t& value) {
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  return error == std::errc() && end == text.data() + text.size() && !text.empty();
-}
-
-}  // namespace
-
-Result<PlannedSwap> parse_swap(const std::string& text) {
-  const auto bad = [&] { return fail("--swap", kSwapForm, "'" + text + "'"); };
-  const std::size_t comma = text.find(',');
-  if (comma == std::string::npos || text.rfind("at=", 0) != 0) return bad();
-  PlannedSwap swap;
-  if (!number(std::string_view(text).substr(3, comma - 3), swap.at_step)) return bad();
-  const std::string rest = text.substr(comma + 1);
-  const std::size_t equals = rest.find('=');
-  if (equals == std::string::npos || equals + 1 == rest.size()) return bad();
-  const std::string kind = rest.substr(0, equals);
-  swap.plugin =
-      rest.substr(equals + 1);  // a path is made absolute below, so that a replay finds it from anywhere
-  if (kind == "scheduler")
-    swap.kind = policy::Kind::scheduler;
-  else if (kind == "eviction")
-    swap.kind = policy::Kind::eviction;
-  else if (kind == "preemption")
-    swap.kind = policy::Kind::preemption;
-  else if (kind == "gate") {
-    swap.kind = policy::Kind::scheduler;
-    swap.is_gate = true;
-    const std::size_t colon = swap.plugin.find(':');
-    std::uint64_t index = 0;
-    if (colon == std::string::npos || !number(std::string_view(swap.plugin).substr(0, colon), index))
-      return bad();
-    swap.gate = static_cast<std::uint32_t>(index);
-    swap.plugin.erase(0, colon + 1);
-  } else if (kind == "precision") {
-    return fail("--swap", "a scheduler, gate, eviction or preemption plugin", "precision",
-                "precision is fixed when weights are loaded; start another engine");
-  } else {
-    return bad();
-  }
-  if (policy::Search::is_path(swap.plugin)) swap.plugin = std::filesystem::absolute(swap.plugin).string();
-  return swap;
-}
-
-Result<std::shared_ptr<engine::SwapOrder>> load_swap(const PlannedSwap& swap, const policy::Host& host,
-                                                     const policy::Limits& limits) {
-  auto order = std::make_shared<engine::SwapOrder>();
-  order->kind = swap.kind;
-  order->is_gate = swap.is_gate;
-  order->gate = swap.gate;
-  order->plugin = swap.plugin;
-  const policy::Choice choice{swap.plugin, {}};
-  const auto take = [](auto loaded, auto& into) -> Status {
-    if (!loaded) return tl::unexpected(loaded.error());
-    into = *loaded;
-    if (into->manifest().swap == policy::SwapClass::none)
-      return fail(fmt::format("'{}' cannot be swapped in", into->id()),
-                  "swap = \"events\" or \"state\" in its manifest", "\"none\"",
-                  "start an engine with it instead");
-    return {};
-  };
-  Status loaded;
-  switch (swap.kind) {
-    case policy::Kind::eviction: loaded = take(host.load_eviction(choice, limits), order->eviction); break;
-    case policy::Kind::preemption:
-      loaded = take(host.load_preemption(choice, limits), order->preemption);
-      break;
-    default:
-      loaded = take(swap.is_gate ? host.load_gate(choice, limits) : host.load_scheduler(choice, limits),
-                    order->scheduler);
-  }
-  if (!loaded) return tl::unexpected(loaded.error());
-  return order;
-}
-
-namespace {
-
-using Swaps = std::vector<std::pair<std::uint64_t, std::shared_ptr<engine::SwapOrder>>>;  // by step
+struct LoadedSwap {
+  PlannedSwap planned;
+  std::shared_ptr<engine::SwapOrder> order;
+};
+using Swaps = std::vector<LoadedSwap>;  // by step
 
 // What can be wrong with a run before it starts, but for its policies.
 struct Parts {
@@ -107,10 +30,13 @@ Result<Parts> load_parts(const config::Config& config, const std::vector<Planned
   if (!model) return tl::unexpected(model.error());
   const Result<engine::Options> o = engine_options(config, *model);
   if (!o) return tl::unexpected(o.error());
-  const std::uint64_t pool_tokens = std::uint64_t{o->kv_blocks} * o->block_tokens + 1;
-  Result<Workload> workload = Workload::make(
-      config.workload, static_cast<std::uint32_t>(std::min<std::uint64_t>(pool_tokens, o->context_tokens)));
+  if (config.workload.n > o->max_waiting)
+    return fail("workload.n", fmt::format("at most engine.max_waiting = {}", o->max_waiting),
+                std::to_string(config.workload.n), "raise engine.max_waiting");
+  Result<Workload> workload = Workload::make(config.workload, o->context_tokens);
   if (!workload) return tl::unexpected(workload.error());
+  if (Status held = workload->check_pool(o->kv_blocks, o->block_tokens); !held)
+    return tl::unexpected(held.error());
   Swaps swaps;
   const policy::Host host = plugin_host(config);
   for (const PlannedSwap& swap : planned) {
@@ -120,10 +46,10 @@ Result<Parts> load_parts(const config::Config& config, const std::vector<Planned
                   std::to_string(swap.gate));
     auto order = load_swap(swap, host, limits(*o));
     if (!order) return tl::unexpected(order.error());
-    swaps.emplace_back(swap.at_step, *order);
+    swaps.push_back({swap, *order});
   }
   std::stable_sort(swaps.begin(), swaps.end(),
-                   [](const auto& a, const auto& b) { return a.first < b.first; });
+                   [](const auto& a, const auto& b) { return a.planned.at_step < b.planned.at_step; });
   return Parts{std::move(*workload), std::move(swaps)};
 }
 
@@ -131,7 +57,11 @@ Result<Parts> load_parts(const config::Config& config, const std::vector<Planned
 class Driver {
  public:
   Driver(Rig& rig, Workload& workload, Swaps swaps, const SimulateOptions& options)
-      : rig_(rig), workload_(workload), swaps_(std::move(swaps)), options_(options) {}
+      : rig_(rig),
+        workload_(workload),
+        swaps_(std::move(swaps)),
+        planned_swaps_(swaps_.size()),
+        options_(options) {}
 
   Status run() {
     engine::Engine& engine = *rig_.engine;
@@ -151,14 +81,26 @@ class Driver {
     return {};
   }
   std::uint64_t rejected() const { return rejected_; }
+  // What was planned and did not happen, a line each.
+  std::vector<std::string> missed() const {
+    std::vector<std::string> lines;
+    const std::uint64_t happened = rig_.engine->counters().swaps;
+    if (const std::uint64_t failed = planned_swaps_ - swaps_.size() - happened; failed > 0)
+      lines.push_back(
+          fmt::format("of {} planned swaps {} failed or were under way at the end", planned_swaps_, failed));
+    for (const LoadedSwap& swap : swaps_)
+      lines.push_back(fmt::format("--swap {} did not happen: the run ended before that step, after {}",
+                                  swap.planned.text, rig_.engine->steps()));
+    return lines;
+  }
 
  private:
   Status feed() {
     engine::Engine& engine = *rig_.engine;
-    while (!swaps_.empty() && swaps_.front().first <= engine.steps()) {
+    while (!swaps_.empty() && swaps_.front().planned.at_step <= engine.steps()) {
       engine::Message message;
       message.what = engine::Message::What::swap;
-      message.swap = swaps_.front().second;
+      message.swap = swaps_.front().order;
       swaps_.erase(swaps_.begin());
       if (Status posted = engine.post(std::move(message)); !posted) return posted;
     }
@@ -195,7 +137,8 @@ class Driver {
 
   Rig& rig_;
   Workload& workload_;
-  Swaps swaps_;
+  Swaps swaps_;  // to come
+  std::size_t planned_swaps_;
   const SimulateOptions& options_;
   struct UnderWay {
     std::uint64_t index;
@@ -235,6 +178,7 @@ Result<Summary> simulate(const config::Config& config, const SimulateOptions& op
   summary.dropped = parts->workload.dropped_total();
   summary.unfinished = (*rig)->engine->requests().live_count();
   summary.incidents = (*rig)->engine->incidents();
+  summary.missed = driver.missed();
   summary.seconds = static_cast<double>((*rig)->clock->now_ns()) * 1e-9;
   if ((*rig)->log != nullptr)
     if (Status written = (*rig)->log->finish({}); !written) return tl::unexpected(written.error());

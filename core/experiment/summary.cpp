@@ -113,7 +113,7 @@ std::vector<Row> rows() {
       {"  cancelled", "cancelled", [](S s) { return static_cast<double>(s.cancelled); }},
       {"  past their deadline", "deadline", [](S s) { return static_cast<double>(s.deadline); }},
       {"  failed", "failed", [](S s) { return static_cast<double>(s.failed); }},
-      {"  dropped (beyond the context or the pool)", "dropped",
+      {"  dropped (empty, or beyond the context)", "dropped",
        [](S s) { return static_cast<double>(s.dropped); }, true},
       {"  unfinished", "unfinished", [](S s) { return static_cast<double>(s.unfinished); }},
       {"simulated time, s", "seconds", [](S s) { return s.seconds; }, true},

@@ -40,6 +40,7 @@ struct Summary {
   double seconds = 0, wall_seconds = 0;                      // of the engine's clock; of this machine
   observe::Times causes{};                                   // sums over all ended sequences
   std::vector<std::string> incidents;
+  std::vector<std::string> missed;  // planned swaps that did not happen, a line each
 };
 
 // Collects a run's ends and gaps.

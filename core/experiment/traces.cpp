@@ -200,7 +200,7 @@ Result<TraceRow> mooncake_row(const Place& place, std::string_view line) {
                      reader.has_hash_ids ? std::to_string(reader.hash_ids.size()) : "nothing");
   return TraceRow{
       static_cast<std::uint64_t>(std::llround(*reader.timestamp_ms * static_cast<double>(kMilli_ns))),
-      *prompt, *output, std::move(reader.hash_ids)};
+      *prompt, *output, std::move(reader.hash_ids), place.line};
 }
 
 // Arrivals from the first one on, in order.
@@ -251,7 +251,7 @@ Result<std::vector<TraceRow>> parse_azure(std::string_view text, std::string_vie
     if (!prompt) return tl::unexpected(prompt.error());
     const auto output = tokens_of(place, "GeneratedTokens", whole(generated), shown(generated));
     if (!output) return tl::unexpected(output.error());
-    rows.push_back({*arrival, *prompt, *output, {}});
+    rows.push_back({*arrival, *prompt, *output, {}, place.line});
   }
   if (rows.empty()) return fail(std::string(source_name), "at least one request", "none");
   return settled(std::move(rows));

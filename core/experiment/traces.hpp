@@ -26,6 +26,7 @@ struct TraceRow {
   // Ids of its prefix blocks, the last of which may be cut short; equal ids hold equal tokens. Empty: nothing
   // is shared.
   std::vector<std::uint64_t> blocks;
+  std::uint64_t line = 0;  // of its file, from 1
   bool operator==(const TraceRow&) const = default;
 };
 

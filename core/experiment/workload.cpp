@@ -158,19 +158,50 @@ std::uint64_t Workload::dropped_total() const {
 void Workload::fill() {
   while (!ready_ && at_ < count_) {
     const std::uint64_t i = at_++;
-    RequestSpec spec = build(i);
-    if (!closed_) spec.arrival_ns = next_arrival_ns(i);
-    if (const char* reason = reason_to_drop(spec))
+    const std::uint64_t arrival_ns = closed_ ? 0 : next_arrival_ns(i);
+    if (const char* reason = reason_to_drop(lengths(i))) {
       ++dropped_[reason];
-    else
-      ready_ = Issue{issued_++, std::move(spec)};
+      continue;
+    }
+    ready_ = Issue{issued_++, build(i)};
+    ready_->spec.arrival_ns = arrival_ns;
   }
 }
 
-const char* Workload::reason_to_drop(const RequestSpec& spec) const {
-  const std::uint64_t prompt = spec.prompt_tokens(), output = spec.max_tokens.value_or(0);
-  if (prompt == 0 || output == 0) return "empty";
-  return prompt + output > context_tokens_ ? "context" : nullptr;
+Workload::Lengths Workload::lengths(std::uint64_t i) const {
+  if (trace_)
+    return {scaled(rows_[i].prompt_tokens, config_.prompt_scale),
+            scaled(rows_[i].output_tokens, config_.output_scale)};
+  return {length_of(streams_.prompt_length, i, config_.prompt),
+          length_of(streams_.output_length, i, config_.output)};
+}
+
+const char* Workload::reason_to_drop(const Lengths& lengths) const {
+  if (lengths.prompt == 0 || lengths.output == 0) return "empty";
+  return lengths.sum() > context_tokens_ ? "context" : nullptr;
+}
+
+// KV is needed for every token but the last one sampled.
+Status Workload::check_pool(std::uint32_t blocks, std::uint32_t block_tokens) const {
+  const std::uint64_t most = std::uint64_t{blocks} * block_tokens + 1;
+  const std::uint64_t longest =
+      trace_ ? SL_NEVER : std::uint64_t{config_.prompt.max_tokens} + config_.output.max_tokens;
+  if (most >= std::min<std::uint64_t>(longest, context_tokens_)) return {};
+  for (std::uint64_t i = 0; i < count_; ++i) {
+    const Lengths l = lengths(i);
+    if (l.sum() <= most || reason_to_drop(l) != nullptr) continue;
+    const std::string which = trace_ ? fmt::format("{}:{}", config_.trace, rows_[i].line)
+                                     : fmt::format("workload: request {} of {}", i + 1, count_);
+    return fail(which + ": a request that the KV pool can never hold",
+                fmt::format("at most {} blocks of {} tokens, the whole pool", blocks, block_tokens),
+                fmt::format("{} blocks for a prompt of {} and an output of {} tokens",
+                            (l.sum() - 1 + block_tokens - 1) / block_tokens, l.prompt, l.output),
+                fmt::format("raise engine.kv_memory or engine.kv_blocks, shorten requests ({}), or lower "
+                            "engine.context_tokens to drop and count the long ones",
+                            trace_ ? "workload.prompt_scale, output_scale"
+                                   : "workload.prompt.max_tokens, workload.output.max_tokens"));
+  }
+  return {};
 }
 
 std::uint64_t Workload::next_arrival_ns(std::uint64_t i) {
@@ -185,11 +216,9 @@ std::uint64_t Workload::next_arrival_ns(std::uint64_t i) {
 
 RequestSpec Workload::build(std::uint64_t i) const {
   RequestSpec spec;
-  const std::uint32_t prompt_tokens = trace_ ? scaled(rows_[i].prompt_tokens, config_.prompt_scale)
-                                             : length_of(streams_.prompt_length, i, config_.prompt);
-  spec.max_tokens = trace_ ? scaled(rows_[i].output_tokens, config_.output_scale)
-                           : length_of(streams_.output_length, i, config_.output);
-  spec.pieces = pieces(i, prompt_tokens);
+  const Lengths l = lengths(i);
+  spec.max_tokens = l.output;
+  spec.pieces = pieces(i, l.prompt);
   open_with_shared_prefix(i, spec.pieces);
   spec.n = config_.n;
   spec.seed = streams_.sampling.bits(i);

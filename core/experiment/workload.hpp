@@ -36,6 +36,8 @@ class Workload {
   // and counted.
   static Result<Workload> make(const config::Workload& config, std::uint32_t context_tokens);
   Workload(Workload&&) = default;
+  // Refuses the first request that the context could hold and a pool of that size could not, even alone.
+  Status check_pool(std::uint32_t blocks, std::uint32_t block_tokens) const;
 
   // The next request by arrival; null: none is left, or (closed loop) every client waits for an answer. Valid
   // until the next call of any other function.
@@ -71,8 +73,13 @@ class Workload {
   Workload(const config::Workload& config, std::uint32_t context_tokens);
   Status open_trace();
   void fill();  // makes ready_ hold the next request that is not dropped
-  const char* reason_to_drop(const requests::RequestSpec& spec) const;  // or null
-  std::uint64_t next_arrival_ns(std::uint64_t i);  // open loop; called once for each i, in order
+  struct Lengths {
+    std::uint32_t prompt = 0, output = 0;  // tokens
+    std::uint64_t sum() const { return std::uint64_t{prompt} + output; }
+  };
+  Lengths lengths(std::uint64_t i) const;
+  const char* reason_to_drop(const Lengths& lengths) const;  // or null
+  std::uint64_t next_arrival_ns(std::uint64_t i);            // open loop; called once for each i, in order
   requests::RequestSpec build(std::uint64_t i) const;
   std::vector<requests::PromptPiece> pieces(std::uint64_t i, std::uint32_t prompt_tokens) const;
   void open_with_shared_prefix(std::uint64_t i, std::vector<requests::PromptPiece>& pieces) const;

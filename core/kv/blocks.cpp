@@ -5,12 +5,13 @@
 
 namespace serveloop::kv {
 
-sl_block_event Cache::State::event_of(std::uint16_t kind, BlockId block, std::uint64_t request) const {
+sl_block_event Cache::State::event_of(std::uint16_t kind, BlockId block, const Owner& owner) const {
   const sl_block_row& row = pool.row(block);
   sl_block_event event{};
   event.key = row.key;
   event.parent_key = row.parent == SL_NONE ? tree.node(row.node).salt : pool.row(row.parent).key;
-  event.request = request;
+  event.request = owner.request;
+  event.request_row = owner.row;
   event.block = block;
   event.depth = row.depth;
   event.kind = kind;
@@ -29,7 +30,7 @@ void Cache::State::pin(BlockId block) {
 void Cache::State::count_hit(const Sequence& sequence, BlockId block) {
   ++pool.row(block).hits;
   hit_tokens += options.block_tokens;
-  emit(SL_BLOCK_HIT, block, sequence.request);
+  emit(SL_BLOCK_HIT, block, sequence.owner);
 }
 
 void Cache::State::unpin(const Sequence& sequence, BlockId block) {
@@ -38,12 +39,12 @@ void Cache::State::unpin(const Sequence& sequence, BlockId block) {
   row.last_use_ns = now_ns;
   if (--row.refs > 0) return;
   if ((row.flags & SL_BLOCK_FLAG_TRANSIENT) && row.cached_children == 0) {
-    emit(SL_BLOCK_GONE, block, sequence.request);
+    emit(SL_BLOCK_GONE, block, sequence.owner);
     unhang(block);
     pool.give_back(block);
   } else {
     pool.push_evictable(block);
-    emit(SL_BLOCK_IDLE, block, sequence.request);
+    emit(SL_BLOCK_IDLE, block, sequence.owner);
   }
 }
 
@@ -72,7 +73,7 @@ void Cache::State::hang_in(const Sequence& sequence, std::uint32_t index, NodeId
     filling.blocks.push_back(block);
   }
   tree.changed(node);
-  emit(SL_BLOCK_INSERTED, block, sequence.request);
+  emit(SL_BLOCK_INSERTED, block, sequence.owner);
 }
 
 void Cache::State::take(Slot slot, Sequence& sequence, std::uint32_t index, BlockId block) {

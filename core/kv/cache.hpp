@@ -38,8 +38,8 @@ class Cache {
   // Hangs a prompt's whole blocks into the tree (splitting where it diverges) and binds the slot to the node
   // where it ends: above the first block whose key stands there for other tokens, if there is one; what lies
   // below stays private. `transient`: nothing of it is kept when unpinned. Not waiting yet.
-  void bind(Slot slot, std::uint64_t request, Key salt, std::span<const Token> tokens,
-            std::span<const Key> keys, bool transient);
+  void bind(Slot slot, Owner owner, Key salt, std::span<const Token> tokens, std::span<const Key> keys,
+            bool transient);
   // The sequence is over: releases all it holds and forgets its path. Nodes that nobody needs go.
   void unbind(Slot slot);
   void set_waiting(Slot slot, bool waiting);  // counted in sl_node_row.waiting

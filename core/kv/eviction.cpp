@@ -46,7 +46,7 @@ std::uint32_t Cache::apply(std::span<const sl_victim> victims) {
   for (const sl_victim& victim : victims) {
     const NodeId node = state.pool.row(victim.block).node;
     if (nodes.empty() || nodes.back() != node) nodes.push_back(node);
-    state.emit(SL_BLOCK_GONE, victim.block, 0);
+    state.emit(SL_BLOCK_GONE, victim.block, {}, victim.reason);
   }
   for (const sl_victim& victim : victims) {
     state.pool.drop_evictable(victim.block);
@@ -68,7 +68,7 @@ std::vector<sl_victim> Cache::fallback_victims(std::uint32_t need) const {
 
 void Cache::State::tell(BlockId block) {
   if (log.told(block)) return;
-  sl_block_event event = event_of(SL_BLOCK_INSERTED, block, 0);
+  sl_block_event event = event_of(SL_BLOCK_INSERTED, block, {});
   log.tell(event);
   if (pool.row(block).refs > 0) return;
   event.kind = SL_BLOCK_IDLE;

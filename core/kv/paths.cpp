@@ -5,14 +5,14 @@
 
 namespace serveloop::kv {
 
-void Cache::bind(Slot slot, std::uint64_t request, Key salt, std::span<const Token> tokens,
-                 std::span<const Key> keys, bool transient) {
+void Cache::bind(Slot slot, Owner owner, Key salt, std::span<const Token> tokens, std::span<const Key> keys,
+                 bool transient) {
   State& state = *state_;
   Sequence& sequence = state.sequences[slot];
   assert(!sequence.bound && sequence.table.empty());
   assert(keys.size() == tokens.size() / state.options.block_tokens);
   sequence.bound = true;
-  sequence.request = request;
+  sequence.owner = owner;
   sequence.salt = sequence.tail = salt;
   sequence.transient = transient;
   if (keys.empty()) return;

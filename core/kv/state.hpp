@@ -16,7 +16,7 @@ struct alignas(64) Sequence {
   std::vector<BlockId> table;  // the first `indexed` are in the tree, in path order; the others are private
   Key salt = 0;
   Key tail = 0;  // key of its path's last block; the salt while it has none
-  std::uint64_t request = 0;
+  Owner owner;
   NodeId node = kRoot;  // where its path ends
   std::uint32_t indexed = 0;
   std::uint32_t uncounted = SL_NONE;   // blocks from here on were pinned by a plan and have not run yet
@@ -36,9 +36,11 @@ struct Cache::State {
   State(Mapping& mapping, const Options& options);
 
   // ---- One block (blocks.cpp).
-  sl_block_event event_of(std::uint16_t kind, BlockId block, std::uint64_t request) const;
-  void emit(std::uint16_t kind, BlockId block, std::uint64_t request) {
-    log.block(event_of(kind, block, request));
+  sl_block_event event_of(std::uint16_t kind, BlockId block, const Owner& owner) const;
+  void emit(std::uint16_t kind, BlockId block, const Owner& owner, std::uint16_t reason = 0) {
+    sl_block_event event = event_of(kind, block, owner);
+    event.reason = reason;
+    log.block(event);
   }
   void pin(BlockId block);
   void count_hit(const Sequence& sequence, BlockId block);

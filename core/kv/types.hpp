@@ -9,6 +9,13 @@
 
 namespace serveloop::kv {
 
+// The request that a block's event is told of: its id, and its row in the requests table.
+struct Owner {
+  Owner(std::uint64_t id = 0, std::uint32_t request_row = SL_NONE) : request(id), row(request_row) {}
+  std::uint64_t request;
+  std::uint32_t row;
+};
+
 using Token = std::uint32_t;
 using Key = std::uint64_t;      // hash of a block's tokens and all before it, salted; never 0
 using BlockId = std::uint32_t;  // SL_NONE = no block

@@ -16,9 +16,9 @@ constexpr char kMagic[4] = {'S', 'L', 'O', 'G'};
 }
 
 const char* name_of(Item item) {
-  static constexpr const char* kNames[] = {"?",     "clock",     "message", "mode",    "gate",
-                                           "plan",  "evict",     "preempt", "refused", "fell",
-                                           "batch", "collected", "ended",   "memory"};
+  static constexpr const char* kNames[] = {"?",     "clock",   "message",   "mode",   "gate",  "plan",
+                                           "evict", "preempt", "refused",   "fell",   "batch", "collected",
+                                           "ended", "memory",  "preempted", "chunks", "gauges"};
   const auto index = static_cast<std::size_t>(item);
   return index < std::size(kNames) ? kNames[index] : "?";
 }
@@ -152,7 +152,7 @@ Result<bool> LogReader::next(StepRecord& step) {
   while (!reader.done()) {
     const std::uint8_t tag = reader.u8();
     const std::span<const std::uint8_t> bytes = reader.take(reader.u64());
-    if (!reader.ok() || tag < 1 || tag > static_cast<std::uint8_t>(Item::memory))
+    if (!reader.ok() || tag < 1 || tag > static_cast<std::uint8_t>(Item::gauges))
       return fail(fmt::format("damaged step log in the step at byte {}", from), "whole items",
                   fmt::format("item {}", tag));
     step.items.push_back({static_cast<Item>(tag), bytes});

@@ -41,6 +41,9 @@ enum class Item : std::uint8_t {
   collected,  // device times and tokens
   ended,      // a sequence's end with its causes
   memory,     // at the step's end
+  preempted,  // a sequence yielded: by whom, for whom
+  chunks,     // whose prefill is in the batch
+  gauges,     // what the policy whose answer went before wants to see plotted
 };
 
 const char* name_of(Item item);

@@ -22,6 +22,8 @@ struct Hold {
 
 class Holds {
  public:
+  bool empty() const { return by_slot_.empty(); }
+
   // A holder's last word counts.
   void set(std::uint32_t slot, Holder who, std::uint64_t wake_ns) {
     std::vector<Hold>& holds = by_slot_[slot];

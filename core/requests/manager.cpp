@@ -29,7 +29,12 @@ Manager::Manager(Mapping& mapping, const Options& options)
 
 void Manager::event(std::uint16_t kind, sl_seq subject, std::uint64_t a, std::uint64_t b,
                     std::uint32_t node) {
-  if (event_count_ == event_capacity_) return;  // only after calls that failed in a row and so kept theirs
+  stirred_ = stirred_ || (kind != SL_EV_PARKED && kind != SL_EV_FELL && kind != SL_EV_NODE_CHANGED &&
+                          kind != SL_EV_NODE_GONE && kind != SL_EV_SPLIT);
+  if (event_count_ == event_capacity_) {  // only after calls that failed in a row and so kept theirs
+    ++lost_events_;
+    return;
+  }
   events_[event_count_++] = {kind, 0, node, subject, a, b};
 }
 
@@ -177,10 +182,10 @@ void Manager::end(Slot slot, std::uint32_t finish, std::uint64_t now_ns) {
   if (links_[slot].in_ready) ready_remove(slot);
   set_holder(slot, false);
   holds_.erase(slot, [](const Hold&) { return true; });
+  live_remove(slot);
   row.state = SL_ENDED;
   cold_[slot].last_token_ns = std::max(cold_[slot].last_token_ns, now_ns);
   --waiting_;
-  --live_;
   ended_.push_back(slot);
   event(SL_EV_ENDED, row.id, finish, row.generated);
 }
@@ -231,12 +236,41 @@ void Manager::copy_tokens(Slot slot, std::uint32_t from, std::span<Token> into) 
                  into.subspan(of_prompt));
 }
 
+void Manager::live_push(Slot slot) {
+  Links& links = links_[slot];
+  links.live_prev = live_tail_;
+  links.live_next = SL_NONE;
+  (live_tail_ == SL_NONE ? live_head_ : links_[live_tail_].live_next) = slot;
+  live_tail_ = slot;
+  ++live_;
+}
+
+void Manager::live_remove(Slot slot) {
+  const Links& links = links_[slot];
+  if (walk_ == slot) walk_ = links.live_next;
+  (links.live_prev == SL_NONE ? live_head_ : links_[links.live_prev].live_next) = links.live_next;
+  (links.live_next == SL_NONE ? live_tail_ : links_[links.live_next].live_prev) = links.live_prev;
+  --live_;
+}
+
 std::vector<Slot> Manager::live_slots() const {
   std::vector<Slot> slots;
-  for (Slot slot = 0; slot < slot_count_; ++slot)
-    if (seqs_[slot].state != SL_FREE && seqs_[slot].state != SL_ENDED) slots.push_back(slot);
-  std::sort(slots.begin(), slots.end(), [&](Slot a, Slot b) { return links_[a].serial < links_[b].serial; });
+  for (Slot slot = live_head_; slot != SL_NONE; slot = links_[slot].live_next) slots.push_back(slot);
   return slots;
+}
+
+bool Manager::stale(const Timer& timer) const {
+  if (!alive(timer.seq)) return true;
+  if (timer.why == Timer::deadline) return false;
+  bool waited_for = false;
+  holds_.each(SL_SEQ_SLOT(timer.seq),
+              [&](const Hold& hold) { waited_for = waited_for || hold.wake_ns == timer.at_ns; });
+  return !waited_for;
+}
+
+std::uint64_t Manager::next_wake_ns() {
+  timers_.prune([this](const Timer& timer) { return stale(timer); });
+  return timers_.next_ns();
 }
 
 }  // namespace serveloop::requests

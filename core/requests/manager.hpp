@@ -64,8 +64,9 @@ struct Links {
   std::uint32_t ready_prev = SL_NONE, ready_next = SL_NONE;  // list of ready sequences
   std::uint32_t holder_at = SL_NONE;                         // place among holders that do not run
   bool in_ready = false;
-  std::uint64_t begun_step = UINT64_MAX;  // last step in which it entered the executor
-  std::uint64_t serial = 0;               // order of arrival
+  std::uint64_t begun_step = UINT64_MAX;                   // last step in which it entered the executor
+  std::uint64_t serial = 0;                                // order of arrival
+  std::uint32_t live_prev = SL_NONE, live_next = SL_NONE;  // list of live sequences, by arrival
 };
 
 class Manager {
@@ -101,10 +102,18 @@ class Manager {
   // Pending events, from the `from`th on.
   sl_table events(std::uint32_t from = 0) const { return table_of(events_ + from, event_count_ - from); }
   std::uint32_t event_count() const { return event_count_; }
+  std::uint32_t event_capacity() const { return event_capacity_; }
+  std::uint64_t lost_events() const { return lost_events_; }  // the buffer was full
+  // Something happened that a policy may answer by letting go of what it holds: more than that something was parked
+  // or could not be placed. Until the events so far were told.
+  bool stirred() const { return stirred_; }
+  void told_all() { stirred_ = false; }
+  bool any_held() const { return !holds_.empty(); }
   void forget_events(std::uint32_t count);  // the oldest
 
   // ---- Time: deadlines and wake times.
   Timers& timers() { return timers_; }
+  std::uint64_t next_wake_ns();  // of a sequence that lives and still waits for it; SL_NEVER if there is none
 
   // ---- Rows.
   sl_seq_row& row(Slot slot) { return seqs_[slot]; }
@@ -163,7 +172,12 @@ class Manager {
   }
   const std::uint8_t* heap() const { return heap_.data(); }
   std::uint32_t capacity() const { return capacity_; }
-  std::vector<Slot> live_slots() const;  // by arrival; for handover and audits
+  std::vector<Slot> live_slots() const;  // by arrival; for audits and tests
+  // A walk over the live sequences, by arrival, that goes on while they come and end: one at a time.
+  void start_walk() { walk_ = live_head_; }
+  Slot walk() const { return walk_; }  // SL_NONE at the end
+  void step_walk() { walk_ = links_[walk_].live_next; }
+  std::uint64_t next_serial() const { return next_serial_; }
 
  private:
   void ready_push(Slot slot, bool front);
@@ -172,6 +186,9 @@ class Manager {
   void compact_running();
   void update_ready(Slot slot, bool front);
   std::uint16_t settle_holds(Slot slot);
+  bool stale(const Timer& timer) const;
+  void live_push(Slot slot);
+  void live_remove(Slot slot);
   std::uint64_t store(const void* bytes, std::size_t size);
   void release_request(std::uint32_t request);
 
@@ -182,6 +199,8 @@ class Manager {
   std::uint32_t* running_;
   sl_event* events_;
   std::uint32_t event_capacity_, event_count_ = 0;
+  std::uint64_t lost_events_ = 0;
+  bool stirred_ = false;
   Heap heap_;
   std::vector<Sequence> sequences_;
   TokenStore tokens_;
@@ -192,6 +211,7 @@ class Manager {
   std::uint32_t slot_count_ = 0;  // slots ever used: the tables' length
   std::uint32_t running_count_ = 0, running_live_ = 0, ready_count_ = 0, waiting_ = 0, live_ = 0;
   Slot ready_head_ = SL_NONE, ready_tail_ = SL_NONE;
+  Slot live_head_ = SL_NONE, live_tail_ = SL_NONE, walk_ = SL_NONE;
   bool running_dirty_ = false;
   std::uint64_t next_serial_ = 1;
 };

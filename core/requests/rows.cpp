@@ -17,7 +17,7 @@ std::uint64_t Manager::store(const void* bytes, std::size_t size) {
 namespace {
 
 std::uint64_t absolute(std::uint64_t arrival_ns, std::uint64_t relative_ns) {
-  return relative_ns == SL_NEVER ? SL_NEVER : arrival_ns + relative_ns;
+  return relative_ns < SL_NEVER - arrival_ns ? arrival_ns + relative_ns : SL_NEVER;
 }
 
 // A client's name as a number: FNV-1a, so that it is the same in every run. 0 stays "none".
@@ -101,7 +101,7 @@ Status Manager::arrive(std::uint64_t id, const RequestSpec& spec, std::span<cons
     cold_[slot] = {};
     cold_[slot].wake_ns = cold_[slot].pause_until_ns = SL_NEVER;
     ++waiting_;
-    ++live_;
+    live_push(slot);
     timers_.add({request.end_deadline_ns, row.id, Timer::deadline});
     event(SL_EV_ARRIVED, row.id);
     slots.push_back(slot);

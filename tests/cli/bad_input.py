@@ -52,6 +52,17 @@ class Simulate(stage.Case):
         workload = '[workload]\ntrace = "bad.jsonl"\nformat = "mooncake"\n'
         self.simulate(self.config(workload=workload), says=['bad.jsonl:2', 'input_length', '-5'])
 
+    def test_a_request_that_the_pool_can_never_hold(self):
+        self.write('big.csv', 'TIMESTAMP,ContextTokens,GeneratedTokens\n2023-11-16 18:17:03.9799600,100,10\n'
+                              '2023-11-16 18:17:04.0319600,5000,8\n2023-11-16 18:17:05.0319600,50,8\n')
+        trace = '[workload]\ntrace = "big.csv"\nformat = "azure"\n'
+        self.simulate(self.config(workload=trace),
+                      says=['big.csv:3: ', 'can never hold', 'at most 64 blocks', 'found 313 blocks', '5000', ' 8 tokens',
+                            'engine.kv_memory', 'engine.kv_blocks', 'workload.prompt_scale', 'engine.context_tokens'])
+        self.simulate(self.config(), '--set', 'engine.kv_blocks=3',
+                      says=['workload: request ', ' of 20: ', 'at most 3 blocks', 'workload.prompt.max_tokens'])
+        self.simulate(self.config(), '--set', 'workload.n=65', says=['workload.n', 'at most engine.max_waiting = 64', '65'])
+
     def test_no_workload(self):
         self.simulate(self.config(workload=''), says=['workload'])
 
@@ -63,11 +74,13 @@ class Simulate(stage.Case):
     def test_bad_swaps(self):
         form = 'at=STEP,scheduler=NAME'
         for text in ('', 'at=3', 'at=x,scheduler=fcfs', 'at=3,schedular=fcfs', 'at=3,scheduler=', 'step=3,scheduler=fcfs',
-                     'at=3,gate=hold', 'at=-1,scheduler=fcfs'):
+                     'at=3,gate=hold', 'at=-1,scheduler=fcfs', 'at=3,scheduler=,chunk_budget=64', 'at=3,scheduler=sarathi,'):
             self.simulate(self.config(), '--swap', text, says=['--swap', form])
         self.simulate(self.config(), '--swap', 'at=3,precision=native', says=['--swap', 'precision'])
         self.simulate(self.config(), '--swap', 'at=3,scheduler=sarathy', says=['sarathy', 'sarathi'])
         self.simulate(self.config(), '--swap', 'at=3,scheduler=lru', says=['lru', 'eviction'])
+        self.simulate(self.config(), '--swap', 'at=3,scheduler=sarathi,chunk_budget', says=['--swap'])
+        self.simulate(self.config(), '--swap', 'at=3,scheduler=sarathi,chunk_budge=64', says=['chunk_budge', 'chunk_budget'])
         self.simulate(self.config(), '--swap', 'at=3,gate=0:fcfs', says=['--swap', 'policy.gates'])
 
     def test_the_command_line(self):

@@ -33,17 +33,34 @@ class Simulate(stage.Case):
             return [line for line in out.splitlines() if 'wall time' not in line]
         self.assertEqual(numbers(), numbers())
 
-    def test_a_request_that_never_fits_is_dropped_and_counted(self):
+    def test_a_request_beyond_the_context_is_dropped_and_counted(self):
         self.write('big.csv', 'TIMESTAMP,ContextTokens,GeneratedTokens\n2023-11-16 18:17:03.9799600,100,10\n'
                               '2023-11-16 18:17:04.0319600,5000,8\n2023-11-16 18:17:05.0319600,50,8\n')
-        out = self.good('simulate', '--config', self.config(workload='[workload]\ntrace = "big.csv"\nformat = "azure"\n'))
+        out = self.good('simulate', '--config', self.config(workload='[workload]\ntrace = "big.csv"\nformat = "azure"\n'),
+                        '--set', 'engine.context_tokens=1000')
         self.assertRegex(out, r'requests completed +2(\.0+)?\n')
-        self.assertRegex(out, r'dropped \(beyond the context or the pool\) +1(\.0+)?\n')
+        self.assertRegex(out, r'dropped \(empty, or beyond the context\) +1(\.0+)?\n')
 
     def test_swap(self):
         out = self.good('simulate', '--config', self.config(), '--swap', 'at=5,scheduler=sarathi', '--swap', 'at=9,eviction=slru',
                         '--swap', 'at=9,preemption=recompute')
         self.assertRegex(out, r'hot swaps +3(\.0+)?\n')
+
+    def test_a_swap_may_carry_options(self):
+        def steps(*more):
+            out = self.good('simulate', '--config', self.config(), *more)
+            return re.search(r'(?m)^steps .*', out)[0]
+        small = steps('--swap', 'at=5,scheduler=sarathi,chunk_budget=16')
+        self.assertNotEqual(small, steps('--swap', 'at=5,scheduler=sarathi,chunk_budget=256'))
+
+    def test_a_swap_beyond_the_end_of_the_run(self):
+        ran = self.run_program('simulate', '--config', self.config(), '--swap', 'at=5,eviction=slru',
+                               '--swap', 'at=100000,scheduler=sarathi')
+        self.assertEqual(ran.returncode, 1, ran.stderr)
+        self.assertRegex(ran.stdout, r'requests completed +20(\.0+)?\n')
+        warnings = [line for line in ran.stderr.splitlines() if 'warning' in line]
+        self.assertEqual(len(warnings), 1, ran.stderr)
+        self.assertRegex(warnings[0], r'^serveloop: warning: run: --swap at=100000,scheduler=sarathi did not happen: .* \d+$')
 
 
 class Replay(stage.Case):
@@ -54,7 +71,7 @@ class Replay(stage.Case):
         for executor in ('simulated', 'hash'):
             for lag in '01':
                 self.logged('--set', f'engine.executor="{executor}"', '--set', f'engine.lag={lag}',
-                            '--swap', 'at=10,scheduler=priority')
+                            '--swap', 'at=10,scheduler=priority', '--swap', 'at=20,scheduler=sarathi,chunk_budget=16')
                 self.assertRegex(self.good('replay', 'run.slog'), r'^\d+ steps and \d+ decisions equal, in [\d.]+ s\n$')
 
     def test_another_scheduler(self):

@@ -62,9 +62,10 @@ typedef struct sl_block_event {
   uint64_t request;         /* id of the request that caused it; 0 = none */
   uint32_t block, depth;
   uint16_t kind, tier;
-  uint16_t flags, pad; /* flags: SL_EVENT_HANDOVER */
+  uint16_t flags, reason; /* flags: SL_EVENT_HANDOVER; reason: why it left, with GONE */
   uint32_t cached_children;
   uint32_t node;
+  uint32_t request_row, reserved; /* row of `request` in the requests table; SL_NONE = none */
 } sl_block_event;
 
 #ifdef __cplusplus

@@ -73,6 +73,7 @@ class Chaos {
     if (what == 2) return plan.park(seq.id, SL_NEVER, kDrawn);
     if (what == 3) return plan.reserve(seq.id, more_than(seq), kDrawn);
     if (what == 4) return plan.prefetch(seq.id, 1, kDrawn);
+    if (what == 7) return plan.swap_in(seq.id, kDrawn);
     if (what == 5 && seq.blocks_device > 0)
       return plan.preempt(seq.id, kDrawn, draw(3), static_cast<uint32_t>(draw(4)));
     const uint32_t most = std::min(seq.runnable, budget);

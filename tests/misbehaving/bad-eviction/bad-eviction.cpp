@@ -54,7 +54,9 @@ class BadEviction {
     for (const sl::BlockList* list : {&inherited_, &idle_})
       for (uint32_t block = list->front(); block != list->end() && victims.count < need;
            block = list->after(block))
-        if (blocks[block].refs == 0) push(victims, {blocks[block].key, block, SL_TIER_NONE, SL_REASON_NONE});
+        if (blocks[block].refs == 0)
+          push(victims,
+               {blocks[block].key, block, mode_ == "demote" ? SL_TIER_HOST : SL_TIER_NONE, SL_REASON_NONE});
   }
 
   void spoil(const sl::EvictIn& in, sl_out& victims) const {

@@ -63,8 +63,8 @@ BOOST_AUTO_TEST_CASE(azure_code) {
 BOOST_AUTO_TEST_CASE(azure_conversations) {
   const auto rows = check("azure2023_conv.csv", "azure",
                           {19'366, 22'361'870, 4'088'665, 3'501'721'937'000, 33'473'340'385'407'000});
-  BOOST_TEST((rows[0] == TraceRow{0, 374, 44, {}}));
-  BOOST_TEST((rows[1] == TraceRow{4'314'579'000, 396, 109, {}}));
+  BOOST_TEST((rows[0] == TraceRow{0, 374, 44, {}, 2}));
+  BOOST_TEST((rows[1] == TraceRow{4'314'579'000, 396, 109, {}, 3}));
 }
 
 BOOST_AUTO_TEST_CASE(mooncake_conversations) {
@@ -110,6 +110,14 @@ BOOST_AUTO_TEST_CASE(rows_come_in_order_of_arrival) {
   BOOST_TEST(
       ((*rows)[0].prompt_tokens == 2 && (*rows)[1].prompt_tokens == 1 && (*rows)[2].prompt_tokens == 3));
   BOOST_TEST((*rows)[2].arrival_ns == 2'000'000'000u);
+  BOOST_TEST(((*rows)[0].line == 3 && (*rows)[1].line == 2 && (*rows)[2].line == 4));
+}
+
+BOOST_AUTO_TEST_CASE(rows_know_their_lines) {
+  const std::string row = R"({"timestamp": 0, "input_length": 3, "output_length": 2, "hash_ids": [7]})";
+  const auto rows = parse_mooncake(row + "\n\n" + row + "\n", "t");
+  BOOST_REQUIRE(rows.has_value());
+  BOOST_TEST(((*rows)[0].line == 1 && (*rows)[1].line == 3));
 }
 
 BOOST_AUTO_TEST_CASE(a_bad_azure_line_is_named) {

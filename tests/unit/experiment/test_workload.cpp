@@ -85,6 +85,40 @@ BOOST_AUTO_TEST_CASE(requests_beyond_the_context_are_dropped_and_counted) {
   for (const auto& spec : specs) BOOST_REQUIRE(spec.prompt_tokens() + *spec.max_tokens <= 4096u);
 }
 
+std::string pool_error(const Workload& workload, std::uint32_t blocks) {
+  const Status held = workload.check_pool(blocks, 16);
+  return held ? "none" : held.error().message();
+}
+
+BOOST_AUTO_TEST_CASE(a_request_of_a_trace_that_the_pool_can_never_hold_is_named) {
+  // Its first lines: the header; 4808 + 10 tokens; 3180 + 8.
+  config::Workload config = trace_config("azure2023_code.csv");
+  const Workload whole = made(config);
+  BOOST_TEST(pool_error(whole, 100'000) == "none");
+  const std::string error = pool_error(whole, 128);
+  for (const std::string part :
+       {"azure2023_code.csv:2: ", "can never hold", "at most 128 blocks of 16 tokens",
+        "found 302 blocks for a prompt of 4808 and an output of 10 tokens", "engine.kv_memory",
+        "engine.kv_blocks", "workload.prompt_scale"})
+    BOOST_TEST(error.find(part) != std::string::npos, part << " in " << error);
+  BOOST_TEST(pool_error(made(config, 4000), 128).find("azure2023_code.csv:3: ") != std::string::npos);
+  BOOST_TEST(pool_error(made(config, 2049), 128) == "none");  // what does not fit the context is dropped
+  BOOST_TEST(pool_error(made(config, 2050), 128) != "none");
+}
+
+BOOST_AUTO_TEST_CASE(a_pool_holds_every_token_but_the_last) {
+  config::Workload config = synthetic_config(50);
+  config.prompt = {"fixed", 150};
+  config.output = {"fixed", 11};
+  BOOST_TEST(pool_error(made(config), 10) == "none");  // 161 tokens, KV for 160
+  config.output = {"fixed", 12};
+  const std::string error = pool_error(made(config), 10);
+  for (const std::string part :
+       {"workload: request 1 of 50:", "found 11 blocks for a prompt of 150 and an output of 12 tokens",
+        "workload.prompt.max_tokens"})
+    BOOST_TEST(error.find(part) != std::string::npos, part << " in " << error);
+}
+
 BOOST_AUTO_TEST_CASE(mooncake_prompts_share_their_prefixes) {
   const auto specs = specs_of(trace_config("mooncake_synthetic_trace.jsonl"), 1 << 20);
   BOOST_TEST(specs.size() == 3993u);

@@ -88,13 +88,15 @@ BOOST_AUTO_TEST_CASE(hits_count_when_their_entry_runs) {
 
 BOOST_AUTO_TEST_CASE(a_parent_may_be_named_before_its_children) {
   Branches rig;
-  const auto victims = rig.victims({rig.left[2], rig.left[3], rig.right[3], rig.left[4]});
+  auto victims = rig.victims({rig.left[2], rig.left[3], rig.right[3], rig.left[4]});
+  for (sl_victim& victim : victims) victim.reason = SL_REASON_PLUGIN + 3;
   BOOST_TEST(rig.cache.check(victims, 4) == SL_REASON_NONE);
   BOOST_TEST(rig.cache.apply(victims) == 4u);
   BOOST_TEST(rig.free() == 61u);
   BOOST_TEST(rig.evictable() == 3u);
   const auto events = rig.take_block_events();
   BOOST_TEST(events.back().kind == SL_BLOCK_GONE);
+  BOOST_TEST(events.back().reason == SL_REASON_PLUGIN + 3);
   BOOST_TEST(events.back().parent_key == victims[1].key);
   KV_SOUND(rig);
   BOOST_TEST(rig.cache.pin_prefix(0, 5, 12) == 2u);

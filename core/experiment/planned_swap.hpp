@@ -1,0 +1,29 @@
+// `--swap at=STEP,scheduler=NAME`: a hot swap that a run is asked for. Thread-safe.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "base/result.hpp"
+#include "engine/messages.hpp"
+
+namespace serveloop::experiment {
+
+struct PlannedSwap {
+  std::uint64_t at_step = 0;
+  policy::Kind kind{};
+  bool is_gate = false;
+  std::uint32_t gate = 0;
+  std::string plugin;  // as the step log records it: "NAME" or "NAME,OPTION=VALUE,..."
+  std::string text;    // as it was asked for
+};
+
+// "at=STEP,scheduler=NAME", or eviction=, preemption=, gate=INDEX:NAME (the gate that goes). Options may
+// follow: ",OPTION=VALUE", each as in an inline table of TOML.
+Result<PlannedSwap> parse_swap(const std::string& text);
+// Loads the plugin of a swap. Refuses one whose manifest says that it cannot be swapped in.
+Result<std::shared_ptr<engine::SwapOrder>> load_swap(const PlannedSwap& swap, const policy::Host& host,
+                                                     const policy::Limits& limits);
+
+}  // namespace serveloop::experiment
