@@ -38,6 +38,12 @@ std::optional<po::variables_map> parse(const Arguments& arguments, const po::opt
   }
 }
 
+std::string joined(const std::vector<std::string>& words) {
+  std::string out;
+  for (const std::string& word : words) out += (out.empty() ? "" : ", ") + word;
+  return out;
+}
+
 int bad_input(const Error& error) {
   end_progress();
   fmt::print(stderr, "serveloop: {}\n", error.message());

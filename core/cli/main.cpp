@@ -51,9 +51,8 @@ int main(int argc, char** argv) {
       if (name == s.name) return s.run({argv + 2, argv + argc});
     std::vector<std::string> names;
     for (const Subcommand& s : kSubcommands) names.emplace_back(s.name);
-    const std::string known = fmt::format("{}", fmt::join(names, ", "));
-    return cli::bad_input(
-        {fmt::format("unknown command '{}'", name), "one of " + known, "", "try `serveloop --help`"});
+    return cli::bad_input({fmt::format("unknown command '{}'", name), "one of " + cli::joined(names), "",
+                           "try `serveloop --help`"});
   } catch (const std::exception& error) {
     cli::end_progress();
     fmt::print(stderr, "serveloop: {}\n", error.what());

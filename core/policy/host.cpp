@@ -13,9 +13,13 @@ Result<std::shared_ptr<Of>> Host::load(const Choice& choice, const Limits& limit
   if (as_gate && !manifest.gate) {
     return fail(manifest.file + ": gate", "true, to serve as a gate", "false");
   }
+  if (!as_gate && manifest.gate) {
+    return fail(manifest.file + ": gate", "false, to serve as the scheduler", "true",
+                "name it in `policy.gates`");
+  }
   Result<CheckedOptions> options = check_options(manifest, choice.options);
   if (!options) return tl::unexpected(options.error());
-  const bool require_hash = !found->by_path && !search_.allow_unsigned();
+  const bool require_hash = needs_hash(found->by_path);
   Result<std::shared_ptr<const Library>> library = Library::open(std::move(found->manifest), require_hash);
   if (!library) return tl::unexpected(library.error());
   return Of::create(std::move(*library), std::move(*options), limits, as_gate);
@@ -41,10 +45,20 @@ Result<std::shared_ptr<Precision>> Host::load_precision(const Choice& choice, co
   return load<Precision>(choice, limits, Kind::precision, false);
 }
 
-Result<Manifest> Host::info(const std::string& plugin) const {
+std::vector<Listed> Host::list() const {
+  std::vector<Listed> all = search_.list();
+  for (Listed& listed : all) {
+    if (!listed.manifest) continue;
+    if (Status status = Library::check(*listed.manifest, needs_hash(false)); !status)
+      listed.problem = status.error();
+  }
+  return all;
+}
+
+Result<std::shared_ptr<const Library>> Host::open(const std::string& plugin) const {
   Result<Found> found = search_.find(plugin);
   if (!found) return tl::unexpected(found.error());
-  return std::move(found->manifest);
+  return Library::open(std::move(found->manifest), needs_hash(found->by_path));
 }
 
 }  // namespace serveloop::policy

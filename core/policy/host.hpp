@@ -32,15 +32,18 @@ class Host {
   Result<std::shared_ptr<Preemption>> load_preemption(const Choice& choice, const Limits& limits) const;
   Result<std::shared_ptr<Precision>> load_precision(const Choice& choice, const Limits& limits) const;
 
-  // Everything on the search path, broken manifests too.
-  std::vector<Listed> list() const { return search_.list(); }
-  // One plugin's manifest, by id or path.
-  Result<Manifest> info(const std::string& plugin) const;
+  // Everything on the search path, broken manifests too; each is checked as far as it can be without opening
+  // its object.
+  std::vector<Listed> list() const;
+  // Opens one plugin of any kind, by id or path, with all checks but its options; makes no instance.
+  Result<std::shared_ptr<const Library>> open(const std::string& plugin) const;
   const Search& search() const { return search_; }
 
  private:
   template <class Of>
   Result<std::shared_ptr<Of>> load(const Choice& choice, const Limits& limits, Kind kind, bool as_gate) const;
+  // Whoever writes a path vouches for what lies there.
+  bool needs_hash(bool by_path) const { return !by_path && !search_.allow_unsigned(); }
 
   Search search_;
 };

@@ -11,6 +11,7 @@
 namespace serveloop::policy {
 namespace {
 
+constexpr std::uint64_t kLongestFailure = 512;  // bytes of a failed call's text
 constexpr std::uint32_t kMostSaved = 1u << 30;  // bytes of one instance's state
 
 std::string text_of_current_exception() noexcept {
@@ -98,6 +99,7 @@ Instance::Instance(Made made)
   if (!library_->extension(SL_EXT_STATE, &state_) || state_.save == nullptr || state_.load == nullptr)
     state_ = {};
   if (!library_->extension(SL_EXT_DUMP, &dump_)) dump_ = {};
+  if (!library_->extension(SL_EXT_ERROR, &error_)) error_ = {};
 }
 
 Instance::~Instance() {
@@ -116,8 +118,21 @@ std::int32_t Instance::caught() noexcept {
 
 std::int32_t Instance::failed(std::int32_t status) noexcept {
   if (status == kOverflow) status = SL_ERROR;  // ours alone
-  last_failure_ = status_name(status);
+  const std::string why = told_failure();
+  last_failure_ = status_name(status) + (why.empty() ? "" : ": " + why);
   return status;
+}
+
+std::string Instance::told_failure() noexcept {
+  if (error_.last == nullptr) return {};
+  try {
+    const sl_text text = error_.last(self_);
+    if (text.data == nullptr) return {};
+    return Error{std::string(text.data, std::min<std::uint64_t>(text.size, kLongestFailure)), {}, {}, {}}
+        .message();
+  } catch (...) {
+    return text_of_current_exception();
+  }
 }
 
 std::int32_t Instance::overflowed(std::int32_t status) noexcept {

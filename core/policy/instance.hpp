@@ -62,6 +62,8 @@ class Instance {
   const toml::Value& options() const { return options_; }  // defaults filled in
   bool is_gate() const { return is_gate_; }
   std::string reason_name(std::uint16_t code) const;
+  // One line on the last call that failed: "exception: vector::_M_range_check"; empty while none has.
+  const std::string& last_failure() const { return last_failure_; }
 
   Health& health() { return health_; }
   const Health& health() const { return health_; }
@@ -126,6 +128,7 @@ class Instance {
     last.kept = std::min({rows.count, rows.capacity, room});
     if (last.kept > 0) std::memcpy(last.rows.data(), rows.base, std::size_t{last.kept} * last.stride);
   }
+  std::string told_failure() noexcept;  // by its serveloop.error/1
   std::string dump();
 
   std::shared_ptr<const Library> library_;
@@ -135,6 +138,7 @@ class Instance {
   Health health_;
   sl_state state_{};
   sl_dump dump_{};
+  sl_error error_{};
   std::uint64_t asked_ = 0;
   std::array<Answered, 4> last_;
   std::string last_failure_;

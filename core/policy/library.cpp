@@ -142,21 +142,41 @@ Library::Library(Manifest manifest, std::string sha256)
     : manifest_(std::move(manifest)), sha256_(std::move(sha256)) {}
 Library::~Library() = default;
 
-Result<std::shared_ptr<const Library>> Library::open(Manifest manifest, bool require_hash) {
+namespace {
+
+struct Checked {
+  std::vector<std::uint8_t> bytes;
+  std::string sha256;
+};
+
+Result<Checked> read_checked(const Manifest& manifest, bool require_hash) {
   if (Status status = check_manifest_abi(manifest); !status) return tl::unexpected(status.error());
   if (require_hash && manifest.sha256.empty()) {
     return fail(manifest.file + ": sha256", "the object's hash, as for every plugin on the search path",
                 "nothing", "seal it, or set policy.allow_unsigned = true");
   }
-  const Result<std::vector<std::uint8_t>> bytes = read_object(manifest.library_path());
+  Result<std::vector<std::uint8_t>> bytes = read_object(manifest.library_path());
   if (!bytes) return tl::unexpected(bytes.error());
   std::string sha256 = sha256_hex(*bytes);
   if (!manifest.sha256.empty() && manifest.sha256 != sha256) {
     return fail(manifest.file + ": sha256 of " + manifest.library, manifest.sha256, sha256);
   }
-  const Result<std::string> copy = private_copy(*bytes, sha256, manifest.library);
+  return Checked{std::move(*bytes), std::move(sha256)};
+}
+
+}  // namespace
+
+Status Library::check(const Manifest& manifest, bool require_hash) {
+  const Result<Checked> checked = read_checked(manifest, require_hash);
+  return checked ? Status() : Status(tl::unexpected(checked.error()));
+}
+
+Result<std::shared_ptr<const Library>> Library::open(Manifest manifest, bool require_hash) {
+  Result<Checked> checked = read_checked(manifest, require_hash);
+  if (!checked) return tl::unexpected(checked.error());
+  const Result<std::string> copy = private_copy(checked->bytes, checked->sha256, manifest.library);
   if (!copy) return tl::unexpected(copy.error());
-  const std::shared_ptr<Library> library(new Library(std::move(manifest), std::move(sha256)));
+  const std::shared_ptr<Library> library(new Library(std::move(manifest), std::move(checked->sha256)));
   if (Status status = library->load(*copy); !status) return tl::unexpected(status.error());
   return library;
 }

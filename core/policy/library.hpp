@@ -1,5 +1,5 @@
 // An opened plugin object. Before it is opened, its manifest's ABI range and hash are checked; it is opened
-// from a private copy named by its content, so that a replaced file gives the new code and an overwritten one
+// from a private copy in memory, named by its content, so that a replaced file gives the new code and an overwritten one
 // cannot change running code. Then the handshake: a refusal names the field, what was expected and what was
 // found. Thread safety: open() from any thread; a Library is immutable.
 #pragma once
@@ -19,6 +19,8 @@ class Library {
  public:
   // `require_hash`: the manifest must state the object's sha256. One that is stated must always be right.
   static Result<std::shared_ptr<const Library>> open(Manifest manifest, bool require_hash);
+  // What open() checks before the object is opened: ABI range, existence, hash.
+  static Status check(const Manifest& manifest, bool require_hash);
   ~Library();  // closes the object
   Library(const Library&) = delete;
   Library& operator=(const Library&) = delete;

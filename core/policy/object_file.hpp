@@ -15,8 +15,9 @@ Result<std::vector<std::uint8_t>> read_object(const std::string& path);
 
 std::string sha256_hex(std::span<const std::uint8_t> bytes);
 
-// Writes the bytes to `<private folder>/<sha256>/<name>` unless they are there, and returns that path. The
-// folder belongs to this process, nobody else may enter it, and it is removed at exit.
+// Writes the bytes to a sealed file in memory, unless this process has one of that hash and name, and returns
+// a path to it that no other content ever gets. Nothing is left however the process ends. Costs one file
+// descriptor for each content.
 Result<std::string> private_copy(std::span<const std::uint8_t> bytes, const std::string& sha256,
                                  const std::string& name);
 

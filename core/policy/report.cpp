@@ -8,6 +8,7 @@
 namespace serveloop::policy {
 namespace {
 
+constexpr std::uint32_t kMostRows = 8;  // of one answer
 constexpr std::array<const char*, 10> kVerbs = {"?",        "run",     "admit", "reserve", "swap_in",
                                                 "prefetch", "preempt", "park",  "release", "reject"};
 constexpr std::array<const char*, 3> kYields = {"recompute", "swap", "keep"};
@@ -61,8 +62,9 @@ std::string row_text(const Instance& instance, const Answered& answer, std::uint
 std::string answer_text(const Instance& instance, const Answered& answer) {
   std::string out = "  step " + std::to_string(answer.step) + ": " + std::to_string(answer.count) + " rows";
   if (answer.status < 0) out += ", status " + std::to_string(answer.status);
-  for (std::uint32_t i = 0; i < answer.kept; ++i) out += "\n    " + row_text(instance, answer, i);
-  if (answer.count > answer.kept) out += "\n    ...";
+  const std::uint32_t shown = std::min(answer.kept, kMostRows);
+  for (std::uint32_t i = 0; i < shown; ++i) out += "\n    " + row_text(instance, answer, i);
+  if (answer.count > shown) out += "\n    ... and " + std::to_string(answer.count - shown) + " more";
   return out + "\n";
 }
 

@@ -159,6 +159,11 @@ Result<Found> Search::find_by_id(const std::string& id, const Kind* kind) const 
   const std::vector<std::string> names(ids.begin(), ids.end());
   const std::string what = kind == nullptr ? "plugin" : name_of(*kind);
   const std::string near = nearest(id, names);
+  std::error_code ignored;
+  if (id == "." || id == ".." || fs::exists(fs::path(id) / "plugin.toml", ignored)) {
+    return fail(what + " '" + id + "' not found", "an id, or a path, which holds a '/'", "",
+                "for the folder write '" + (id[0] == '.' ? id + "/'" : "./" + id + "'"));
+  }
   return fail(
       what + " '" + id + "' not found", "one of: " + joined(names, "(none found)"), "",
       (near.empty() ? "" : "did you mean '" + near + "'? ") + ("looked in: " + joined(places_, "(nowhere)")));
@@ -172,7 +177,7 @@ std::vector<Listed> Search::list() const {
     if (!files.insert(fs::weakly_canonical(file, ignored).string()).second) return false;
     Result<Manifest> manifest = read_manifest(file);
     const bool shadowed = manifest && !ids.insert(manifest->id).second;
-    out.push_back({file, std::move(manifest), shadowed});
+    out.push_back({file, std::move(manifest), shadowed, {}});
     return false;
   });
   return out;

@@ -6,6 +6,7 @@
 // construction; reads the file system at each call.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -31,7 +32,8 @@ struct Found {
 struct Listed {
   std::string file;  // its plugin.toml
   Result<Manifest> manifest;
-  bool shadowed = false;  // an earlier one has the same id
+  bool shadowed = false;         // an earlier one has the same id
+  std::optional<Error> problem;  // with a good manifest: why it cannot be loaded; Host::list() sets it
 };
 
 class Search {

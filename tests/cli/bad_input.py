@@ -126,6 +126,18 @@ class Plugins(stage.Case):
         (to / 'fcfs.so').unlink()
         self.refused(to, ['fcfs.so'])
 
+    def test_info_finds_what_a_run_would(self):
+        for folder, damage, says in (('a', lambda o: o.write_bytes(o.read_bytes() + b'more'), ['sha256', 'expected', 'found']),
+                                     ('b', lambda o: o.unlink(), ['fcfs.so', 'no such file'])):
+            to = self.plugin(folder)
+            damage(to / 'fcfs.so')
+            self.bad('plugin', 'info', f'{to}/', says=says)
+        to = self.plugin('c', version='"9.9.9"')
+        self.bad('plugin', 'info', f'{to}/', says=['version', "'9.9.9'", "'0.1.0'"])
+
+    def test_a_gate_is_no_scheduler(self):
+        self.refused(self.plugin(version='"0.1.0"\ngate = true'), ['gate', 'policy.gates'])
+
     def test_wrong_abi_names_field_expected_and_found(self):
         source = self.write('abi.cpp', '''
 #include <serveloop/cpp/scheduler.hpp>
@@ -157,9 +169,12 @@ class Commands(stage.Case):
         self.bad('simulat', says=["unknown command 'simulat'", 'simulate', '--help'])
 
     def test_plugin(self):
-        self.bad('plugin', says=['action'])
-        self.bad('plugin', 'lost', says=['list', 'info'])
-        self.bad('plugin', 'info', says=['info NAME'])
+        actions = 'serveloop: plugin: expected `list` or `info NAME`, found '
+        self.bad('plugin', says=[actions + 'nothing; try'])
+        self.bad('plugin', 'lost', says=[actions + "'lost'"])
+        self.bad('plugin', 'list', 'fcfs', says=["serveloop: plugin list: expected no name, found 'fcfs'"])
+        self.bad('plugin', 'info', says=['serveloop: plugin info: expected an id or a path, found nothing'])
+        self.bad('plugin', 'info', '.', says=["write './'"])
         self.bad('plugin', 'info', 'sarathy', '--config', self.config(), says=['sarathy', 'sarathi'])
         self.bad('plugin', 'list', '--config', 'gone.toml', says=['gone.toml'])
 

@@ -1,7 +1,12 @@
 """What works: simulate, replay, plugin, and help that names every option."""
 import json
+import os
+import pathlib
 import re
 import shutil
+import signal
+import subprocess
+import time
 
 import stage
 
@@ -110,7 +115,50 @@ class Plugin(stage.Case):
         self.write('plugins/broken/plugin.toml', 'id = 3\n')
         ran = self.run_program('plugin', 'list', '--config', self.write('p.toml', f'[policy]\nsearch = ["{self.folder}/plugins"]\n'))
         self.assertEqual(ran.returncode, 1)
-        self.assertRegex(ran.stdout, r'(?m)^broken .*plugins/broken/plugin.toml')
+        self.assertRegex(ran.stdout, r'(?m)^broken: .*plugins/broken/plugin.toml')
+
+    def test_what_cannot_be_loaded_is_listed_as_such(self):
+        for name, damage in (('gone', lambda o: o.unlink()), ('changed', lambda o: o.write_bytes(o.read_bytes() + b'more'))):
+            to = self.folder / 'plugins' / name
+            shutil.copytree(stage.BUILD / 'plugins/schedulers/fcfs', to, ignore=shutil.ignore_patterns('*.p'))
+            manifest = to / 'plugin.toml'
+            manifest.write_text(manifest.read_text().replace('id = "fcfs"', f'id = "{name}"', 1))
+            damage(to / 'fcfs.so')
+        ran = self.run_program('plugin', 'list', '--config', self.write('p.toml', f'[policy]\nsearch = ["{self.folder}/plugins"]\n'))
+        self.assertEqual(ran.returncode, 1)
+        self.assertRegex(ran.stdout, r"(?m)^broken: scheduler 'gone': .*no such file")
+        self.assertRegex(ran.stdout, r"(?m)^broken: scheduler 'changed': .*sha256 of fcfs.so")
+
+    def test_the_list_keeps_its_columns(self):
+        to = self.folder / 'plugins/mine'
+        shutil.copytree(stage.BUILD / 'plugins/schedulers/fcfs', to, ignore=shutil.ignore_patterns('*.p'))
+        manifest = to / 'plugin.toml'
+        text = re.sub('(?m)^id = .*$', f'id = "{"long-" * 8}"', manifest.read_text(), count=1)
+        manifest.write_text(re.sub('(?m)^summary = .*$', f'summary = "{"é and more " * 30}"', text))
+        out = self.good('plugin', 'list', '--config', self.write('p.toml', f'[policy]\nsearch = ["{self.folder}/plugins", "{stage.BUILD}/plugins"]\n'))
+        rows = out.splitlines()
+        at = rows[0].index('folder')
+        self.assertTrue(all(row[at - 1:at + 1] == ' /' for row in rows[1:]), out)
+
+    def test_nothing_is_left_by_a_signal(self):
+        temporary = self.folder / 'temporary'
+        temporary.mkdir()
+        environment = dict(os.environ, TMPDIR=str(temporary))
+        running = subprocess.Popen([stage.PROGRAM, 'simulate', '--config', self.config(), '--set', 'workload.requests=100000000'],
+                                   env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        try:
+            maps = pathlib.Path(f'/proc/{running.pid}/maps')
+            deadline = time.monotonic() + 60
+            while '/memfd:fcfs.so' not in maps.read_text():
+                self.assertIsNone(running.poll(), 'it ended by itself')
+                self.assertLess(time.monotonic(), deadline)
+                time.sleep(0.01)
+            running.send_signal(signal.SIGTERM)
+            self.assertNotEqual(running.wait(60), 0)
+        finally:
+            running.kill()
+            running.wait()
+        self.assertEqual(list(temporary.iterdir()), [])
 
 
 class Help(stage.Case):

@@ -6,6 +6,7 @@
 #include <serveloop/cost.h>
 #include <serveloop/events.h>
 #include <serveloop/eviction.h>
+#include <serveloop/ext/error.h>
 #include <serveloop/ext/state.h>
 #include <serveloop/plugin.h>
 #include <serveloop/precision.h>

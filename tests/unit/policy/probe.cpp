@@ -97,8 +97,14 @@ int32_t answer(Probe* probe, sl_out* rows, sl_out* gauges) {
   ++probe->calls;
   if (probe->behave == "throw") throw std::runtime_error("thrown by a call");
   if (probe->behave == "throw an int") throw 3;
-  if (probe->behave == "fail") return SL_ERROR;
+  if (probe->behave == "fail" || probe->behave == "fail at length" || probe->behave == "fail without a word")
+    return SL_ERROR;
   if (probe->behave == "fail with our code") return -100;
+  if (probe->behave == "fill") {
+    std::memset(rows->base, 0, std::size_t{rows->stride} * rows->capacity);
+    rows->count = rows->capacity;
+    return SL_OK;
+  }
   std::memset(rows->base, 0, rows->stride);
   *static_cast<sl_seq*>(rows->base) = (sl_seq{PROBE_ANSWER} << 32) | 5;
   rows->count = 1;
@@ -148,11 +154,21 @@ int32_t dump(void* self, sl_out* out) {
 }
 
 const sl_state state{sizeof(sl_state), 0, PROBE_SCHEMA, save, load};
+sl_text last(void* self) {
+  static const std::string long_text(100000, 'x');
+  const std::string& behave = static_cast<Probe*>(self)->behave;
+  if (behave == "fail with our code") throw std::runtime_error("thrown by last");
+  if (behave == "fail at length") return {long_text.data(), long_text.size()};
+  if (behave == "fail without a word") return {nullptr, 7};
+  return {"a bad\nday", 9};
+}
+const sl_error errors{sizeof(sl_error), 0, last};
 const sl_dump dumps{sizeof(sl_dump), 0, dump};
 
 const void* extension(const char* id) {
   if (std::strcmp(id, SL_EXT_STATE) == 0) return &state;
   if (std::strcmp(id, SL_EXT_DUMP) == 0) return &dumps;
+  if (std::strcmp(id, SL_EXT_ERROR) == 0) return &errors;
   return nullptr;
 }
 

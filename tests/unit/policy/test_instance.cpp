@@ -74,6 +74,43 @@ BOOST_AUTO_TEST_CASE(a_failed_call_is_a_failed_call) {
   BOOST_TEST(contains(refusal("refuse"), "found bad option: it does not like its options"));
 }
 
+BOOST_AUTO_TEST_CASE(a_failed_call_says_why) {
+  BOOST_TEST(contains(outcome("fail").report, "last failure: error: a bad day\n"));
+  BOOST_TEST(contains(outcome("fail with our code").report, "last failure: error: thrown by last\n"));
+  BOOST_TEST(contains(outcome("fail without a word").report, "last failure: error\n"));
+  const std::string clipped = "last failure: error: " + std::string(512, 'x') + "\n";
+  BOOST_TEST(contains(outcome("fail at length").report, clipped));
+}
+
+BOOST_AUTO_TEST_CASE(what_a_policy_of_the_cpp_layer_throws_is_told) {
+  const auto failure = [](const std::string& behave, bool by_note) {
+    const Folder folder;
+    const auto instance = make(folder, behave, "layered");
+    Buffers b;
+    BOOST_TEST(instance->last_failure().empty());
+    BOOST_TEST((by_note ? instance->note(b.view) : instance->plan(b.view, b.rows, b.gauges)) == SL_EXCEPTION);
+    BOOST_TEST(contains(instance->report(), "last failure: " + instance->last_failure() + "\n"));
+    return instance->last_failure();
+  };
+  BOOST_TEST(contains(failure("well", false), "exception: vector::_M_range_check"));
+  BOOST_TEST(failure("well", true) == "exception: thrown by note");
+  BOOST_TEST(failure("throw an int", false) == "exception: an exception of unknown type");
+  BOOST_TEST(failure("throw at length", false) == "exception: " + std::string(511, 'x'));
+}
+
+BOOST_AUTO_TEST_CASE(the_report_shows_a_few_rows_of_a_long_answer) {
+  const Folder folder;
+  const auto instance = make(folder, "fill");
+  std::vector<sl_entry> entries(300);
+  Buffers b;
+  b.rows = {entries.data(), sizeof(sl_entry), 300, 0, 0};
+  BOOST_TEST(instance->plan(b.view, b.rows, b.gauges) == SL_OK);
+  const std::string text = instance->report();
+  BOOST_TEST(contains(text, "300 rows\n"), text);
+  BOOST_TEST(contains(text, "\n    ... and 292 more\n"), text);
+  BOOST_TEST(std::count(text.begin(), text.end(), '\n') < 20, text);
+}
+
 BOOST_AUTO_TEST_CASE(rows_beyond_the_capacity_are_an_overflow) {
   for (const char* behave : {"overflow", "overflow gauges", "grow the buffer"}) {
     BOOST_TEST(outcome(behave).status == kOverflow, behave);

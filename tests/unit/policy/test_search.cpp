@@ -51,6 +51,19 @@ BOOST_AUTO_TEST_CASE(a_missing_plugin_lists_those_found_and_where_it_looked) {
   BOOST_TEST(!contains(line, "old"), line);
 }
 
+BOOST_AUTO_TEST_CASE(a_folder_without_a_slash_is_told_how_to_write_it) {
+  const Folder folder;
+  const Search search(only(folder.path()));
+  for (const char* id : {".", ".."})
+    BOOST_TEST(contains(why(search.find(id)), std::string("for the folder write '") + id + "/'"));
+  folder.plugin("mine", manifest_text());
+  const fs::path before = fs::current_path();
+  fs::current_path(folder.path());
+  BOOST_TEST(contains(why(search.find("mine", Kind::scheduler)), "write './mine'"));
+  BOOST_TEST(contains(why(search.find("yours")), "looked in"));
+  fs::current_path(before);
+}
+
 BOOST_AUTO_TEST_CASE(a_wrong_kind_says_so) {
   const Folder folder;
   const std::string path = folder.plugin("old", eviction_text(), "");

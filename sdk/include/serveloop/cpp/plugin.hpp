@@ -4,6 +4,7 @@
 #include <serveloop/serveloop.h>
 
 #include <cstdio>
+#include <cstring>
 #include <exception>
 #include <initializer_list>
 #include <stdexcept>
@@ -85,15 +86,31 @@ class Answer {
 
 namespace detail {
 
-// Runs `body`; whatever it throws becomes a status. Nothing crosses the boundary.
+// Why the last guarded call of this thread threw, for SL_EXT_ERROR. A fixed buffer: nothing is allocated for
+// the host, and nothing is left to destroy when the object is unloaded.
+struct LastError {
+  char text[512];
+};
+inline thread_local LastError last_error{};
+
+inline void keep_error(const char* why) noexcept {
+  std::snprintf(last_error.text, sizeof(last_error.text), "%s", why);
+}
+inline sl_text last_error_text(void*) noexcept { return {last_error.text, std::strlen(last_error.text)}; }
+inline constexpr sl_error kErrors{sizeof(sl_error), 0, &last_error_text};
+
+// Runs `body`; whatever it throws becomes a status, and its text is kept. Nothing crosses the boundary.
 template <class Body>
 int32_t guarded(Body&& body) noexcept {
   try {
     body();
     return SL_OK;
+  } catch (const std::exception& error) {
+    keep_error(error.what());
   } catch (...) {
-    return SL_EXCEPTION;
+    keep_error("an exception of unknown type");
   }
+  return SL_EXCEPTION;
 }
 
 template <class Policy>
@@ -125,6 +142,7 @@ const void* extension(const char* id) noexcept {
   const void* found = nullptr;
   guarded([&] {
     if constexpr (requires { Policy::extension(id); }) found = Policy::extension(id);
+    if (found == nullptr && std::string_view(id) == SL_EXT_ERROR) found = &kErrors;
   });
   return found;
 }
