@@ -96,7 +96,8 @@ struct AttentionChunks {
 // multiple of 8, and out 4-byte aligned. Keys and values of a chunk are in the cache before its queries ask, and
 // finite: a value past a token that is no number would reach it. Needs no workspace. Rows outside of all chunks are
 // left as they are. The host encodes two descriptions of the cache a call, nothing else reaches the device.
-Status prefill_attention(const AttentionShape& shape, const AttentionChunks& chunks, const AttentionCache& cache,
-                         const __nv_bfloat16* q, std::int64_t q_stride, __nv_bfloat16* out, cudaStream_t stream);
+Status prefill_attention(const AttentionShape& shape, const AttentionChunks& chunks,
+                         const AttentionCache& cache, const __nv_bfloat16* q, std::int64_t q_stride,
+                         __nv_bfloat16* out, cudaStream_t stream);
 
 }  // namespace serveloop::kernels::cuda

@@ -107,8 +107,7 @@ __device__ void load_query(const bf16* q, int heads, std::uint32_t (&fragments)[
 
 // scores: [2 column blocks][4] of 16 keys.
 template <int head_dim>
-__device__ void score_unit(std::uint32_t unit, const std::uint32_t (&q)[head_dim / 16][4],
-                           float* scores) {
+__device__ void score_unit(std::uint32_t unit, const std::uint32_t (&q)[head_dim / 16][4], float* scores) {
   float(&low)[4] = *reinterpret_cast<float(*)[4]>(scores);
   float(&high)[4] = *reinterpret_cast<float(*)[4]>(scores + 4);
   const int lane = threadIdx.x % 32;
@@ -153,10 +152,11 @@ __device__ __forceinline__ float finish_score(float raw, float scale, float soft
 
 // Maximum, exp2 and sum of one half of the rows (`half` 0: row lane / 4; 1: that + 8) of the scores of the leaf at
 // `start`, of whose keys [first, last] are visible; scores become probabilities relative to the maximum. Keys are
-// summed in ascending order a lane, then over the four lanes. `masked` false: all keys are visible.
+// summed in ascending order a lane, then over the four lanes. `masked` false: all keys are visible. A row that sees
+// none gets probabilities of 0, the sum 0 and the maximum minus infinity.
 template <bool capped, bool masked = true>
-__device__ __forceinline__ void soften_half(int start, int first, int last, float scale, float soft_cap, int half,
-                                            float (&s)[leaf_units * 8], float& m, float& l) {
+__device__ __forceinline__ void soften_half(int start, int first, int last, float scale, float soft_cap,
+                                            int half, float (&s)[leaf_units * 8], float& m, float& l) {
   const int lane = threadIdx.x % 32;
   const float to_log2 = capped ? log2_e : scale * log2_e;
   m = -INFINITY;
@@ -171,11 +171,12 @@ __device__ __forceinline__ void soften_half(int start, int first, int last, floa
   m = fmaxf(m, __shfl_xor_sync(0xffffffffu, m, 1));
   m = fmaxf(m, __shfl_xor_sync(0xffffffffu, m, 2));
   m = __fmul_rn(m, to_log2);
+  const float shift = masked && m == -INFINITY ? 0.0f : m;
   l = 0.0f;
 #pragma unroll
   for (int i = 0; i < leaf_units * 4; ++i) {
     float& score = s[i / 2 * 4 + half * 2 + i % 2];
-    score = exp2_fast(__fmaf_rn(score, to_log2, -m));
+    score = exp2_fast(__fmaf_rn(score, to_log2, -shift));
     l = __fadd_rn(l, score);
   }
   l = __fadd_rn(l, __shfl_xor_sync(0xffffffffu, l, 1));

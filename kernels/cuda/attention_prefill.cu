@@ -1,5 +1,6 @@
 // The host side of prefill_attention(): checks, descriptions of the cache, choice of the kernel's instance.
 #include <algorithm>
+#include <limits>
 
 #include "attention_plan.cuh"
 #include "attention_prefill.cuh"
@@ -26,13 +27,17 @@ Status launch(PrefillJob& job, const CUtensorMap& k, const CUtensorMap& v, cudaS
   job.tile_tokens = PrefillLayout<head_dim>::rows / job.pack_heads;
   // No chunk has more than one tile that isn't full.
   const std::int64_t tiles = static_cast<std::int64_t>(job.chunks.rows) / job.tile_tokens + job.chunks.count;
-  if (tiles > 65535) return {"prefill_attention: rows and count, expected at most 65,535 tiles"};
-  const dim3 grid(static_cast<unsigned>(job.shape.kv_heads * job.head_packs), static_cast<unsigned>(tiles));
+  const int packs = job.shape.kv_heads * job.head_packs;
+  if (tiles > std::numeric_limits<int>::max() || packs > 65535)
+    return {"prefill_attention: rows and heads, expected what fits a launch"};
+  // Blocks that run together share a key head, so that their keys and values stay in the L2 cache.
+  const dim3 grid(static_cast<unsigned>(tiles), static_cast<unsigned>(packs));
   return job.shape.soft_cap > 0.0f ? launch<head_dim, true>(job, k, v, grid, stream)
                                    : launch<head_dim, false>(job, k, v, grid, stream);
 }
 
-Status describe(const AttentionShape& shape, const AttentionCache& cache, const bf16* data, CUtensorMap& map) {
+Status describe(const AttentionShape& shape, const AttentionCache& cache, const bf16* data,
+                CUtensorMap& map) {
   const std::uint64_t head = shape.head_dim;
   const std::uint64_t block = static_cast<std::uint64_t>(shape.block_tokens) * head;
   TensorShape tensor;
@@ -50,9 +55,9 @@ Status describe(const AttentionShape& shape, const AttentionCache& cache, const 
 
 }  // namespace
 
-Status prefill_attention(const AttentionShape& shape, const AttentionChunks& chunks, const AttentionCache& cache,
-                         const __nv_bfloat16* q, std::int64_t q_stride, __nv_bfloat16* out,
-                         cudaStream_t stream) {
+Status prefill_attention(const AttentionShape& shape, const AttentionChunks& chunks,
+                         const AttentionCache& cache, const __nv_bfloat16* q, std::int64_t q_stride,
+                         __nv_bfloat16* out, cudaStream_t stream) {
   if (const Status status = check_attention(shape); !status.ok()) return status;
   if (chunks.count < 0 || chunks.rows < 0) return {"prefill_attention: chunks, expected counts of 0 or more"};
   if (cache.block_stride % 8 != 0) return {"prefill_attention: block_stride, expected a multiple of 8"};

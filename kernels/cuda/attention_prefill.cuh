@@ -178,75 +178,71 @@ __device__ void produce(const PrefillJob& job, const Tile& tile, const CUtensorM
 
 // --- the consumers ---
 
-// A thread's two rows of the tile and their states. A state that holds no key yet has `any` false.
+// A thread's two rows of the tile and their states.
 template <int columns>
 struct RowStates {
-  bool any[2];
   float m[2], l[2];
   float o[columns / 2];  // [column block of 8][half][2]
+
+  // No key yet: what is folded into this comes out as it is, to the sign of a zero.
+  __device__ __forceinline__ void clear() {
+#pragma unroll
+    for (int half = 0; half < 2; ++half) m[half] = -INFINITY, l[half] = -0.0f;
+#pragma unroll
+    for (int i = 0; i < columns / 2; ++i) o[i] = -0.0f;
+  }
 };
 
-template <int columns>
-__device__ __forceinline__ void fold_half(RowStates<columns>& into, const RowStates<columns>& next, int half) {
-  if (!next.any[half]) return;
-  if (!into.any[half]) {
-    into.any[half] = true;
-    into.m[half] = next.m[half];
-    into.l[half] = next.l[half];
-#pragma unroll
-    for (int i = 0; i < columns / 4; ++i) into.o[i / 2 * 4 + half * 2 + i % 2] = next.o[i / 2 * 4 + half * 2 + i % 2];
-    return;
-  }
-  const auto [m, keep, take] = fold_factors(into.m[half], next.m[half]);
-  into.m[half] = m;
-  into.l[half] = fold_term(into.l[half], keep, next.l[half], take);
-#pragma unroll
-  for (int i = 0; i < columns / 4; ++i) {
-    float& o = into.o[i / 2 * 4 + half * 2 + i % 2];
-    o = fold_term(o, keep, next.o[i / 2 * 4 + half * 2 + i % 2], take);
-  }
+// fold_factors(), where the next state may have no key.
+__device__ __forceinline__ FoldFactors fold_factors_or_none(float into_m, float next_m) {
+  const FoldFactors factors = fold_factors(into_m, next_m);
+  return next_m == -INFINITY ? FoldFactors{into_m, 1.0f, 0.0f} : factors;
 }
 
-// The result so far: sums in registers, values in this thread's own slots of shared memory.
 template <int columns>
-struct Total {
-  bool any[2];
-  float m[2], l[2];
-  float* values;  // [columns / 2], consumer_threads apart
-
-  // Takes the group in and leaves it empty; where `last`, its values become the result's.
-  __device__ __forceinline__ void fold_group(RowStates<columns>& group, int half, bool last) {
-    const bool fresh = !any[half];
-    if (!group.any[half]) {
-      if (!last || fresh) return;
+__device__ __forceinline__ void fold_leaf(RowStates<columns>& into, const float (&m)[2], const float (&l)[2],
+                                          const float (&o)[columns / 2]) {
 #pragma unroll
-      for (int i = 0; i < columns / 4; ++i) {
-        const int at = i / 2 * 4 + half * 2 + i % 2;
-        group.o[at] = values[at * consumer_threads];
-      }
-      return;
-    }
-    any[half] = true;
-    FoldFactors factors = {group.m[half], 0.0f, 1.0f};
-    if (!fresh) {
-      factors = fold_factors(m[half], group.m[half]);
-      l[half] = fold_term(l[half], factors.keep, group.l[half], factors.take);
-    } else {
-      l[half] = group.l[half];
-    }
-    m[half] = factors.m;
+  for (int half = 0; half < 2; ++half) {
+    const FoldFactors factors = fold_factors_or_none(into.m[half], m[half]);
+    into.m[half] = factors.m;
+    into.l[half] = fold_term(into.l[half], factors.keep, l[half], factors.take);
 #pragma unroll
     for (int i = 0; i < columns / 4; ++i) {
       const int at = i / 2 * 4 + half * 2 + i % 2;
-      float value = group.o[at];
-      if (!fresh) value = fold_term(values[at * consumer_threads], factors.keep, value, factors.take);
-      if (last) {
-        group.o[at] = value;
-      } else {
-        values[at * consumer_threads] = value;
+      into.o[at] = fold_term(into.o[at], factors.keep, o[at], factors.take);
+    }
+  }
+}
+
+// The groups before the current one: sums in registers, values in this thread's own slots of shared memory.
+template <int columns>
+struct Total {
+  float m[2] = {-INFINITY, -INFINITY};
+  float l[2];
+  float* values;  // [columns / 2], consumer_threads apart
+
+  // Takes a group in, and leaves the sum of both in it.
+  __device__ __forceinline__ void fold_into(RowStates<columns>& group) {
+#pragma unroll
+    for (int half = 0; half < 2; ++half) {
+      if (m[half] == -INFINITY) continue;
+      const FoldFactors factors = fold_factors_or_none(m[half], group.m[half]);
+      group.m[half] = factors.m;
+      group.l[half] = fold_term(l[half], factors.keep, group.l[half], factors.take);
+#pragma unroll
+      for (int i = 0; i < columns / 4; ++i) {
+        const int at = i / 2 * 4 + half * 2 + i % 2;
+        group.o[at] = fold_term(values[at * consumer_threads], factors.keep, group.o[at], factors.take);
       }
     }
-    group.any[half] = false;
+  }
+
+  __device__ __forceinline__ void keep(const RowStates<columns>& group) {
+#pragma unroll
+    for (int half = 0; half < 2; ++half) m[half] = group.m[half], l[half] = group.l[half];
+#pragma unroll
+    for (int i = 0; i < columns / 2; ++i) values[i * consumer_threads] = group.o[i];
   }
 };
 
@@ -274,11 +270,13 @@ __device__ void load_tile_query(const PrefillJob& job, const Tile& tile, std::ui
 template <int head_dim>
 __device__ __forceinline__ void score_leaf(std::uint32_t q, std::uint32_t k, float (&s)[leaf_units * 8]) {
   constexpr int rows = PrefillLayout<head_dim>::rows;
+  const Matrix rows_of_q(q);
+  const Matrix keys(k);
   warpgroup_begin();
 #pragma unroll
   for (int step = 0; step < head_dim / 16; ++step) {
-    warpgroup_multiply(s, matrix_at(q + step / 4 * (rows * 128) + step % 4 * 32),
-                       matrix_at(k + step / 4 * leaf_column_bytes + step % 4 * 32), step > 0);
+    warpgroup_multiply(s, rows_of_q.at(step / 4 * (rows * 128) + step % 4 * 32),
+                       keys.at(step / 4 * leaf_column_bytes + step % 4 * 32), step > 0);
   }
   warpgroup_commit();
   warpgroup_wait<0>();
@@ -288,11 +286,11 @@ __device__ __forceinline__ void score_leaf(std::uint32_t q, std::uint32_t k, flo
 template <int columns>
 __device__ __forceinline__ void weigh_leaf(const std::uint32_t (&p)[leaf_units][4], std::uint32_t v,
                                            float (&o)[columns / 2]) {
+  const Matrix values(v, leaf_column_bytes);
   warpgroup_begin();
 #pragma unroll
-  for (int unit = 0; unit < leaf_units; ++unit) {
-    warpgroup_multiply(o, p[unit], matrix_at(v + unit * unit_tokens * 128, leaf_column_bytes), unit > 0);
-  }
+  for (int unit = 0; unit < leaf_units; ++unit)
+    warpgroup_multiply(o, p[unit], values.at(unit * unit_tokens * 128), unit > 0);
   warpgroup_commit();
   warpgroup_wait<0>();
 }
@@ -322,55 +320,59 @@ template <int head_dim, bool capped>
 __device__ void consume(const PrefillJob& job, const Tile& tile, char* memory, Ring k, Ring v) {
   using Layout = PrefillLayout<head_dim>;
   constexpr int columns = Layout::columns;
-  const int group_index = threadIdx.x / 128;
+  const int group_index = __shfl_sync(0xffffffffu, threadIdx.x / 128, 0);  // known to be one for the warp
   const int row_base = head_dim == 256 ? 0 : group_index * 64;
   const int column_base = head_dim == 256 ? group_index * 128 : 0;
   const std::uint32_t q = shared_address(memory);
   load_tile_query<head_dim>(job, tile, q);
-  const RowPlace place =
-      place_rows(job, tile, row_base + threadIdx.x / 32 % 4 * 16 + threadIdx.x % 32 / 4);
+  const RowPlace place = place_rows(job, tile, row_base + threadIdx.x / 32 % 4 * 16 + threadIdx.x % 32 / 4);
   const int all_last = tile.position0;  // every row sees keys up to here
   const int all_first = job.shape.window > 0 ? max(0, tile.last - job.shape.window + 1) : 0;
-  Total<columns> total = {};
+  Total<columns> total;
   total.values = reinterpret_cast<float*>(memory + Layout::total_at) + threadIdx.x;
-  RowStates<columns> group = {};
+  RowStates<columns> group;
+  group.clear();
+  // The warpgroups take turns with their scores, so that one multiplies while the other softens.
+  const int own_turn = 2 + group_index;
+  const int other_turn = 3 - group_index;
+  if (group_index == 1) named_barrier_arrive(other_turn, consumer_threads);
   const int last_leaf = tile.last / attention_leaf_tokens;
   for (int leaf = tile.first / attention_leaf_tokens; leaf <= last_leaf; ++leaf) {
     const int start = leaf * attention_leaf_tokens;
     float s[leaf_units * 8];
     barrier_wait(k.full(), k.phase);
+    named_barrier(own_turn, consumer_threads);
     score_leaf<head_dim>(q + row_base * 128, k.memory + k.stage * Layout::leaf_bytes, s);
+    if (group_index == 0 || leaf < last_leaf) named_barrier_arrive(other_turn, consumer_threads);
     if (threadIdx.x % 128 == 0) barrier_arrive(k.empty(Layout::stages));
     k.step(Layout::stages);
-    RowStates<columns> next;
+    float m[2], l[2], o[columns / 2];
     const bool whole = start >= all_first && start + attention_leaf_tokens - 1 <= all_last;
 #pragma unroll
     for (int half = 0; half < 2; ++half) {
-      next.any[half] =
-          start <= place.last[half] && start + attention_leaf_tokens - 1 >= place.first[half];
       if (whole) {
-        soften_half<capped, false>(start, 0, 0, job.shape.scale, job.shape.soft_cap, half, s, next.m[half],
-                                   next.l[half]);
+        soften_half<capped, false>(start, 0, 0, job.shape.scale, job.shape.soft_cap, half, s, m[half],
+                                   l[half]);
       } else {
         soften_half<capped>(start, place.first[half], place.last[half], job.shape.scale, job.shape.soft_cap,
-                            half, s, next.m[half], next.l[half]);
+                            half, s, m[half], l[half]);
       }
     }
     std::uint32_t p[leaf_units][4];
 #pragma unroll
     for (int unit = 0; unit < leaf_units; ++unit) pack_unit(s + unit * 8, true, p[unit]);
     barrier_wait(v.full(), v.phase);
-    weigh_leaf<columns>(p, v.memory + v.stage * Layout::leaf_bytes + column_base / 64 * leaf_column_bytes,
-                        next.o);
+    weigh_leaf<columns>(p, v.memory + v.stage * Layout::leaf_bytes + column_base / 64 * leaf_column_bytes, o);
     if (threadIdx.x % 128 == 0) barrier_arrive(v.empty(Layout::stages));
     v.step(Layout::stages);
-    const bool group_ends = leaf % group_leaves == group_leaves - 1 || leaf == last_leaf;
-#pragma unroll
-    for (int half = 0; half < 2; ++half) {
-      fold_half(group, next, half);
-      if (group_ends) total.fold_group(group, half, leaf == last_leaf);
+    fold_leaf(group, m, l, o);
+    if (leaf % group_leaves == group_leaves - 1 && leaf < last_leaf) {
+      total.fold_into(group);
+      total.keep(group);
+      group.clear();
     }
   }
+  total.fold_into(group);
 #pragma unroll
   for (int half = 0; half < 2; ++half) {
     if (!place.used[half]) continue;
@@ -379,7 +381,7 @@ __device__ void consume(const PrefillJob& job, const Tile& tile, char* memory, R
                  place.head[half]) *
                     head_dim +
                 column_base + threadIdx.x % 4 * 2;
-    const float l = total.l[half];
+    const float l = group.l[half];
 #pragma unroll
     for (int i = 0; i < columns / 8; ++i) {
       *reinterpret_cast<std::uint32_t*>(out + i * 8) =
@@ -395,7 +397,7 @@ __global__ void __launch_bounds__(prefill_threads, 1)
   using Layout = PrefillLayout<head_dim>;
   extern __shared__ __align__(1024) char memory[];
   const std::uint32_t base = shared_address(memory);
-  const Tile tile = find_tile(job, static_cast<int>(blockIdx.y), static_cast<int>(blockIdx.x));
+  const Tile tile = find_tile(job, static_cast<int>(blockIdx.x), static_cast<int>(blockIdx.y));
   if (tile.tokens == 0) return;
   const Ring k = {base + Layout::barriers_at, base + Layout::k_at};
   const Ring v = {base + Layout::barriers_at + Layout::stages * 16, base + Layout::v_at};

@@ -1,9 +1,8 @@
 // The host side of linear(): checks, the cut into bands, choice of the kernel's instance. Nothing chosen here
 // touches a bit of the result.
-#include "linear.cuh"
-
 #include <algorithm>
 
+#include "linear.cuh"
 #include "tensor_map.hpp"
 
 namespace serveloop::kernels::cuda {
@@ -56,13 +55,15 @@ template <int row_tiles, int blocks>
 Status launch(const LinearPlan& plan, const CUtensorMap& x, const CUtensorMap& w, int bytes, int grid,
               cudaStream_t stream) {
   switch (plan.job.end) {
-    case LinearEnd::store: return launch<row_tiles, blocks, LinearEnd::store>(plan, x, w, bytes, grid, stream);
+    case LinearEnd::store:
+      return launch<row_tiles, blocks, LinearEnd::store>(plan, x, w, bytes, grid, stream);
     case LinearEnd::store_f32:
       return launch<row_tiles, blocks, LinearEnd::store_f32>(plan, x, w, bytes, grid, stream);
     case LinearEnd::add: return launch<row_tiles, blocks, LinearEnd::add>(plan, x, w, bytes, grid, stream);
     case LinearEnd::gate: break;
   }
-  if constexpr (blocks > 1) return launch<row_tiles, blocks, LinearEnd::gate>(plan, x, w, bytes, grid, stream);
+  if constexpr (blocks > 1)
+    return launch<row_tiles, blocks, LinearEnd::gate>(plan, x, w, bytes, grid, stream);
   return {"linear: an end that doesn't exist"};
 }
 
@@ -76,10 +77,10 @@ Status launch(LinearPlan& plan, int blocks, const CUtensorMap& w, int grid, cuda
   CUtensorMap x;
   if (const Status status = make_tensor_map(plan.job.x, shape, x); !status.ok()) return status;
   const int stage_bytes = (row_tiles * 16 + plan.columns) * 128;
-  // Half a multiprocessor's memory where that holds what is needed in flight, so that a successor fits beside.
-  const int wanted = 48 * 1024 / stage_bytes + 1;
-  const int most = (200 * 1024) / stage_bytes;
-  plan.stages = std::clamp(std::max(wanted, std::min(4, most)), 2, linear_max_stages);
+  // All memory for what a block streams in many rounds; half of it for less, so that a successor fits beside.
+  const std::int64_t block_bytes = static_cast<std::int64_t>(plan.columns) * plan.job.k * 2;
+  const int wanted = (block_bytes > 200 * 1024 ? 190 : 96) * 1024 / stage_bytes;
+  plan.stages = std::clamp(std::max(wanted, std::min(4, 200 * 1024 / stage_bytes)), 2, linear_max_stages);
   const int bytes = plan.stages * stage_bytes + 1024;
   switch (blocks) {
     case 1: return launch<row_tiles, 1>(plan, x, w, bytes, grid, stream);
@@ -92,7 +93,8 @@ Status check(const LinearJob& job) {
   if (job.rows < 0 || job.rows > linear_max_rows) return {"linear: rows, expected 0 to 64"};
   if (job.n < 1) return {"linear: n, expected 1 or more"};
   if (job.k < 8 || job.k % 8 != 0) return {"linear: k, expected a multiple of 8"};
-  if (job.x_stride % 8 != 0 || job.x_stride < job.k) return {"linear: x_stride, expected a multiple of 8, k or more"};
+  if (job.x_stride % 8 != 0 || job.x_stride < job.k)
+    return {"linear: x_stride, expected a multiple of 8, k or more"};
   if (job.end == LinearEnd::gate && job.n % 2 != 0) return {"linear: n, expected an even number for a gate"};
   if (job.out_stride < (job.end == LinearEnd::gate ? job.n / 2 : job.n))
     return {"linear: out_stride, expected the columns of out or more"};

@@ -2,7 +2,7 @@
 //
 // A block owns all rows of a band of output columns at a time and walks k in steps of 64 through a ring in shared
 // memory. One warp brings the boxes of x and of the weights; each other warp multiplies the rows with `blocks` times
-// eight columns. Fragments of the next 32 terms are loaded before the current ones are multiplied.
+// eight columns. Fragments of the next terms are loaded before the current ones are multiplied.
 #pragma once
 
 #include "activate.cuh"
@@ -23,34 +23,37 @@ struct LinearPlan {
   bool pairs;  // out takes two elements in one access
 };
 
-// row_tiles: of 16 rows; blocks: of 8 columns, a warp. `gated`: the first half of a warp's blocks are columns of the
-// gate, the second half those that they are multiplied with.
+// row_tiles: of 16 rows; blocks: of 8 columns, a warp. Fragments of `steps` products of 16 terms: a whole stage where
+// registers allow, else half of one.
 template <int row_tiles, int blocks>
 struct LinearFragments {
-  std::uint32_t x[row_tiles][2][4];  // two products of 16 terms
-  std::uint32_t w[blocks][4];
+  static constexpr int steps = row_tiles == 1 ? 4 : 2;
+  std::uint32_t x[row_tiles][steps][4];
+  std::uint32_t w[blocks][steps / 2][4];
 };
 
-// The second half of the blocks lies `apart` bytes further on than it would in a row.
+// The part'th fragments of a stage. The second half of the blocks lies `apart` bytes further on than in a row.
 template <int row_tiles, int blocks>
 __device__ __forceinline__ void load_fragments(LinearFragments<row_tiles, blocks>& to, std::uint32_t x,
-                                               std::uint32_t w, int apart, int half) {
+                                               std::uint32_t w, int apart, int part) {
+  constexpr int steps = LinearFragments<row_tiles, blocks>::steps;
   const int lane = threadIdx.x % 32;
 #pragma unroll
-  for (int tile = 0; tile < row_tiles; ++tile) {
+  for (int step = 0; step < steps; ++step) {
 #pragma unroll
-    for (int step = 0; step < 2; ++step) {
+    for (int tile = 0; tile < row_tiles; ++tile) {
       const int row = tile * 16 + lane % 16;
-      const int chunk = half * 4 + step * 2 + lane / 16;
+      const int chunk = (part * steps + step) * 2 + lane / 16;
       load_matrices(to.x[tile][step], x + row * 128 + (chunk ^ (row & 7)) * 16);
     }
-  }
+    if (step % 2 != 0) continue;
 #pragma unroll
-  for (int block = 0; block < blocks; ++block) {
-    const int row = lane % 8;
-    const int chunk = half * 4 + lane / 8;
-    const int skipped = blocks > 1 && block >= blocks / 2 ? apart : 0;
-    load_matrices(to.w[block], w + skipped + block * 1024 + row * 128 + (chunk ^ row) * 16);
+    for (int block = 0; block < blocks; ++block) {
+      const int row = lane % 8;
+      const int chunk = (part * steps + step) * 2 + lane / 8;
+      const int skipped = blocks > 1 && block >= blocks / 2 ? apart : 0;
+      load_matrices(to.w[block][step / 2], w + skipped + block * 1024 + row * 128 + (chunk ^ row) * 16);
+    }
   }
 }
 
@@ -58,12 +61,13 @@ template <int row_tiles, int blocks>
 __device__ __forceinline__ void multiply_fragments(const LinearFragments<row_tiles, blocks>& from,
                                                    float (&sums)[row_tiles][blocks][4]) {
 #pragma unroll
-  for (int step = 0; step < 2; ++step) {
+  for (int step = 0; step < LinearFragments<row_tiles, blocks>::steps; ++step) {
 #pragma unroll
     for (int tile = 0; tile < row_tiles; ++tile) {
 #pragma unroll
       for (int block = 0; block < blocks; ++block) {
-        multiply_add(sums[tile][block], from.x[tile][step], from.w[block][2 * step], from.w[block][2 * step + 1]);
+        const std::uint32_t(&w)[4] = from.w[block][step / 2];
+        multiply_add(sums[tile][block], from.x[tile][step], w[step % 2 * 2], w[step % 2 * 2 + 1]);
       }
     }
   }
@@ -123,7 +127,8 @@ __device__ void finish(const LinearPlan& plan, int column, const float (&sums)[r
     const int at = column + block * 8 + lane % 4 * 2;
     const float bias[2] = {bias_at(plan.job, at), bias_at(plan.job, at + 1)};
     float up_bias[2] = {};
-    if constexpr (gated) up_bias[0] = bias_at(plan.job, columns + at), up_bias[1] = bias_at(plan.job, columns + at + 1);
+    if constexpr (gated)
+      up_bias[0] = bias_at(plan.job, columns + at), up_bias[1] = bias_at(plan.job, columns + at + 1);
 #pragma unroll
     for (int i = 0; i < row_tiles * 2; ++i) {
       float values[2];
@@ -133,7 +138,8 @@ __device__ void finish(const LinearPlan& plan, int column, const float (&sums)[r
         if constexpr (gated) {
           const float x = round_bf16(values[j]);
           const float up = round_bf16(sums[i / 2][block + shown][i % 2 * 2 + j] + up_bias[j]);
-          values[j] = (plan.job.gate == Gate::swish ? activate<Gate::swish>(x) : activate<Gate::gelu_tanh>(x)) * up;
+          values[j] =
+              (plan.job.gate == Gate::swish ? activate<Gate::swish>(x) : activate<Gate::gelu_tanh>(x)) * up;
         }
       }
       finish_pair<end>(plan, i / 2 * 16 + i % 2 * 8 + lane / 4, at, columns, values[0], values[1]);
@@ -192,32 +198,45 @@ __device__ void bring(const LinearPlan& plan, const CUtensorMap& x_map, const CU
 template <int row_tiles, int blocks, LinearEnd end>
 __device__ void multiply(const LinearPlan& plan, LinearRing ring) {
   constexpr bool gated = end == LinearEnd::gate;
+  using Fragments = LinearFragments<row_tiles, blocks>;
+  constexpr int parts = 4 / Fragments::steps;  // of a stage
   const int warp = threadIdx.x / 32;
-  const int halves = (plan.job.k + 31) / 32;
+  const int stages = (plan.job.k + linear_step - 1) / linear_step;
   const int shown = gated ? plan.columns / 2 : plan.columns;
   constexpr int warp_shown = (gated ? blocks / 2 : blocks) * 8;
   const std::uint32_t w_at = row_tiles * 16 * 128 + warp * warp_shown * 128;
   const int up_at = gated ? (shown - warp_shown) * 128 : 0;
   for (int band = blockIdx.x; band < plan.bands; band += gridDim.x) {
     float sums[row_tiles][blocks][4] = {};
-    LinearFragments<row_tiles, blocks> fragments[2];
-    const auto load = [&](LinearFragments<row_tiles, blocks>& to, int half) {
-      load_fragments<row_tiles, blocks>(to, ring.slot(), ring.slot() + w_at, up_at, half);
+    Fragments fragments[2];
+    const auto load = [&](Fragments& to, int part) {
+      load_fragments<row_tiles, blocks>(to, ring.slot(), ring.slot() + w_at, up_at, part);
+    };
+    const auto release = [&](const LinearRing& used) {
+      __syncwarp();
+      if (threadIdx.x % 32 == 0) barrier_arrive(used.empty());
     };
     barrier_wait(ring.full(), ring.phase);
     load(fragments[0], 0);
-    for (int half = 0; half < halves; half += 2) {
-      if (half + 1 < halves) load(fragments[1], 1);
-      multiply_fragments(fragments[0], sums);
-      const LinearRing used = ring;
-      ring.step();
-      if (half + 2 < halves) {
-        barrier_wait(ring.full(), ring.phase);
-        load(fragments[0], 0);
+    // Terms past k are zeros on both sides.
+    for (int stage = 0; stage < stages; stage += 3 - parts) {
+#pragma unroll
+      for (int now = 0; now < 2; ++now) {
+        const bool crosses = parts == 1 || now == 1;  // to the next stage
+        const LinearRing used = ring;
+        if (crosses) {
+          ring.step();
+          if (stage + (parts == 1 ? now : 0) + 1 < stages) {
+            barrier_wait(ring.full(), ring.phase);
+            load(fragments[1 - now], 0);
+          }
+        } else {
+          load(fragments[1], 1);
+        }
+        multiply_fragments(fragments[now], sums);
+        if (crosses) release(used);
+        if (parts == 1 && stage + now + 1 >= stages) break;
       }
-      if (half + 1 < halves) multiply_fragments(fragments[1], sums);
-      __syncwarp();
-      if (threadIdx.x % 32 == 0) barrier_arrive(used.empty());
     }
     finish<row_tiles, blocks, end>(plan, band * shown + warp * warp_shown, sums);
   }
@@ -230,8 +249,8 @@ __global__ void __launch_bounds__(288)
   extern __shared__ __align__(1024) char memory[];
   __shared__ __align__(8) std::uint64_t barriers[2 * linear_max_stages];
   LinearRing ring;
-  ring.memory = (shared_address(memory) + 1023) & ~1023u;
-  ring.barriers = shared_address(barriers);
+  ring.memory = kept((shared_address(memory) + 1023) & ~1023u);
+  ring.barriers = kept(shared_address(barriers));
   ring.stage_bytes = (row_tiles * 16 + plan.columns) * 128;
   ring.stages = plan.stages;
   const int warp = threadIdx.x / 32;

@@ -24,7 +24,7 @@ enum class LinearEnd {
   store,      // out = product
   store_f32,  // out is F32, not rounded
   add,        // out += product, rounded twice: as add_rms_norm() adds
-  gate        // out[m, i] = act(product[m, i]) product[m, n / 2 + i], as gated_activation(); out has n / 2 columns
+  gate  // out[m, i] = act(product[m, i]) product[m, n / 2 + i], as gated_activation(); out has n / 2 columns
 };
 
 struct LinearJob {

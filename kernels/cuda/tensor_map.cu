@@ -27,10 +27,10 @@ Status make_tensor_map(const void* data, const TensorShape& shape, CUtensorMap& 
     box[i] = shape.box[i];
     if (i > 0) stride_bytes[i - 1] = shape.stride[i] * 2;
   }
-  const CUresult result = encode(&map, CU_TENSOR_MAP_DATA_TYPE_BFLOAT16, shape.rank, const_cast<void*>(data),
-                                 size, stride_bytes, box, step, CU_TENSOR_MAP_INTERLEAVE_NONE,
-                                 CU_TENSOR_MAP_SWIZZLE_128B, CU_TENSOR_MAP_L2_PROMOTION_L2_256B,
-                                 CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE);
+  const CUresult result =
+      encode(&map, CU_TENSOR_MAP_DATA_TYPE_BFLOAT16, shape.rank, const_cast<void*>(data), size, stride_bytes,
+             box, step, CU_TENSOR_MAP_INTERLEAVE_NONE, CU_TENSOR_MAP_SWIZZLE_128B,
+             CU_TENSOR_MAP_L2_PROMOTION_L2_256B, CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE);
   if (result != CUDA_SUCCESS)
     return {"make_tensor_map: shape, expected 16-byte aligned data and strides, boxes of at most 256",
             cudaErrorInvalidValue};

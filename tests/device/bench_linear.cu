@@ -49,7 +49,8 @@ struct Library {
     need(cublasLtCreate(&handle));
     need(cublasLtMatmulDescCreate(&operation, CUBLAS_COMPUTE_32F, CUDA_R_32F));
     const cublasOperation_t transposed = CUBLAS_OP_T;
-    need(cublasLtMatmulDescSetAttribute(operation, CUBLASLT_MATMUL_DESC_TRANSA, &transposed, sizeof transposed));
+    need(cublasLtMatmulDescSetAttribute(operation, CUBLASLT_MATMUL_DESC_TRANSA, &transposed,
+                                        sizeof transposed));
     need(cublasLtMatrixLayoutCreate(&weight, CUDA_R_16BF, s.k, s.n, s.k));
     need(cublasLtMatrixLayoutCreate(&x, CUDA_R_16BF, s.k, rows, s.k));
     need(cublasLtMatrixLayoutCreate(&out, CUDA_R_16BF, s.n, rows, s.n));
@@ -69,7 +70,8 @@ struct Library {
                                               &workspace_bytes, sizeof workspace_bytes));
     cublasLtMatmulHeuristicResult_t results[24];
     int found = 0;
-    need(cublasLtMatmulAlgoGetHeuristic(handle, operation, weight, x, out, out, preference, 24, results, &found));
+    need(cublasLtMatmulAlgoGetHeuristic(handle, operation, weight, x, out, out, preference, 24, results,
+                                        &found));
     cublasLtMatmulPreferenceDestroy(preference);
     std::vector<Suggestion> suggestions;
     for (int i = 0; i < found; ++i)
@@ -87,7 +89,8 @@ struct Library {
 bool splits(const Suggestion& s) {
   std::uint32_t split = 0;
   std::size_t written = 0;
-  cublasLtMatmulAlgoConfigGetAttribute(&s.algo, CUBLASLT_ALGO_CONFIG_SPLITK_NUM, &split, sizeof split, &written);
+  cublasLtMatmulAlgoConfigGetAttribute(&s.algo, CUBLASLT_ALGO_CONFIG_SPLITK_NUM, &split, sizeof split,
+                                       &written);
   return split > 1;
 }
 
@@ -132,25 +135,29 @@ void measure(const Shape& s, int rows, double bandwidth) {
     require(cudaMemset(theirs.get(), 0xff, theirs.size() * 2), "poison");
     library.multiply(suggestion, x.get(), weight.get(), theirs.get(), nullptr);
     differ_kernel<<<264, 256>>>(reinterpret_cast<const std::uint16_t*>(ours.get()),
-                                reinterpret_cast<const std::uint16_t*>(theirs.get()), ours.size(), differ.get());
+                                reinterpret_cast<const std::uint16_t*>(theirs.get()), ours.size(),
+                                differ.get());
     require(cudaDeviceSynchronize(), "compare");
     const bool equal = differ.take()[0] == 0;
     ++(splits(suggestion) ? split : whole);
     (splits(suggestion) ? same_split : same) += equal;
     const double us = time_us(
         [&](cudaStream_t stream, int call) {
-          library.multiply(suggestion, x.get(), weight.get() + elements * (call % copies), theirs.get(), stream);
+          library.multiply(suggestion, x.get(), weight.get() + elements * (call % copies), theirs.get(),
+                           stream);
         },
         calls, 3);
     if (first == 0.0) first = us;
     if (us < best) best = us, best_splits = splits(suggestion);
   }
   const double bytes = 2.0 * elements;
-  std::printf("%-20s %6d x %5d, %2d rows: %8.2f us (%4.1f %%), early %8.2f (%4.1f %%), gate early %8.2f; cuBLASLt first "
-              "%8.2f best %8.2f%s; early / best %.2f; same bits %d of %d, split %d of %d\n",
-              s.name, s.n, s.k, rows, plain, 100.0 * bytes / plain / bandwidth, early,
-              100.0 * bytes / early / bandwidth, gated, first, best, best_splits ? " (split)" : "", early / best, same,
-              whole, same_split, split);
+  std::printf(
+      "%-20s %6d x %5d, %2d rows: %8.2f us (%4.1f %%), early %8.2f (%4.1f %%), gate early %8.2f; cuBLASLt "
+      "first "
+      "%8.2f best %8.2f%s; early / best %.2f; same bits %d of %d, split %d of %d\n",
+      s.name, s.n, s.k, rows, plain, 100.0 * bytes / plain / bandwidth, early,
+      100.0 * bytes / early / bandwidth, gated, first, best, best_splits ? " (split)" : "", early / best,
+      same, whole, same_split, split);
   std::fflush(stdout);
 }
 

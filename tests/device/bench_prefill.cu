@@ -22,7 +22,8 @@ struct Load {
 void measure(const Load& load) {
   const int length = load.position + load.tokens;
   const int stride = (length + 15) / 16;
-  const AttentionShape shape{load.q_heads, load.kv_heads, load.head_dim, 16, 0.08f, load.soft_cap, load.window};
+  const AttentionShape shape{load.q_heads, load.kv_heads, load.head_dim, 16,
+                             0.08f,        load.soft_cap, load.window};
   std::vector<std::int32_t> start, position(load.chunks, load.position), row(load.chunks);
   std::iota(row.begin(), row.end(), 0);
   for (int i = 0; i <= load.chunks; ++i) start.push_back(i * load.tokens);
@@ -41,11 +42,12 @@ void measure(const Load& load) {
   const AttentionChunks chunks{starts.get(), positions.get(), rows.get(), load.chunks, tokens};
   const AttentionCache cache{k.get(), v.get(), block_elements, table.get(), stride};
   double pairs = 0.0;
-  for (int i = load.position; i < length; ++i) pairs += load.window > 0 ? std::min(i + 1, load.window) : i + 1;
+  for (int i = load.position; i < length; ++i)
+    pairs += load.window > 0 ? std::min(i + 1, load.window) : i + 1;
   const double us = time_us(
       [&](cudaStream_t stream, int) {
-        require(prefill_attention(shape, chunks, cache, q.get(), static_cast<std::int64_t>(row_elements), out.get(),
-                                  stream));
+        require(prefill_attention(shape, chunks, cache, q.get(), static_cast<std::int64_t>(row_elements),
+                                  out.get(), stream));
       },
       4, 9);
   std::printf("%-40s %10.1f us %7.1f TFLOP/s\n", load.name, us,

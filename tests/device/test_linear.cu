@@ -72,7 +72,8 @@ void test_values(const Shape& s, int rows) {
     norm += expected[i] * expected[i];
   }
   check(rounds_to_out, what + ": F32 and BF16 differ by more than the rounding");
-  check(std::sqrt(error / norm) < 1e-5, what + " in F32: distance " + std::to_string(std::sqrt(error / norm)));
+  check(std::sqrt(error / norm) < 1e-5,
+        what + " in F32: distance " + std::to_string(std::sqrt(error / norm)));
   job.bias = bias.get();
   job.end = LinearEnd::store;
   check(distance(run(job, size).data(), biased.data(), size) < 4e-3, what + ", with bias");
@@ -126,7 +127,8 @@ void test_ends(const Shape& s, int rows) {
     const Buffer<bf16> residual(before), scale(s.n), normed(size);
     fill(scale.get(), scale.size(), 1);
     if (s.n <= 32768) {
-      require(add_rms_norm(residual.get(), product.get(), scale.get(), normed.get(), rows, s.n, 1e-5f, 0.0f, nullptr));
+      require(add_rms_norm(residual.get(), product.get(), scale.get(), normed.get(), rows, s.n, 1e-5f, 0.0f,
+                           nullptr));
       LinearJob adding = job;
       adding.end = LinearEnd::add;
       check(same_bits(run(adding, size, &before).data(), residual.take().data(), size),
@@ -149,7 +151,8 @@ void test_ends(const Shape& s, int rows) {
 // A chain of products of which each starts before the one before it has ended, as a graph, three times.
 void test_early() {
   const Shape wide{1536, 576}, narrow{576, 1536};
-  const Buffer<bf16> a(static_cast<std::size_t>(9) * 576), up(static_cast<std::size_t>(1536) * 576), down(up.size());
+  const Buffer<bf16> a(static_cast<std::size_t>(9) * 576), up(static_cast<std::size_t>(1536) * 576),
+      down(up.size());
   fill(a.get(), a.size(), 10);
   fill(up.get(), up.size(), 11, 0.04f);
   fill(down.get(), down.size(), 12, 0.03f);
@@ -184,7 +187,8 @@ void test_early() {
   bool finite = true;
   for (const bf16 x : results[0]) finite = finite && std::isfinite(value(x)) && value(x) != 0.0;
   check(finite, "the chain has no values");
-  check(same_bits(results[0].data(), results[1].data(), results[0].size()), "a chain that starts early differs");
+  check(same_bits(results[0].data(), results[1].data(), results[0].size()),
+        "a chain that starts early differs");
 }
 
 void test_refusals() {
@@ -229,9 +233,9 @@ int main(int argc, char** argv) {
     test_ends(s, 3);
     test_ends(s, 50);
   }
-  for (const Shape& s : {Shape{576, 576}, Shape{960, 576}, Shape{3072, 576}, Shape{576, 1536}, Shape{4096, 4096},
-                         Shape{6144, 1024}, Shape{28672, 4096}, Shape{4096, 14336}, Shape{49152, 576},
-                         Shape{1001, 200}, Shape{130000, 64}})
+  for (const Shape& s : {Shape{576, 576}, Shape{960, 576}, Shape{3072, 576}, Shape{576, 1536},
+                         Shape{4096, 4096}, Shape{6144, 1024}, Shape{28672, 4096}, Shape{4096, 14336},
+                         Shape{49152, 576}, Shape{1001, 200}, Shape{130000, 64}})
     test_bits(s, 64);
   test_ends({3072, 576}, 33);
   test_ends({28672, 512}, 9);
