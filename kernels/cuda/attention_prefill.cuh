@@ -28,7 +28,7 @@ template <int head_dim>
 struct PrefillLayout {
   static constexpr int rows = head_dim == 256 ? 64 : 128;
   static constexpr int columns = head_dim == 256 ? 128 : head_dim;  // of a warpgroup
-  static constexpr int stages = head_dim == 256 ? 1 : 2;
+  static constexpr int stages = head_dim == 256 ? 1 : head_dim == 128 ? 2 : 4;
   static constexpr int q_bytes = rows * head_dim * 2;
   static constexpr int leaf_bytes = attention_leaf_tokens * head_dim * 2;
   static constexpr int k_at = q_bytes;
@@ -142,7 +142,7 @@ __device__ void bring_leaf(const PrefillJob& job, const Tile& tile, const CUtens
                    data);
     }
   }
-  fence_async_proxy();
+  if (boxes != (1u << leaf_units) - 1) fence_async_proxy();
   __syncwarp();
   if (lane == 0) barrier_arrive_expecting(full, __popc(boxes) * unit_tokens * head_dim * 2);
   __syncwarp();
@@ -160,11 +160,17 @@ __device__ void produce(const PrefillJob& job, const Tile& tile, const CUtensorM
   const std::int32_t* blocks =
       job.cache.block_table + static_cast<std::int64_t>(tile.table_row) * job.cache.table_stride;
   const int lane = threadIdx.x % 32;
-  for (int leaf = tile.first / attention_leaf_tokens; leaf <= tile.last / attention_leaf_tokens; ++leaf) {
-    const int start = leaf * attention_leaf_tokens;
-    const int position = start + lane % leaf_units * unit_tokens;
+  const auto block_of = [&](int leaf) {
+    const int position = leaf * attention_leaf_tokens + lane % leaf_units * unit_tokens;
     const bool seen = position + unit_tokens - 1 >= tile.first && position <= tile.last;
-    const int block = seen ? blocks[position >> job.block_shift] : 0;
+    return seen ? blocks[position >> job.block_shift] : 0;
+  };
+  const int first_leaf = tile.first / attention_leaf_tokens;
+  int next_block = block_of(first_leaf);
+  for (int leaf = first_leaf; leaf <= tile.last / attention_leaf_tokens; ++leaf) {
+    const int start = leaf * attention_leaf_tokens;
+    const int block = next_block;
+    next_block = block_of(leaf + 1);  // on its way while this leaf waits for room
     barrier_wait(k.empty(Layout::stages), k.phase ^ 1);
     bring_leaf<head_dim>(job, tile, k_map, job.cache.k, start, block, k.memory + k.stage * Layout::leaf_bytes,
                          k.full());

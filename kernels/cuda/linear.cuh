@@ -23,36 +23,32 @@ struct LinearPlan {
   bool pairs;  // out takes two elements in one access
 };
 
-// row_tiles: of 16 rows; blocks: of 8 columns, a warp. Fragments of `steps` products of 16 terms: a whole stage where
-// registers allow, else half of one.
+// row_tiles: of 16 rows; blocks: of 8 columns, a warp. Fragments of two products of 16 terms.
 template <int row_tiles, int blocks>
 struct LinearFragments {
-  static constexpr int steps = row_tiles == 1 ? 4 : 2;
-  std::uint32_t x[row_tiles][steps][4];
-  std::uint32_t w[blocks][steps / 2][4];
+  std::uint32_t x[row_tiles][2][4];
+  std::uint32_t w[blocks][4];
 };
 
-// The part'th fragments of a stage. The second half of the blocks lies `apart` bytes further on than in a row.
+// The half'th fragments of a stage. The second half of the blocks lies `apart` bytes further on than in a row.
 template <int row_tiles, int blocks>
 __device__ __forceinline__ void load_fragments(LinearFragments<row_tiles, blocks>& to, std::uint32_t x,
-                                               std::uint32_t w, int apart, int part) {
-  constexpr int steps = LinearFragments<row_tiles, blocks>::steps;
+                                               std::uint32_t w, int apart, int half) {
   const int lane = threadIdx.x % 32;
 #pragma unroll
-  for (int step = 0; step < steps; ++step) {
+  for (int block = 0; block < blocks; ++block) {
+    const int row = lane % 8;
+    const int chunk = half * 4 + lane / 8;
+    const int skipped = blocks > 1 && block >= blocks / 2 ? apart : 0;
+    load_matrices(to.w[block], w + skipped + block * 1024 + row * 128 + (chunk ^ row) * 16);
+  }
+#pragma unroll
+  for (int step = 0; step < 2; ++step) {
 #pragma unroll
     for (int tile = 0; tile < row_tiles; ++tile) {
       const int row = tile * 16 + lane % 16;
-      const int chunk = (part * steps + step) * 2 + lane / 16;
+      const int chunk = half * 4 + step * 2 + lane / 16;
       load_matrices(to.x[tile][step], x + row * 128 + (chunk ^ (row & 7)) * 16);
-    }
-    if (step % 2 != 0) continue;
-#pragma unroll
-    for (int block = 0; block < blocks; ++block) {
-      const int row = lane % 8;
-      const int chunk = (part * steps + step) * 2 + lane / 8;
-      const int skipped = blocks > 1 && block >= blocks / 2 ? apart : 0;
-      load_matrices(to.w[block][step / 2], w + skipped + block * 1024 + row * 128 + (chunk ^ row) * 16);
     }
   }
 }
@@ -61,13 +57,13 @@ template <int row_tiles, int blocks>
 __device__ __forceinline__ void multiply_fragments(const LinearFragments<row_tiles, blocks>& from,
                                                    float (&sums)[row_tiles][blocks][4]) {
 #pragma unroll
-  for (int step = 0; step < LinearFragments<row_tiles, blocks>::steps; ++step) {
+  for (int step = 0; step < 2; ++step) {
 #pragma unroll
     for (int tile = 0; tile < row_tiles; ++tile) {
 #pragma unroll
       for (int block = 0; block < blocks; ++block) {
-        const std::uint32_t(&w)[4] = from.w[block][step / 2];
-        multiply_add(sums[tile][block], from.x[tile][step], w[step % 2 * 2], w[step % 2 * 2 + 1]);
+        multiply_add(sums[tile][block], from.x[tile][step], from.w[block][2 * step],
+                     from.w[block][2 * step + 1]);
       }
     }
   }
@@ -198,8 +194,6 @@ __device__ void bring(const LinearPlan& plan, const CUtensorMap& x_map, const CU
 template <int row_tiles, int blocks, LinearEnd end>
 __device__ void multiply(const LinearPlan& plan, LinearRing ring) {
   constexpr bool gated = end == LinearEnd::gate;
-  using Fragments = LinearFragments<row_tiles, blocks>;
-  constexpr int parts = 4 / Fragments::steps;  // of a stage
   const int warp = threadIdx.x / 32;
   const int stages = (plan.job.k + linear_step - 1) / linear_step;
   const int shown = gated ? plan.columns / 2 : plan.columns;
@@ -208,35 +202,22 @@ __device__ void multiply(const LinearPlan& plan, LinearRing ring) {
   const int up_at = gated ? (shown - warp_shown) * 128 : 0;
   for (int band = blockIdx.x; band < plan.bands; band += gridDim.x) {
     float sums[row_tiles][blocks][4] = {};
-    Fragments fragments[2];
-    const auto load = [&](Fragments& to, int part) {
-      load_fragments<row_tiles, blocks>(to, ring.slot(), ring.slot() + w_at, up_at, part);
-    };
-    const auto release = [&](const LinearRing& used) {
+    LinearFragments<row_tiles, blocks> first, second;
+    barrier_wait(ring.full(), ring.phase);
+    load_fragments(first, ring.slot(), ring.slot() + w_at, up_at, 0);
+    // Terms past k are zeros on both sides.
+    for (int stage = 0; stage < stages; ++stage) {
+      const LinearRing used = ring;
+      load_fragments(second, used.slot(), used.slot() + w_at, up_at, 1);
+      multiply_fragments(first, sums);
+      ring.step();
+      if (stage + 1 < stages) {
+        barrier_wait(ring.full(), ring.phase);
+        load_fragments(first, ring.slot(), ring.slot() + w_at, up_at, 0);
+      }
+      multiply_fragments(second, sums);
       __syncwarp();
       if (threadIdx.x % 32 == 0) barrier_arrive(used.empty());
-    };
-    barrier_wait(ring.full(), ring.phase);
-    load(fragments[0], 0);
-    // Terms past k are zeros on both sides.
-    for (int stage = 0; stage < stages; stage += 3 - parts) {
-#pragma unroll
-      for (int now = 0; now < 2; ++now) {
-        const bool crosses = parts == 1 || now == 1;  // to the next stage
-        const LinearRing used = ring;
-        if (crosses) {
-          ring.step();
-          if (stage + (parts == 1 ? now : 0) + 1 < stages) {
-            barrier_wait(ring.full(), ring.phase);
-            load(fragments[1 - now], 0);
-          }
-        } else {
-          load(fragments[1], 1);
-        }
-        multiply_fragments(fragments[now], sums);
-        if (crosses) release(used);
-        if (parts == 1 && stage + now + 1 >= stages) break;
-      }
     }
     finish<row_tiles, blocks, end>(plan, band * shown + warp * warp_shown, sums);
   }

@@ -1,14 +1,13 @@
 #!/usr/bin/env bash
 # Builds the CUDA kernels, their tests and their benchmarks for Hopper, runs them, and leaves the output in $OUT.
 #
-#   tests/device/run_kernels.sh [build|test|bench|break|sanitize|profile|probe|NAME]...    (default: test bench)
+#   tests/device/run_kernels.sh [test|bench|break|sanitize|profile|probe|NAME]...     (default: test bench)
 #
 #   test      all test_*.cu                    bench     all bench_*.cu
 #   break     the tests over broken kernels    sanitize  the tests, quick, under compute-sanitizer
-#   profile   one decode kernel under ncu      probe     all probe_*.cu
+#   profile   one decode and one prefill kernel under ncu      probe     all probe_*.cu
 #
 # Needs nvcc and one GPU. OUT: where logs go (default build-device/out); BUILD: objects (default build-device).
-# `build` alone builds everything, the broken kernels too, without a GPU; PREBUILT=1 then runs without nvcc.
 set -u -o pipefail
 cd "$(dirname "$0")/../.."
 BUILD=${BUILD:-build-device}
@@ -21,11 +20,10 @@ mkdir -p "$BUILD" "$OUT"
 build() {
   local root=$1 objects=$2
   shift 2
-  [ -z "${PREBUILT:-}" ] || return 0
   mkdir -p "$objects"
   { for source in "$root"/kernels/cuda/*.cu; do echo "$source"; done
     for program in "$@"; do echo "tests/device/$program.cu"; done; } |
-    xargs -P "$(nproc)" -I{} sh -c "nice $NVCC $FLAGS -I$root -I. -c {} -o $objects/\$(basename {} .cu).o" || return 1
+    xargs -P "$(nproc)" -I{} sh -c "$NVCC $FLAGS -I$root -I. -c {} -o $objects/\$(basename {} .cu).o" || return 1
   local kernels=() program source
   for source in "$root"/kernels/cuda/*.cu; do kernels+=("$objects/$(basename "$source" .cu).o"); done
   for program in "$@"; do
@@ -52,7 +50,7 @@ for what in "$@"; do
     bench) for name in $all_benches; do run "$BUILD/$name"; done ;;
     probe) for name in $all_probes; do run "$BUILD/$name"; done ;;
     bench_*|test_*|probe_*) run "$BUILD/$what" ;;
-    build|break) . tests/device/break_kernels.sh $what ;;
+    break) . tests/device/break_kernels.sh ;;
     sanitize)
       for tool in memcheck racecheck initcheck; do
         for name in $all_tests; do
@@ -62,9 +60,12 @@ for what in "$@"; do
         done
       done ;;
     profile)
-      ncu --clock-control none --set full -k regex:decode_kernel -c 1 --launch-skip 3 "$BUILD/bench_attention" quick \
-        > "$OUT/profile.txt" 2>&1 || status=1
-      grep -E "Duration|Throughput|Registers Per|Achieved Occ|Block Limit|Bank conf|L2 Hit" "$OUT/profile.txt" ;;
+      for pair in attention:decode_kernel prefill:prefill_kernel; do
+        ncu --clock-control none --set full -k "regex:${pair#*:}" -c 1 --launch-skip 3 \
+          "$BUILD/bench_${pair%:*}" quick > "$OUT/profile_${pair%:*}.txt" 2>&1 || status=1
+        echo "== ${pair#*:}"
+        grep -E "Duration|Throughput|Registers Per|Achieved Occ|Block Limit|Bank conf|L2 Hit" "$OUT/profile_${pair%:*}.txt"
+      done ;;
     *) echo "run_kernels.sh: test, bench, break, sanitize, profile, probe or a program, found $what"; exit 2 ;;
   esac
 done
