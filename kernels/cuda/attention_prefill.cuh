@@ -2,7 +2,7 @@
 //
 // A block takes a tile: some consecutive tokens of a chunk with the query heads that share a key head, 128 rows of
 // scores (64 at head size 256). Two warpgroups of consumers own 64 rows each; at head size 256 they own the same 64
-// rows and half of the columns of V each, and both make the scores. One warp of the third warpgroup brings keys and
+// rows and half of the columns of V each, and both make the scores. Of the third warpgroup one warp brings keys and one
 // values, a leaf at a time, through rings in shared memory.
 //
 // A row's state passes through the steps of decode_attention(): leaf, group, result, each from its own start, with
@@ -112,7 +112,7 @@ struct Ring {
   __device__ std::uint32_t empty(int stages) const { return barriers + (stages + stage) * 8; }
 };
 
-// --- the producer: one warp ---
+// --- the producers: a warp each ---
 
 // Brings one leaf of K or V. Lanes below 8 hold the block of their unit of 16 tokens. Units of which the tile sees
 // every token are copied as boxes; the rest are written here, with zeros where the tile sees nothing: those slots
@@ -145,17 +145,22 @@ __device__ void bring_leaf(const PrefillJob& job, const Tile& tile, const CUtens
   if (boxes != (1u << leaf_units) - 1) fence_async_proxy();
   __syncwarp();
   if (lane == 0) barrier_arrive_expecting(full, __popc(boxes) * unit_tokens * head_dim * 2);
-  __syncwarp();
-  if (whole && lane < leaf_units * (head_dim / 64)) {
-    const int column = lane / leaf_units;
-    copy_box(to + column * leaf_column_bytes + lane % leaf_units * unit_tokens * 128, map, full, column * 64,
-             unit_start & in_block, tile.kv_head, block);
+#pragma unroll
+  for (int unit = 0; unit < leaf_units; ++unit) {
+    const int unit_block = __shfl_sync(0xffffffffu, block, unit);
+    if (lane != 0 || (boxes >> unit & 1) == 0) continue;
+#pragma unroll
+    for (int column = 0; column < head_dim / 64; ++column) {
+      copy_box(to + column * leaf_column_bytes + unit * unit_tokens * 128, map, full, column * 64,
+               (start + unit * unit_tokens) & in_block, tile.kv_head, unit_block);
+    }
   }
 }
 
+// Brings all leaves of K or of V, as room is made for them.
 template <int head_dim>
-__device__ void produce(const PrefillJob& job, const Tile& tile, const CUtensorMap& k_map,
-                        const CUtensorMap& v_map, Ring k, Ring v) {
+__device__ void produce(const PrefillJob& job, const Tile& tile, const CUtensorMap& map, const bf16* from,
+                        Ring ring) {
   using Layout = PrefillLayout<head_dim>;
   const std::int32_t* blocks =
       job.cache.block_table + static_cast<std::int64_t>(tile.table_row) * job.cache.table_stride;
@@ -168,17 +173,12 @@ __device__ void produce(const PrefillJob& job, const Tile& tile, const CUtensorM
   const int first_leaf = tile.first / attention_leaf_tokens;
   int next_block = block_of(first_leaf);
   for (int leaf = first_leaf; leaf <= tile.last / attention_leaf_tokens; ++leaf) {
-    const int start = leaf * attention_leaf_tokens;
     const int block = next_block;
     next_block = block_of(leaf + 1);  // on its way while this leaf waits for room
-    barrier_wait(k.empty(Layout::stages), k.phase ^ 1);
-    bring_leaf<head_dim>(job, tile, k_map, job.cache.k, start, block, k.memory + k.stage * Layout::leaf_bytes,
-                         k.full());
-    k.step(Layout::stages);
-    barrier_wait(v.empty(Layout::stages), v.phase ^ 1);
-    bring_leaf<head_dim>(job, tile, v_map, job.cache.v, start, block, v.memory + v.stage * Layout::leaf_bytes,
-                         v.full());
-    v.step(Layout::stages);
+    barrier_wait(ring.empty(Layout::stages), ring.phase ^ 1);
+    bring_leaf<head_dim>(job, tile, map, from, leaf * attention_leaf_tokens, block,
+                         ring.memory + ring.stage * Layout::leaf_bytes, ring.full());
+    ring.step(Layout::stages);
   }
 }
 
@@ -419,10 +419,13 @@ __global__ void __launch_bounds__(prefill_threads, 1)
   __syncthreads();
   if (threadIdx.x >= consumer_threads) {
     give_registers<40>();
-    if (threadIdx.x / 32 == consumer_threads / 32) {
+    const int warp = __shfl_sync(0xffffffffu, threadIdx.x / 32, 0) - consumer_threads / 32;
+    if (warp == 0) {
       prefetch_map(k_map);
+      produce<head_dim>(job, tile, k_map, job.cache.k, k);
+    } else if (warp == 1) {
       prefetch_map(v_map);
-      produce<head_dim>(job, tile, k_map, v_map, k, v);
+      produce<head_dim>(job, tile, v_map, job.cache.v, v);
     }
   } else {
     take_registers<232>();

@@ -324,10 +324,10 @@ Status sample(const SamplingJob& job, cudaStream_t stream) {
   if (error == cudaSuccess)
     error = cudaDeviceGetAttribute(&processors, cudaDevAttrMultiProcessorCount, device);
   if (error != cudaSuccess) return {"sample: device", error};
-  // As many blocks a row as the device has room for; their number touches no bit.
+  // As many blocks a row as fit beside each other, clusters leaving gaps; their number touches no bit.
   int blocks = 1;
   while (blocks < most_blocks_a_row &&
-         (job.vocabulary > blocks * most_slice || job.rows * blocks * 2 <= processors))
+         (job.vocabulary > blocks * most_slice || job.rows * blocks * 4 <= processors))
     blocks *= 2;
   const int slice = ((job.vocabulary + blocks - 1) / blocks + 31) / 32 * 32;
   const int bytes = row_memory_bytes + slice * 4;

@@ -40,13 +40,13 @@ start one_group_again test_attention attention_plan.cu 's/last - count \+ 1 \+ i
 start turns_back test_rope rope.cu 's/\+ sign \* partner/- sign * partner/' rope
 start wrong_slot test_rope rope.cu 's/position % job\.block_tokens;/0;/' rope
 start no_mean test_rows norm.cu 's| / static_cast<float>\(job\.hidden\)||' norm
-start wrong_gelu test_rows activation.cu 's/0\.044715f/0.44715f/' activation
+start wrong_gelu test_rows activate.cuh 's/0\.044715f/0.44715f/' activation
 start no_scale test_rows activation.cu 's/x\[i\] \*= scale/x[i] *= 1.0f/' activation
 start sees_the_next test_prefill attention_prefill.cuh 's/used\[half\] \? position : -1/used[half] ? position + 1 : -1/' \
   attention_prefill
 start no_window test_prefill attention_prefill.cuh 's/whole = start >= all_first \&\&/whole =/' attention_prefill
 start forgets_groups test_prefill attention_prefill.cuh 's/total\.keep\(group\);//' attention_prefill
-start reads_no_key test_prefill attention_prefill.cuh 's/^( *)if \(visible\)$/\1if (true)/; s/if \(visible\) data =/data =/' \
+start reads_no_key test_prefill attention_prefill.cuh 's/if \(visible\) data =/if (visible || true) data =/' \
   attention_prefill
 start other_rounding test_prefill attention_prefill.cuh \
   's/fold_term\(into\.o\[at\], factors\.keep, o\[at\], factors\.take\)/fold_term(o[at], factors.take, into.o[at], factors.keep)/' \
