@@ -18,6 +18,10 @@ Encode find_encoder() {
 }  // namespace
 
 Status make_tensor_map(const void* data, const TensorShape& shape, CUtensorMap& map) {
+  if (reinterpret_cast<std::uintptr_t>(data) % 16 != 0)
+    return {"make_tensor_map: data, expected a multiple of 16 bytes"};
+  for (int i = 1; i < shape.rank; ++i)
+    if (shape.stride[i] % 8 != 0) return {"make_tensor_map: stride, expected a multiple of 8 elements"};
   static const Encode encode = find_encoder();
   if (encode == nullptr) return {"make_tensor_map: the driver, expected cuTensorMapEncodeTiled"};
   cuuint64_t size[4], stride_bytes[3];
@@ -32,8 +36,7 @@ Status make_tensor_map(const void* data, const TensorShape& shape, CUtensorMap& 
              box, step, CU_TENSOR_MAP_INTERLEAVE_NONE, CU_TENSOR_MAP_SWIZZLE_128B,
              CU_TENSOR_MAP_L2_PROMOTION_L2_256B, CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE);
   if (result != CUDA_SUCCESS)
-    return {"make_tensor_map: shape, expected 16-byte aligned data and strides, boxes of at most 256",
-            cudaErrorInvalidValue};
+    return {"make_tensor_map: shape, expected what cuTensorMapEncodeTiled takes", cudaErrorInvalidValue};
   return {};
 }
 
