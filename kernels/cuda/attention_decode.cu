@@ -79,6 +79,13 @@ Status decode_attention(const AttentionShape& shape, const AttentionRows& rows, 
     return {"decode_attention: tokens, expected 0 to the plan's max_tokens"};
   if (cache.block_stride % 8 != 0) return {"decode_attention: block_stride, expected a multiple of 8"};
   if (q_stride % 2 != 0) return {"decode_attention: q_stride, expected a multiple of 2"};
+  const auto at_multiple = [](const void* pointer, std::uintptr_t bytes) {
+    return reinterpret_cast<std::uintptr_t>(pointer) % bytes == 0;
+  };
+  if (!at_multiple(cache.k, 16) || !at_multiple(cache.v, 16))
+    return {"decode_attention: cache, expected multiples of 16 bytes"};
+  if (!at_multiple(q, 4) || !at_multiple(out, 8))
+    return {"decode_attention: q and out, expected multiples of 4 and 8 bytes"};
   if (rows.tokens == 0) return {};
   Job job{};
   job.shape = shape;

@@ -46,15 +46,15 @@ start sees_the_next test_prefill attention_prefill.cuh 's/used\[half\] \? positi
   attention_prefill
 start no_window test_prefill attention_prefill.cuh 's/whole = start >= all_first \&\&/whole =/' attention_prefill
 start forgets_groups test_prefill attention_prefill.cuh 's/total\.keep\(group\);//' attention_prefill
-start reads_no_key test_prefill attention_prefill.cuh 's/if \(visible\) data =/if (visible || true) data =/' \
+start reads_no_key test_prefill attention_tile.cuh 's/if \(visible\) data =/if (visible || true) data =/' \
   attention_prefill
-start other_rounding test_prefill attention_prefill.cuh \
+start other_rounding test_prefill attention_rows.cuh \
   's/fold_term\(into\.o\[at\], factors\.keep, o\[at\], factors\.take\)/fold_term(o[at], factors.take, into.o[at], factors.keep)/' \
   attention_prefill
 start adds_unrounded test_linear linear.cuh 's/\+ round_bf16\(a\)/+ a/; s/\+ round_bf16\(value\)/+ value/' linear
 start gates_unrounded test_linear linear.cuh 's/const float x = round_bf16\(values\[j\]\)/const float x = values[j]/' linear
 start starts_too_early test_linear linear.cuh 's/^ *wait_for_predecessor\(\);//' linear
-start one_too_many test_sampling sampling.cu 's/index >= row\.top_k\)/index > row.top_k)/' sampling
+start one_too_many test_sampling sampling_draw.cuh 's/index >= row\.top_k\)/index > row.top_k)/' sampling
 start no_min_p test_sampling sampling_row.cuh 's/weight >= least \? weight : 0/weight/' sampling
 start no_carry test_sampling sampling_row.cuh 's/before \+ low < before \? 1 : 0/0/' sampling
 start no_presence test_sampling ../token_weight.hpp 's/logit - presence : logit/logit : logit/' sampling
