@@ -1,6 +1,5 @@
 // One thread, eight elements. Grid: x over rows, y over a row's vectors.
-#include "activation.hpp"
-#include "device.cuh"
+#include "activate.cuh"
 
 namespace serveloop::kernels::cuda {
 namespace {
@@ -12,18 +11,6 @@ dim3 grid_of(int rows, int size) {
 }
 
 bool is_aligned(const void* pointer) { return reinterpret_cast<std::uintptr_t>(pointer) % 16 == 0; }
-
-template <Gate gate>
-__device__ __forceinline__ float activate(float x) {
-  constexpr float log2_e = 1.4426950408889634f;
-  if constexpr (gate == Gate::swish) {
-    return __fdividef(x, 1.0f + exp2_fast(-log2_e * x));
-  } else {
-    // x / 2 (1 + tanh(u)) is x / (1 + e^-2u).
-    const float u = 0.7978845608028654f * (x + 0.044715f * x * x * x);
-    return __fdividef(x, 1.0f + exp2_fast(-2.0f * log2_e * u));
-  }
-}
 
 template <Gate gate>
 __global__ void __launch_bounds__(threads)

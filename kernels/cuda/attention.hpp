@@ -1,4 +1,4 @@
-// Paged attention of single query tokens (decode) over a BF16 cache, split along the keys.
+// Paged attention over a BF16 cache: of single query tokens (decode), split along the keys, and of chunks (prefill).
 //
 // The result of a token depends on its own query, position and cached keys and values alone, bit for bit: not on
 // the other tokens of the call, on block ids, on the block size, or on the number of multiprocessors. Keys are
@@ -6,8 +6,7 @@
 //   leaf   128 keys: scores, their maximum, exp2 of the differences, one sum, one product with V from zero;
 //   group  4 leaves (512 keys), folded in ascending order;
 //   result all groups, folded in ascending order.
-// A chunk of a prompt may be given as one token a row of the chunk (they share a row of the block table): that is
-// slow, and what a prefill kernel that keeps this order has to equal.
+// Both launchers keep this order, so a token has the same bits whichever of them it goes through.
 //
 // Sources: online softmax (Milakov and Gimelshein, 2018), split keys (Dao et al., Flash-Decoding, 2023), pages
 // (Kwon et al., PagedAttention, 2023), query heads of a group in one tile (Ainslie et al., GQA, 2023).
@@ -83,5 +82,22 @@ Status clear_attention_workspace(void* workspace, std::size_t bytes, cudaStream_
 Status decode_attention(const AttentionShape& shape, const AttentionRows& rows, const AttentionCache& cache,
                         const AttentionPlan& plan, const __nv_bfloat16* q, std::int64_t q_stride,
                         __nv_bfloat16* out, void* workspace, cudaStream_t stream);
+
+// Chunks of sequences: consecutive rows of q and out that are consecutive tokens. Device pointers.
+struct AttentionChunks {
+  const std::int32_t* start = nullptr;      // [count + 1], first row of each chunk, ascending, and the end
+  const std::int32_t* position = nullptr;   // [count], absolute position of the chunk's first token
+  const std::int32_t* table_row = nullptr;  // [count], its row of the block table
+  int count = 0;
+  int rows = 0;  // at least start[count]: the launch is sized for it
+};
+
+// q, out and V of keys past a token as in decode_attention(), but q 16-byte aligned with a q_stride that is a
+// multiple of 8, and out 4-byte aligned. Keys and values of a chunk are in the cache before its queries ask, and
+// finite: a value past a token that is no number would reach it. Needs no workspace. Rows outside of all chunks are
+// left as they are. The host encodes two descriptions of the cache a call, nothing else reaches the device.
+Status prefill_attention(const AttentionShape& shape, const AttentionChunks& chunks,
+                         const AttentionCache& cache, const __nv_bfloat16* q, std::int64_t q_stride,
+                         __nv_bfloat16* out, cudaStream_t stream);
 
 }  // namespace serveloop::kernels::cuda

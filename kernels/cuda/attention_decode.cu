@@ -35,20 +35,6 @@ Status launch(const Job& job, cudaStream_t stream) {
   return capped ? launch<head_dim, false, true>(job, stream) : launch<head_dim, false, false>(job, stream);
 }
 
-Status check(const AttentionShape& shape) {
-  if (shape.kv_heads <= 0 || shape.q_heads <= 0 || shape.q_heads % shape.kv_heads != 0)
-    return {"attention: q_heads, expected a multiple of kv_heads"};
-  if (shape.head_dim != 64 && shape.head_dim != 128 && shape.head_dim != 256)
-    return {"attention: head_dim, expected 64, 128 or 256"};
-  const int tokens = shape.block_tokens;
-  if (tokens < unit_tokens || tokens > 1024 || (tokens & (tokens - 1)) != 0)
-    return {"attention: block_tokens, expected a power of two from 16 to 1,024"};
-  if (!(shape.scale > 0.0f)) return {"attention: scale, expected more than 0"};
-  if (!(shape.soft_cap >= 0.0f)) return {"attention: soft_cap, expected 0 or more"};
-  if (shape.window < 0) return {"attention: window, expected 0 or more"};
-  return {};
-}
-
 void set_packs(Job& job) {
   const int group_heads = job.shape.q_heads / job.shape.kv_heads;
   job.head_packs = (group_heads + pack_heads_limit - 1) / pack_heads_limit;
@@ -73,7 +59,7 @@ struct WorkspaceLayout {
 }  // namespace
 
 std::size_t attention_workspace_bytes(const AttentionShape& shape, int max_tokens, int max_items) {
-  if (!check(shape).ok() || max_tokens < 0 || max_items < 0) return 0;
+  if (!check_attention(shape).ok() || max_tokens < 0 || max_items < 0) return 0;
   Job job{};
   job.shape = shape;
   set_packs(job);
@@ -88,11 +74,18 @@ Status clear_attention_workspace(void* workspace, std::size_t bytes, cudaStream_
 Status decode_attention(const AttentionShape& shape, const AttentionRows& rows, const AttentionCache& cache,
                         const AttentionPlan& plan, const __nv_bfloat16* q, std::int64_t q_stride,
                         __nv_bfloat16* out, void* workspace, cudaStream_t stream) {
-  if (const Status status = check(shape); !status.ok()) return status;
+  if (const Status status = check_attention(shape); !status.ok()) return status;
   if (rows.tokens < 0 || rows.tokens > plan.max_tokens)
     return {"decode_attention: tokens, expected 0 to the plan's max_tokens"};
   if (cache.block_stride % 8 != 0) return {"decode_attention: block_stride, expected a multiple of 8"};
   if (q_stride % 2 != 0) return {"decode_attention: q_stride, expected a multiple of 2"};
+  const auto at_multiple = [](const void* pointer, std::uintptr_t bytes) {
+    return reinterpret_cast<std::uintptr_t>(pointer) % bytes == 0;
+  };
+  if (!at_multiple(cache.k, 16) || !at_multiple(cache.v, 16))
+    return {"decode_attention: cache, expected multiples of 16 bytes"};
+  if (!at_multiple(q, 4) || !at_multiple(out, 8))
+    return {"decode_attention: q and out, expected multiples of 4 and 8 bytes"};
   if (rows.tokens == 0) return {};
   Job job{};
   job.shape = shape;

@@ -16,11 +16,19 @@ __device__ __forceinline__ float fold_term(float a, float factor_a, float b, flo
   return __fmaf_rn(b, factor_b, __fmul_rn(a, factor_a));
 }
 
+// What two states are multiplied with when they become one of maximum `m`.
+struct FoldFactors {
+  float m, keep, take;
+};
+
+__device__ __forceinline__ FoldFactors fold_factors(float into_m, float next_m) {
+  const float m = fmaxf(into_m, next_m);
+  return {m, exp2_fast(into_m - m), exp2_fast(next_m - m)};
+}
+
 // Every state holds at least one key, so both maxima are finite unless a score was not.
 __device__ __forceinline__ void fold(FoldState& into, const FoldState& next) {
-  const float m = fmaxf(into.m, next.m);
-  const float keep = exp2_fast(into.m - m);
-  const float take = exp2_fast(next.m - m);
+  const auto [m, keep, take] = fold_factors(into.m, next.m);
   into.m = m;
   into.l = fold_term(into.l, keep, next.l, take);
   into.o.x = fold_term(into.o.x, keep, next.o.x, take);

@@ -105,10 +105,11 @@ __device__ void load_query(const bf16* q, int heads, std::uint32_t (&fragments)[
   }
 }
 
-// scores[2][4] of 16 keys.
+// scores: [2 column blocks][4] of 16 keys.
 template <int head_dim>
-__device__ void score_unit(std::uint32_t unit, const std::uint32_t (&q)[head_dim / 16][4],
-                           float (&scores)[2][4]) {
+__device__ void score_unit(std::uint32_t unit, const std::uint32_t (&q)[head_dim / 16][4], float* scores) {
+  float(&low)[4] = *reinterpret_cast<float(*)[4]>(scores);
+  float(&high)[4] = *reinterpret_cast<float(*)[4]>(scores + 4);
   const int lane = threadIdx.x % 32;
   const int row = lane / 16 * 8 + lane % 8;
   constexpr int row_bytes = head_dim * 2;
@@ -117,8 +118,8 @@ __device__ void score_unit(std::uint32_t unit, const std::uint32_t (&q)[head_dim
     const int chunk = step * 2 + lane / 8 % 2;
     std::uint32_t b[4];
     load_matrices(b, unit + row * row_bytes + (chunk ^ (row & 7)) * 16);
-    multiply_add(scores[0], q[step], b[0], b[1]);
-    multiply_add(scores[1], q[step], b[2], b[3]);
+    multiply_add(low, q[step], b[0], b[1]);
+    multiply_add(high, q[step], b[2], b[3]);
   }
 }
 
@@ -149,34 +150,45 @@ __device__ __forceinline__ float finish_score(float raw, float scale, float soft
   }
 }
 
-// Maximum, exp2 and sum of one half of the rows (`half` 0: row lane / 4; 1: that + 8); scores become
-// probabilities relative to the maximum. Keys are summed in ascending order a lane, then over the four lanes.
-template <bool capped>
-__device__ void soften_half(const Leaf& leaf, float scale, float soft_cap, int half,
-                            float (&s)[leaf_units][2][4], float& m, float& l) {
+// Maximum, exp2 and sum of one half of the rows (`half` 0: row lane / 4; 1: that + 8) of the scores of the leaf at
+// `start`, of whose keys [first, last] are visible; scores become probabilities relative to the maximum. Keys are
+// summed in ascending order a lane, then over the four lanes. `masked` false: all keys are visible. A row that sees
+// none gets probabilities of 0, the sum 0 and the maximum minus infinity.
+template <bool capped, bool masked = true>
+__device__ __forceinline__ void soften_half(int start, int first, int last, float scale, float soft_cap,
+                                            int half, float (&s)[leaf_units * 8], float& m, float& l) {
   const int lane = threadIdx.x % 32;
   const float to_log2 = capped ? log2_e : scale * log2_e;
   m = -INFINITY;
 #pragma unroll
   for (int i = 0; i < leaf_units * 4; ++i) {
-    const int position = leaf.start + i / 4 * unit_tokens + i / 2 % 2 * 8 + lane % 4 * 2 + i % 2;
-    float& score = s[i / 4][i / 2 % 2][half * 2 + i % 2];
-    const bool visible = position >= leaf.first && position <= leaf.last;
-    score = visible ? finish_score<capped>(score, scale, soft_cap) : -INFINITY;
+    const int position = start + i / 2 * 8 + lane % 4 * 2 + i % 2;
+    float& score = s[i / 2 * 4 + half * 2 + i % 2];
+    score = finish_score<capped>(score, scale, soft_cap);
+    if constexpr (masked) score = position >= first && position <= last ? score : -INFINITY;
     m = fmaxf(m, score);
   }
   m = fmaxf(m, __shfl_xor_sync(0xffffffffu, m, 1));
   m = fmaxf(m, __shfl_xor_sync(0xffffffffu, m, 2));
   m = __fmul_rn(m, to_log2);
+  const float shift = masked && m == -INFINITY ? 0.0f : m;
   l = 0.0f;
 #pragma unroll
   for (int i = 0; i < leaf_units * 4; ++i) {
-    float& score = s[i / 4][i / 2 % 2][half * 2 + i % 2];
-    score = exp2_fast(__fmaf_rn(score, to_log2, -m));
+    float& score = s[i / 2 * 4 + half * 2 + i % 2];
+    score = exp2_fast(__fmaf_rn(score, to_log2, -shift));
     l = __fadd_rn(l, score);
   }
   l = __fadd_rn(l, __shfl_xor_sync(0xffffffffu, l, 1));
   l = __fadd_rn(l, __shfl_xor_sync(0xffffffffu, l, 2));
+}
+
+// The probabilities of 16 keys as the left operand of their product with V.
+__device__ __forceinline__ void pack_unit(const float* s, bool both_halves, std::uint32_t (&p)[4]) {
+  p[0] = pack_2(s[0], s[1]);
+  p[1] = both_halves ? pack_2(s[2], s[3]) : 0u;
+  p[2] = pack_2(s[4], s[5]);
+  p[3] = both_halves ? pack_2(s[6], s[7]) : 0u;
 }
 
 // `both_halves`: more than eight query heads. The bits of a row are the same either way.
@@ -184,26 +196,26 @@ template <int head_dim, bool both_halves, bool capped>
 __device__ void attend_leaf(const Leaf& leaf, const bf16* q, int heads, float scale, float soft_cap,
                             std::uint32_t ring_memory, LeafState<head_dim>& state) {
   UnitRing<head_dim> ring(leaf, ring_memory);
-  float s[leaf_units][2][4] = {};
+  float s[leaf_units * 8] = {};
   {
     std::uint32_t fragments[head_dim / 16][4];
     load_query<head_dim>(q, heads, fragments);
 #pragma unroll
     for (int unit = 0; unit < leaf_units; ++unit) {
       if (unit >= leaf.first_unit && unit < leaf.end_unit)
-        score_unit<head_dim>(ring.next(), fragments, s[unit]);
+        score_unit<head_dim>(ring.next(), fragments, s + unit * 8);
     }
   }
-  soften_half<capped>(leaf, scale, soft_cap, 0, s, state.m[0], state.l[0]);
-  if constexpr (both_halves) soften_half<capped>(leaf, scale, soft_cap, 1, s, state.m[1], state.l[1]);
+  soften_half<capped>(leaf.start, leaf.first, leaf.last, scale, soft_cap, 0, s, state.m[0], state.l[0]);
+  if constexpr (both_halves)
+    soften_half<capped>(leaf.start, leaf.first, leaf.last, scale, soft_cap, 1, s, state.m[1], state.l[1]);
 #pragma unroll
   for (int i = 0; i < head_dim / 8 * 4; ++i) state.o[i / 4][i % 4] = 0.0f;
 #pragma unroll
   for (int unit = 0; unit < leaf_units; ++unit) {
     if (unit < leaf.first_unit || unit >= leaf.end_unit) continue;
-    const std::uint32_t p[4] = {
-        pack_2(s[unit][0][0], s[unit][0][1]), both_halves ? pack_2(s[unit][0][2], s[unit][0][3]) : 0u,
-        pack_2(s[unit][1][0], s[unit][1][1]), both_halves ? pack_2(s[unit][1][2], s[unit][1][3]) : 0u};
+    std::uint32_t p[4];
+    pack_unit(s + unit * 8, both_halves, p);
     weigh_unit<head_dim>(ring.next(), p, state.o);
   }
 }

@@ -52,6 +52,20 @@ __global__ void __launch_bounds__(plan_threads)
 
 }  // namespace
 
+Status check_attention(const AttentionShape& shape) {
+  if (shape.kv_heads <= 0 || shape.q_heads <= 0 || shape.q_heads % shape.kv_heads != 0)
+    return {"attention: q_heads, expected a multiple of kv_heads"};
+  if (shape.head_dim != 64 && shape.head_dim != 128 && shape.head_dim != 256)
+    return {"attention: head_dim, expected 64, 128 or 256"};
+  const int tokens = shape.block_tokens;
+  if (tokens < 16 || tokens > 1024 || (tokens & (tokens - 1)) != 0)
+    return {"attention: block_tokens, expected a power of two from 16 to 1,024"};
+  if (!(shape.scale > 0.0f)) return {"attention: scale, expected more than 0"};
+  if (!(shape.soft_cap >= 0.0f)) return {"attention: soft_cap, expected 0 or more"};
+  if (shape.window < 0) return {"attention: window, expected 0 or more"};
+  return {};
+}
+
 std::size_t attention_plan_words(int max_tokens, int max_items) {
   return plan_items_at(max_tokens) + 2 * static_cast<std::size_t>(max_items);
 }

@@ -1,9 +1,11 @@
-// Where things lie in a plan's words.
+// Where things lie in a plan's words, and the check that the launchers share.
 #pragma once
 
 #include "attention.hpp"
 
 namespace serveloop::kernels::cuda {
+
+Status check_attention(const AttentionShape& shape);
 
 // Index of the first pair: after the two counts and max_tokens + 1 first items, rounded up to even.
 __host__ __device__ inline std::size_t plan_items_at(int max_tokens) {

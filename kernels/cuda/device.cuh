@@ -79,6 +79,18 @@ __device__ __forceinline__ std::uint32_t shared_address(const void* pointer) {
   return static_cast<std::uint32_t>(__cvta_generic_to_shared(pointer));
 }
 
+// The value, which the compiler then keeps instead of making it again where it is used.
+__device__ __forceinline__ std::uint32_t kept(std::uint32_t value) {
+  asm volatile("" : "+r"(value));
+  return value;
+}
+
+__device__ __forceinline__ void store_shared(std::uint32_t to, const uint4& data) {
+  asm volatile("st.shared.v4.b32 [%0], {%1, %2, %3, %4};" ::"r"(to), "r"(data.x), "r"(data.y), "r"(data.z),
+               "r"(data.w)
+               : "memory");
+}
+
 // Starts a 16-byte copy to shared memory, or writes 16 zero bytes where `take` is false (nothing is read then).
 __device__ __forceinline__ void copy_async_16(std::uint32_t to, const void* from, bool take) {
   asm volatile("cp.async.cg.shared.global.L2::256B [%0], [%1], 16, %2;" ::"r"(to), "l"(from),

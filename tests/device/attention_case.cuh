@@ -1,4 +1,4 @@
-// A paged cache with sequences of given lengths, its plain reference in F64, and one call of the kernel.
+// A paged cache with sequences of given lengths, its plain reference in F64, and one call of each kernel.
 #pragma once
 
 #include <algorithm>
@@ -90,62 +90,107 @@ inline std::vector<double> reference_attention(const AttentionCase& c, int token
   return out;
 }
 
-// The kernel's output [tokens, q_heads, head_dim]. Cache slots that hold no key, and the output, start as NaN.
-inline std::vector<bf16> run_attention(const AttentionCase& c, int repeats = 1) {
-  const AttentionShape& s = c.shape;
-  const int longest = *std::max_element(c.lengths.begin(), c.lengths.end());
-  const int stride = (longest + s.block_tokens - 1) / s.block_tokens;
-  const int sequences = static_cast<int>(c.lengths.size());
-  const int blocks = stride * sequences + 3;
-  std::vector<std::int32_t> ids(blocks);
-  std::iota(ids.begin(), ids.end(), 0);
-  std::shuffle(ids.begin(), ids.end(), std::mt19937_64(c.placement_seed));
-  std::vector<std::int32_t> table(static_cast<std::size_t>(stride) * sequences, -1);
-  const std::int64_t block_elements = static_cast<std::int64_t>(s.kv_heads) * s.block_tokens * s.head_dim;
-  const bf16 nan = __ushort_as_bfloat16(0x7fff);
-  std::vector<bf16> k(block_elements * blocks, nan), v(k);
-  int next = 0;
-  for (int sequence = 0; sequence < sequences; ++sequence) {
-    for (int pos = 0; pos < c.lengths[sequence]; ++pos) {
-      std::int32_t& id = table[static_cast<std::size_t>(sequence) * stride + pos / s.block_tokens];
-      if (id < 0) id = ids[next++];
-      for (int head = 0; head < s.kv_heads; ++head) {
-        const std::size_t at =
-            id * block_elements +
-            (static_cast<std::size_t>(head) * s.block_tokens + pos % s.block_tokens) * s.head_dim;
-        for (int d = 0; d < s.head_dim; ++d) {
-          k[at + d] = __float2bfloat16_rn(c.key(sequence, pos, head, d, false));
-          v[at + d] = __float2bfloat16_rn(c.key(sequence, pos, head, d, true));
+// The case's cache on the device. Slots that hold no key are NaN.
+struct StoredCase {
+  int stride;
+  std::int64_t block_elements;
+  Buffer<bf16> k, v, queries;
+  Buffer<std::int32_t> table;
+
+  explicit StoredCase(const AttentionCase& c)
+      : stride((*std::max_element(c.lengths.begin(), c.lengths.end()) + c.shape.block_tokens - 1) /
+               c.shape.block_tokens),
+        block_elements(static_cast<std::int64_t>(c.shape.kv_heads) * c.shape.block_tokens * c.shape.head_dim),
+        k(elements(c)),
+        v(elements(c)),
+        queries(c.tokens() * c.row()),
+        table(static_cast<std::size_t>(stride) * c.lengths.size()) {
+    const AttentionShape& s = c.shape;
+    std::vector<std::int32_t> ids(blocks(c)), rows(table.size(), -1);
+    std::iota(ids.begin(), ids.end(), 0);
+    std::shuffle(ids.begin(), ids.end(), std::mt19937_64(c.placement_seed));
+    std::vector<bf16> k_values(k.size(), __ushort_as_bfloat16(0x7fff)), v_values(k_values);
+    int next = 0;
+    for (int sequence = 0; sequence < static_cast<int>(c.lengths.size()); ++sequence) {
+      for (int pos = 0; pos < c.lengths[sequence]; ++pos) {
+        std::int32_t& id = rows[static_cast<std::size_t>(sequence) * stride + pos / s.block_tokens];
+        if (id < 0) id = ids[next++];
+        for (int head = 0; head < s.kv_heads; ++head) {
+          const std::size_t at =
+              id * block_elements +
+              (static_cast<std::size_t>(head) * s.block_tokens + pos % s.block_tokens) * s.head_dim;
+          for (int d = 0; d < s.head_dim; ++d) {
+            k_values[at + d] = __float2bfloat16_rn(c.key(sequence, pos, head, d, false));
+            v_values[at + d] = __float2bfloat16_rn(c.key(sequence, pos, head, d, true));
+          }
         }
       }
     }
+    k.put(k_values);
+    v.put(v_values);
+    table.put(rows);
+    std::vector<bf16> q(queries.size());
+    for (int token = 0; token < c.tokens(); ++token) {
+      for (int i = 0; i < static_cast<int>(c.row()); ++i)
+        q[token * c.row() + i] = __float2bfloat16_rn(c.query(token, i / s.head_dim, i % s.head_dim));
+    }
+    queries.put(q);
   }
-  std::vector<bf16> q(c.tokens() * c.row());
+
+  AttentionCache cache() const { return {k.get(), v.get(), block_elements, table.get(), stride}; }
+
+ private:
+  int blocks(const AttentionCase& c) const { return stride * static_cast<int>(c.lengths.size()) + 3; }
+  std::size_t elements(const AttentionCase& c) const { return block_elements * blocks(c); }
+};
+
+// The output of decode_attention() [tokens, q_heads, head_dim], NaN where nothing was written.
+inline std::vector<bf16> run_attention(const AttentionCase& c, int repeats = 1) {
+  const StoredCase stored(c);
   int items = 0;
-  for (int token = 0; token < c.tokens(); ++token) {
-    items += attention_items(c.position[token], s.window);
-    for (int i = 0; i < static_cast<int>(c.row()); ++i)
-      q[token * c.row() + i] = __float2bfloat16_rn(c.query(token, i / s.head_dim, i % s.head_dim));
-  }
-  const Buffer<bf16> k_cache(k), v_cache(v), queries(q);
-  const Buffer<std::int32_t> block_table(table), positions(c.position), rows(c.token_sequence);
+  for (const int position : c.position) items += attention_items(position, c.shape.window);
+  const Buffer<std::int32_t> positions(c.position), rows(c.token_sequence);
   const int max_tokens = c.tokens() + 5;
   const Buffer<std::int32_t> words(attention_plan_words(max_tokens, items));
-  const std::size_t bytes = attention_workspace_bytes(s, max_tokens, items);
+  const std::size_t bytes = attention_workspace_bytes(c.shape, max_tokens, items);
   Buffer<char> workspace(bytes);
   workspace.poison();
-  Buffer<bf16> out(q.size());
+  Buffer<bf16> out(stored.queries.size());
   const AttentionRows asking{positions.get(), rows.get(), c.tokens()};
   const AttentionPlan plan{words.get(), max_tokens, items};
-  const AttentionCache cache{k_cache.get(), v_cache.get(), block_elements, block_table.get(), stride};
   require(clear_attention_workspace(workspace.get(), bytes, nullptr));
-  require(plan_attention(asking, s.window, plan, nullptr));
+  require(plan_attention(asking, c.shape.window, plan, nullptr));
   for (int i = 0; i < repeats; ++i) {  // the workspace has to come back clean
     out.poison();
-    require(decode_attention(s, asking, cache, plan, queries.get(), static_cast<std::int64_t>(c.row()),
-                             out.get(), workspace.get(), nullptr));
+    require(decode_attention(c.shape, asking, stored.cache(), plan, stored.queries.get(),
+                             static_cast<std::int64_t>(c.row()), out.get(), workspace.get(), nullptr));
   }
   require(cudaDeviceSynchronize(), "attention");
+  return out.take();
+}
+
+// The output of prefill_attention() for the tokens of the case, cut into chunks where neighbours are not
+// consecutive tokens of one sequence and at each of `cuts`.
+inline std::vector<bf16> run_prefill(const AttentionCase& c, const std::vector<int>& cuts = {}) {
+  const StoredCase stored(c);
+  std::vector<std::int32_t> start, position, row;
+  for (int token = 0; token < c.tokens(); ++token) {
+    const bool follows = token > 0 && c.token_sequence[token] == c.token_sequence[token - 1] &&
+                         c.position[token] == c.position[token - 1] + 1;
+    if (follows && std::find(cuts.begin(), cuts.end(), token) == cuts.end()) continue;
+    start.push_back(token);
+    position.push_back(c.position[token]);
+    row.push_back(c.token_sequence[token]);
+  }
+  start.push_back(c.tokens());
+  const Buffer<std::int32_t> starts(start), positions(position), rows(row);
+  Buffer<bf16> out(stored.queries.size());
+  out.poison();
+  const AttentionChunks chunks{starts.get(), positions.get(), rows.get(), static_cast<int>(position.size()),
+                               c.tokens()};
+  require(prefill_attention(c.shape, chunks, stored.cache(), stored.queries.get(),
+                            static_cast<std::int64_t>(c.row()), out.get(), nullptr));
+  require(cudaDeviceSynchronize(), "prefill");
   return out.take();
 }
 

@@ -35,12 +35,28 @@ start sum_of_states test_attention attention_fold.cuh 's/into\.l = fold_term.*/i
 start order_by_batch test_attention attention_decode.cuh \
   's/piece\.first_item \+ i\)/piece.first_item + (i + piece.first_item) % piece.items)/' attention_decode
 start sees_too_much test_attention attention_leaf.cuh \
-  's/const bool visible = position >= leaf\.first && position <= leaf\.last;/const bool visible = position >= leaf.first;/' \
-  attention_decode
+  's/score = position >= first && position <= last/score = position >= first/' attention_decode
 start one_group_again test_attention attention_plan.cu 's/last - count \+ 1 \+ i/last/' attention_plan
 start turns_back test_rope rope.cu 's/\+ sign \* partner/- sign * partner/' rope
 start wrong_slot test_rope rope.cu 's/position % job\.block_tokens;/0;/' rope
 start no_mean test_rows norm.cu 's| / static_cast<float>\(job\.hidden\)||' norm
-start wrong_gelu test_rows activation.cu 's/0\.044715f/0.44715f/' activation
+start wrong_gelu test_rows activate.cuh 's/0\.044715f/0.44715f/' activation
 start no_scale test_rows activation.cu 's/x\[i\] \*= scale/x[i] *= 1.0f/' activation
+start sees_the_next test_prefill attention_prefill.cuh 's/used\[half\] \? position : -1/used[half] ? position + 1 : -1/' \
+  attention_prefill
+start no_window test_prefill attention_prefill.cuh 's/whole = start >= all_first \&\&/whole =/' attention_prefill
+start forgets_groups test_prefill attention_prefill.cuh 's/total\.keep\(group\);//' attention_prefill
+start reads_no_key test_prefill attention_tile.cuh 's/if \(visible\) data =/if (visible || true) data =/' \
+  attention_prefill
+start other_rounding test_prefill attention_rows.cuh \
+  's/fold_term\(into\.o\[at\], factors\.keep, o\[at\], factors\.take\)/fold_term(o[at], factors.take, into.o[at], factors.keep)/' \
+  attention_prefill
+start adds_unrounded test_linear linear.cuh 's/\+ round_bf16\(a\)/+ a/; s/\+ round_bf16\(value\)/+ value/' linear
+start gates_unrounded test_linear linear.cuh 's/const float x = round_bf16\(values\[j\]\)/const float x = values[j]/' linear
+start starts_too_early test_linear linear.cuh 's/^ *wait_for_predecessor\(\);//' linear
+start one_too_many test_sampling sampling_draw.cuh 's/index >= row\.top_k\)/index > row.top_k)/' sampling
+start no_min_p test_sampling sampling_row.cuh 's/weight >= least \? weight : 0/weight/' sampling
+start no_carry test_sampling sampling_row.cuh 's/before \+ low < before \? 1 : 0/0/' sampling
+start no_presence test_sampling ../token_weight.hpp 's/logit - presence : logit/logit : logit/' sampling
+start one_fork test_sampling ../random.hpp 's/>> 32\), fork, 0/>> 32), 0, 0/' sampling
 for job in "${jobs_running[@]}"; do wait "$job" || status=1; done

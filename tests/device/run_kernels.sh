@@ -5,7 +5,7 @@
 #
 #   test      all test_*.cu                    bench     all bench_*.cu
 #   break     the tests over broken kernels    sanitize  the tests, quick, under compute-sanitizer
-#   profile   one decode kernel under ncu      probe     all probe_*.cu
+#   profile   one decode and one prefill kernel under ncu      probe     all probe_*.cu
 #
 # Needs nvcc and one GPU. OUT: where logs go (default build-device/out); BUILD: objects (default build-device).
 set -u -o pipefail
@@ -60,9 +60,12 @@ for what in "$@"; do
         done
       done ;;
     profile)
-      ncu --clock-control none --set full -k regex:decode_kernel -c 1 --launch-skip 3 "$BUILD/bench_attention" quick \
-        > "$OUT/profile.txt" 2>&1 || status=1
-      grep -E "Duration|Throughput|Registers Per|Achieved Occ|Block Limit|Bank conf|L2 Hit" "$OUT/profile.txt" ;;
+      for pair in attention:decode_kernel prefill:prefill_kernel; do
+        ncu --clock-control none --set full -k "regex:${pair#*:}" -c 1 --launch-skip 3 \
+          "$BUILD/bench_${pair%:*}" quick > "$OUT/profile_${pair%:*}.txt" 2>&1 || status=1
+        echo "== ${pair#*:}"
+        grep -E "Duration|Throughput|Registers Per|Achieved Occ|Block Limit|Bank conf|L2 Hit" "$OUT/profile_${pair%:*}.txt"
+      done ;;
     *) echo "run_kernels.sh: test, bench, break, sanitize, profile, probe or a program, found $what"; exit 2 ;;
   esac
 done

@@ -124,6 +124,17 @@ void test_refusals() {
     bad.block_tokens = block;
     check(refused(bad), "block_tokens was taken");
   }
+  // Addresses that its vector accesses could not take.
+  const Buffer<bf16> data(64);
+  const auto taken = [&](const bf16* k, const bf16* q, bf16* out) {
+    return decode_attention(shape, {nullptr, nullptr, 0}, {k, data.get(), 4096, nullptr, 1}, {nullptr, 1, 1},
+                            q, 1024, out, nullptr, nullptr)
+        .ok();
+  };
+  check(taken(data.get(), data.get(), data.get()), "good addresses were refused");
+  check(!taken(data.get() + 4, data.get(), data.get()), "a cache at 8 bytes was taken");
+  check(!taken(data.get(), data.get() + 1, data.get()), "q at 2 bytes was taken");
+  check(!taken(data.get(), data.get(), data.get() + 2), "out at 4 bytes was taken");
   shape.q_heads = 7;
   check(refused(shape), "q_heads was taken");
   // A plan that overflows is empty and says what it needs.

@@ -1,0 +1,138 @@
+// The host side of linear(): checks, the cut into bands, choice of the kernel's instance. Nothing chosen here
+// touches a bit of the result.
+#include <algorithm>
+
+#include "linear.cuh"
+#include "tensor_map.hpp"
+
+namespace serveloop::kernels::cuda {
+namespace {
+
+constexpr int most_warps = 8;
+constexpr int most_blocks = 4;  // a warp
+
+int ceil_div(int a, int b) { return (a + b - 1) / b; }
+
+struct Cut {
+  int warps = 1;
+  int blocks = 1;  // of eight columns, a warp
+};
+
+// Bands as wide as gives each multiprocessor the same number of them, and few.
+Cut cut_columns(int n, int unit, int processors) {
+  const int units = ceil_div(n, unit);  // of a warp's smallest share
+  const int most = most_warps * most_blocks * 8 / unit;
+  const int rounds = ceil_div(units, processors * most);
+  const int wanted = ceil_div(units, processors * rounds);  // units a band
+  Cut cut;
+  cut.blocks = unit / 8;
+  while (wanted * unit > most_warps * cut.blocks * 8) cut.blocks *= 2;
+  cut.warps = ceil_div(wanted * unit, cut.blocks * 8);
+  return cut;
+}
+
+template <int row_tiles, int blocks, LinearEnd end>
+Status launch(const LinearPlan& plan, const CUtensorMap& x, const CUtensorMap& w, int shared_bytes, int grid,
+              cudaStream_t stream) {
+  const auto kernel = linear_kernel<row_tiles, blocks, end>;
+  cudaError_t error = cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, shared_bytes);
+  if (error != cudaSuccess) return {"linear: launch configuration", error};
+  cudaLaunchConfig_t config = {};
+  config.gridDim = dim3(static_cast<unsigned>(grid));
+  config.blockDim = dim3(static_cast<unsigned>(plan.warps + 1) * 32);
+  config.dynamicSmemBytes = static_cast<std::size_t>(shared_bytes);
+  config.stream = stream;
+  cudaLaunchAttribute early = {};
+  early.id = cudaLaunchAttributeProgrammaticStreamSerialization;
+  early.val.programmaticStreamSerializationAllowed = 1;
+  config.attrs = &early;
+  config.numAttrs = plan.job.early ? 1 : 0;
+  error = cudaLaunchKernelEx(&config, kernel, x, w, plan);
+  return error == cudaSuccess ? launch_status("linear") : Status{"linear", error};
+}
+
+template <int row_tiles, int blocks>
+Status launch(const LinearPlan& plan, const CUtensorMap& x, const CUtensorMap& w, int bytes, int grid,
+              cudaStream_t stream) {
+  switch (plan.job.end) {
+    case LinearEnd::store:
+      return launch<row_tiles, blocks, LinearEnd::store>(plan, x, w, bytes, grid, stream);
+    case LinearEnd::store_f32:
+      return launch<row_tiles, blocks, LinearEnd::store_f32>(plan, x, w, bytes, grid, stream);
+    case LinearEnd::add: return launch<row_tiles, blocks, LinearEnd::add>(plan, x, w, bytes, grid, stream);
+    case LinearEnd::gate: break;
+  }
+  if constexpr (blocks > 1)
+    return launch<row_tiles, blocks, LinearEnd::gate>(plan, x, w, bytes, grid, stream);
+  return {"linear: an end that doesn't exist"};
+}
+
+template <int row_tiles>
+Status launch(LinearPlan& plan, int blocks, const CUtensorMap& w, int grid, cudaStream_t stream) {
+  TensorShape shape;
+  shape.size[0] = plan.job.k;
+  shape.size[1] = plan.job.rows;
+  shape.stride[1] = plan.job.x_stride;
+  shape.box[1] = row_tiles * 16;
+  CUtensorMap x;
+  if (const Status status = make_tensor_map(plan.job.x, shape, x); !status.ok()) return status;
+  const int stage_bytes = (row_tiles * 16 + plan.columns) * 128;
+  // All memory for what a block streams in many rounds; half of it for less, so that a successor fits beside.
+  const std::int64_t block_bytes = static_cast<std::int64_t>(plan.columns) * plan.job.k * 2;
+  const int wanted = (block_bytes > 200 * 1024 ? 190 : 96) * 1024 / stage_bytes;
+  plan.stages = std::clamp(std::max(wanted, std::min(4, 200 * 1024 / stage_bytes)), 2, linear_max_stages);
+  const int bytes = plan.stages * stage_bytes + 1024;
+  switch (blocks) {
+    case 1: return launch<row_tiles, 1>(plan, x, w, bytes, grid, stream);
+    case 2: return launch<row_tiles, 2>(plan, x, w, bytes, grid, stream);
+    default: return launch<row_tiles, 4>(plan, x, w, bytes, grid, stream);
+  }
+}
+
+Status check(const LinearJob& job) {
+  if (job.rows < 0 || job.rows > linear_max_rows) return {"linear: rows, expected 0 to 64"};
+  if (job.n < 1) return {"linear: n, expected 1 or more"};
+  if (job.k < 8 || job.k % 8 != 0) return {"linear: k, expected a multiple of 8"};
+  if (job.x_stride % 8 != 0 || job.x_stride < job.k)
+    return {"linear: x_stride, expected a multiple of 8, k or more"};
+  if (job.end == LinearEnd::gate && job.n % 2 != 0) return {"linear: n, expected an even number for a gate"};
+  if (job.out_stride < (job.end == LinearEnd::gate ? job.n / 2 : job.n))
+    return {"linear: out_stride, expected the columns of out or more"};
+  return {};
+}
+
+}  // namespace
+
+Status linear(const LinearJob& job, cudaStream_t stream) {
+  if (const Status status = check(job); !status.ok()) return status;
+  if (job.rows == 0) return {};
+  int device = 0;
+  int processors = 0;
+  cudaError_t error = cudaGetDevice(&device);
+  if (error == cudaSuccess)
+    error = cudaDeviceGetAttribute(&processors, cudaDevAttrMultiProcessorCount, device);
+  if (error != cudaSuccess) return {"linear: device", error};
+  const bool gated = job.end == LinearEnd::gate;
+  const Cut cut = cut_columns(job.n, gated ? 16 : 8, processors);
+  LinearPlan plan = {};
+  plan.job = job;
+  plan.warps = cut.warps;
+  plan.columns = cut.warps * cut.blocks * 8;
+  const int shown = gated ? plan.columns / 2 : plan.columns;
+  plan.bands = ceil_div(gated ? job.n / 2 : job.n, shown);
+  const std::uintptr_t word = job.end == LinearEnd::store_f32 ? 8 : 4;
+  plan.pairs = job.out_stride % 2 == 0 && reinterpret_cast<std::uintptr_t>(job.out) % word == 0;
+  TensorShape shape;
+  shape.size[0] = job.k;
+  shape.size[1] = job.n;
+  shape.stride[1] = job.k;
+  shape.box[1] = shown;
+  CUtensorMap w;
+  if (const Status status = make_tensor_map(job.weight, shape, w); !status.ok()) return status;
+  const int grid = std::min(plan.bands, processors);
+  if (job.rows <= 16) return launch<1>(plan, cut.blocks, w, grid, stream);
+  if (job.rows <= 32) return launch<2>(plan, cut.blocks, w, grid, stream);
+  return launch<4>(plan, cut.blocks, w, grid, stream);
+}
+
+}  // namespace serveloop::kernels::cuda
