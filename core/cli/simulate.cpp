@@ -7,9 +7,10 @@
 #include <chrono>
 #include <cstdio>
 #include <filesystem>
-#include <fstream>
+#include <optional>
 
 #include "cli/command.hpp"
+#include "cli/output.hpp"
 
 namespace serveloop::cli {
 
@@ -47,6 +48,19 @@ experiment::SimulateOptions options_for(const std::string& path,
   return options;
 }
 
+// What is written must be nothing else that is written or read.
+Status check_files(const std::vector<std::string>& paths, const std::vector<config::Config>& configs,
+                   const std::string& json) {
+  std::vector<NamedPath> inputs, outputs{{"--json", json}};
+  for (std::size_t i = 0; i < configs.size(); ++i) {
+    inputs.push_back({"a configuration", paths[i]});
+    inputs.push_back({"the trace of " + paths[i], configs[i].workload.trace});
+    inputs.push_back({"the calibration of " + paths[i], configs[i].simulated.calibration});
+    outputs.push_back({fmt::format("the step log of {}", paths[i]), configs[i].observe.log});
+  }
+  return check_distinct(inputs, outputs);
+}
+
 }  // namespace
 
 int simulate(const Arguments& arguments) {
@@ -58,7 +72,8 @@ int simulate(const Arguments& arguments) {
       "set", po::value(&overrides)->composing(), "override a key, in all configurations: a.b=c")(
       "swap", po::value(&swap_texts)->composing(),
       "change a policy between two steps: at=STEP,scheduler=NAME (or eviction=, preemption=, "
-      "gate=INDEX:NAME), then any options: ,OPTION=VALUE")(
+      "gate=INDEX:NAME), then any options: ,OPTION=VALUE or ,options={OPTION=VALUE}; without, those that the "
+      "configuration gives that plugin in that place")(
       "log", po::value(&log), "write the step log here (as [observe] log; with one configuration)")(
       "json", po::value(&json), "write the table as JSON here");
   po::positional_options_description positional;
@@ -85,14 +100,15 @@ int simulate(const Arguments& arguments) {
       return bad_input(found.error());
     loaded.push_back(std::move(*config));
   }
+  if (Status distinct = check_files(configs, loaded, json); !distinct) return bad_input(distinct.error());
   if (loaded.size() > 1 || !json.empty())
     for (const config::Config& config : loaded)
       if (Status good = experiment::check(config, swaps); !good) return bad_input(good.error());
-  std::ofstream json_out;
+  std::optional<OutputFile> json_out;
   if (!json.empty()) {
-    json_out.open(json);
-    if (!json_out)
-      return bad_input({fmt::format("cannot write '{}'", json), "a path that can be written", "", ""});
+    Result<OutputFile> created = OutputFile::create(json);
+    if (!created) return bad_input(created.error());
+    json_out.emplace(std::move(*created));
   }
   std::vector<experiment::Summary> runs;
   bool as_asked = true;
@@ -105,12 +121,13 @@ int simulate(const Arguments& arguments) {
     runs.push_back(std::move(*run));
   }
   fmt::print("{}", experiment::table(runs));
-  std::fflush(stdout);  // what follows on standard error stands below
+  stdout_arrived();  // what follows on standard error stands below
   for (const experiment::Summary& run : runs)
     for (const std::string& line : run.missed)
       fmt::print(stderr, "serveloop: warning: {}: {}\n", run.name, line);
-  if (!json.empty() && !(json_out << experiment::to_json(runs) << std::flush))
-    return bad_input({fmt::format("cannot write '{}'", json), "space on its disk", "", ""});
+  if (json_out)
+    if (Status written = json_out->commit(experiment::to_json(runs)); !written)
+      return bad_input(written.error());
   return as_asked ? kOk : kNegative;
 }
 

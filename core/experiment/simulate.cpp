@@ -39,7 +39,8 @@ Result<Parts> load_parts(const config::Config& config, const std::vector<Planned
     return tl::unexpected(held.error());
   Swaps swaps;
   const policy::Host host = plugin_host(config);
-  for (const PlannedSwap& swap : planned) {
+  for (const PlannedSwap& asked : planned) {
+    const PlannedSwap swap = with_configured_options(asked, config.policy);
     if (swap.is_gate && swap.gate >= config.policy.gates.size())
       return fail("--swap",
                   fmt::format("a gate below {}, the number of policy.gates", config.policy.gates.size()),

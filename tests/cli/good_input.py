@@ -1,5 +1,6 @@
 """What works: simulate, replay, plugin, and help that names every option."""
 import json
+import pathlib
 import re
 import shutil
 
@@ -17,6 +18,15 @@ class Simulate(stage.Case):
         for run in runs:
             self.assertEqual(run['completed'], 20)
             self.assertAlmostEqual(sum(v for k, v in run.items() if k.startswith('cause_')), 100, places=3)
+
+    def test_a_json_file_is_replaced_whole(self):
+        self.write('out.json', 'x' * 100000)
+        (self.folder / 'link.json').symlink_to('out.json')
+        self.good('simulate', '--config', self.config(), '--json', 'link.json')
+        self.assertTrue((self.folder / 'link.json').is_symlink())
+        self.assertEqual(json.loads((self.folder / 'out.json').read_text())[0]['completed'], 20)
+        self.assertEqual(list(self.folder.glob('*.part')), [])
+        self.good('simulate', '--config', self.config(), '--json', '/dev/null', '--log', '/dev/null')
 
     def test_odd_names_make_valid_json(self):
         self.good('simulate', '--config', self.config('an "odd\\name.toml'), '--json', 'out.json')
@@ -47,6 +57,19 @@ class Simulate(stage.Case):
             return re.search(r'(?m)^steps .*', out)[0]
         small = steps('--swap', 'at=5,scheduler=sarathi,chunk_budget=16')
         self.assertNotEqual(small, steps('--swap', 'at=5,scheduler=sarathi,chunk_budget=256'))
+
+    def test_a_swap_takes_the_configured_options(self):
+        def steps(options, swap):
+            path = self.config(extra=f'[policy.scheduler]\nplugin = "sarathi"\noptions = {options}\n')
+            text = pathlib.Path(path).read_text().replace('scheduler = "fcfs"\n', '')
+            out = self.good('simulate', '--config', self.write('run.toml', text), '--log', 'run.slog', '--swap', swap)
+            self.assertIn(' decisions equal', self.good('replay', 'run.slog'))
+            return re.search(r'(?m)^steps .*', out)[0]
+        small, large = steps('{ chunk_budget = 16 }', 'at=0,preemption=recompute'), steps('{}', 'at=0,preemption=recompute')
+        self.assertNotEqual(small, large)
+        self.assertEqual(steps('{ chunk_budget = 16 }', 'at=0,scheduler=sarathi'), small)
+        self.assertEqual(steps('{ chunk_budget = 16 }', 'at=0,scheduler=sarathi,options={}'), large)
+        self.assertEqual(steps('{}', 'at=0,scheduler=sarathi,options={chunk_budget=16}'), small)
 
     def test_a_swap_beyond_the_end_of_the_run(self):
         ran = self.run_program('simulate', '--config', self.config(), '--swap', 'at=5,eviction=slru',
