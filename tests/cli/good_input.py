@@ -58,6 +58,12 @@ class Simulate(stage.Case):
         small = steps('--swap', 'at=5,scheduler=sarathi,chunk_budget=16')
         self.assertNotEqual(small, steps('--swap', 'at=5,scheduler=sarathi,chunk_budget=256'))
 
+    def test_an_option_may_be_set_below_a_name(self):
+        def steps(*more):
+            return re.search(r'(?m)^steps .*', self.good('simulate', '--config', self.config(), *more))[0]
+        self.assertNotEqual(steps('--set', 'policy.scheduler=sarathi'),
+                            steps('--set', 'policy.scheduler=sarathi', '--set', 'policy.scheduler.options.chunk_budget=16'))
+
     def test_a_swap_takes_the_configured_options(self):
         def steps(options, swap):
             path = self.config(extra=f'[policy.scheduler]\nplugin = "sarathi"\noptions = {options}\n')
@@ -97,6 +103,11 @@ class Replay(stage.Case):
         ran = self.run_program('replay', 'run.slog', '--scheduler', 'sarathi')
         self.assertEqual(ran.returncode, 1, ran.stderr)
         self.assertRegex(ran.stdout, r'^first difference at step \d+: plan\n  recorded: .*\n  replayed: .*\n  context: ')
+        entries = [re.search(rf'{side}: \d+ entries: (?:(\d+) equal, )?\[(\d+)\] (.*?)(?: \[| \.\.\.|$)', ran.stdout, re.MULTILINE)
+                   for side in ('recorded', 'replayed')]
+        self.assertTrue(all(entries), ran.stdout)
+        self.assertEqual(entries[0][2], entries[1][2], ran.stdout)
+        self.assertNotEqual(entries[0][3], entries[1][3], 'the first entry shown is the first that differs')
         self.bad('replay', 'run.slog', '--scheduler', 'sarathy', says=['sarathy', 'sarathi'])
         self.bad('replay', 'run.slog', '--eviction', 'fcfs', says=['fcfs', 'eviction'])
 
