@@ -33,7 +33,7 @@ int usage(std::FILE* to, int status) {
   for (const Subcommand& s : kSubcommands) fmt::print(to, "  {:<10} {}\n", s.name, s.what);
   fmt::print(to,
              "\n`serveloop COMMAND --help` tells more. Exit codes: 0 well, 1 ran with a negative result, 2 "
-             "bad input.\n");
+             "bad input, 130 interrupted.\n");
   return status;
 }
 

@@ -2,7 +2,9 @@
 #include "experiment/simulate.hpp"
 
 #include <fmt/format.h>
+#include <unistd.h>
 
+#include <algorithm>
 #include <boost/program_options/value_semantic.hpp>
 #include <chrono>
 #include <cstdio>
@@ -29,12 +31,35 @@ const Help kHelp{
     "  serveloop simulate --config configs/simulate_fcfs.toml --swap at=1000,scheduler=sarathi\n"
     "  serveloop simulate --config configs/simulate_fcfs.toml --swap "
     "at=1000,scheduler=sarathi,chunk_budget=256\n\n"
-    "Exit code 0: all was done; 1: requests stayed unfinished, or a swap did not happen; 2: bad input.\n"};
+    "Exit code 0: all was done; 1: requests stayed unfinished, a policy was ejected, or a swap did not "
+    "happen; "
+    "2: bad input;\n130: interrupted (the table is of what came before).\n"};
 
-experiment::SimulateOptions options_for(const std::string& path,
+// Headings: the files' names; with their folders where two would be equal, and a number where they still are.
+std::vector<std::string> headings(const std::vector<std::string>& paths) {
+  const auto stem = [](const std::string& path) { return std::filesystem::path(path).stem().string(); };
+  std::vector<std::string> out;
+  for (const std::string& path : paths) {
+    const bool alone = std::count_if(paths.begin(), paths.end(), [&](const std::string& other) {
+                         return stem(other) == stem(path);
+                       }) == 1;
+    const std::filesystem::path whole = std::filesystem::absolute(path).lexically_normal();
+    out.push_back(alone ? stem(path) : whole.parent_path().filename().string() + "/" + stem(path));
+  }
+  const std::vector<std::string> before = out;
+  for (std::size_t i = 0; i < out.size(); ++i)
+    if (const auto equal =
+            std::count(before.begin(), before.begin() + static_cast<std::ptrdiff_t>(i), out[i]);
+        equal > 0)
+      out[i] += fmt::format(" ({})", equal + 1);
+  return out;
+}
+
+experiment::SimulateOptions options_for(const std::string& name,
                                         const std::vector<experiment::PlannedSwap>& swaps) {
   experiment::SimulateOptions options;
-  options.name = std::filesystem::path(path).stem().string();
+  options.name = name;
+  options.stop = [] { return interrupted() != 0; };
   options.swaps = swaps;
   options.progress = [name = options.name,
                       last = std::chrono::steady_clock::time_point{}](const experiment::Progress& p) mutable {
@@ -112,22 +137,30 @@ int simulate(const Arguments& arguments) {
   }
   std::vector<experiment::Summary> runs;
   bool as_asked = true;
-  for (std::size_t i = 0; i < loaded.size(); ++i) {
+  const std::vector<std::string> names = headings(configs);
+  catch_interrupts();
+  for (std::size_t i = 0; i < loaded.size() && interrupted() == 0; ++i) {
     set_log_level(loaded[i].observe.log_level);
-    Result<experiment::Summary> run = experiment::simulate(loaded[i], options_for(configs[i], swaps));
+    Result<experiment::Summary> run = experiment::simulate(loaded[i], options_for(names[i], swaps));
     if (!run) return bad_input(run.error());
     end_progress();
-    as_asked = as_asked && run->unfinished == 0 && run->missed.empty();
+    as_asked = as_asked && run->unfinished == 0 && run->missed.empty() && run->counters.ejected == 0;
     runs.push_back(std::move(*run));
   }
-  fmt::print("{}", experiment::table(runs));
+  const bool whole = runs.size() == loaded.size() && !runs.back().interrupted;
+  fmt::print("{}", runs.empty() ? "" : experiment::table(runs, terminal_width(STDOUT_FILENO)));
   stdout_arrived();  // what follows on standard error stands below
   for (const experiment::Summary& run : runs)
     for (const std::string& line : run.missed)
       fmt::print(stderr, "serveloop: warning: {}: {}\n", run.name, line);
-  if (json_out)
+  if (json_out && !runs.empty())
     if (Status written = json_out->commit(experiment::to_json(runs)); !written)
       return bad_input(written.error());
+  if (!whole) {
+    fmt::print(stderr, "serveloop: interrupted: {} of {} configurations ran whole\n",
+               runs.size() - (!runs.empty() && runs.back().interrupted ? 1 : 0), loaded.size());
+    return 128 + interrupted();
+  }
   return as_asked ? kOk : kNegative;
 }
 
