@@ -116,6 +116,7 @@ class Simulate(stage.Case):
                    '--set', 'engine.max_waiting=4096', '--json', 'out.json', '--set', 'observe.log=""']
         for number, status in ((signal.SIGINT, 130), (signal.SIGTERM, 143)):
             running = subprocess.Popen([stage.PROGRAM, *command], cwd=self.folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+            self.addCleanup(running.kill)
             time.sleep(1)
             running.send_signal(number)
             out, err = running.communicate(timeout=60)
@@ -125,6 +126,7 @@ class Simulate(stage.Case):
             self.assertTrue(json.loads((self.folder / 'out.json').read_text())[0]['interrupted'])
         running = subprocess.Popen([stage.PROGRAM, *command[:3], '--log', 'run.slog'], cwd=self.folder, stdout=subprocess.DEVNULL,
                                    stderr=subprocess.DEVNULL)
+        self.addCleanup(running.kill)
         time.sleep(1)
         running.send_signal(signal.SIGINT)
         self.assertEqual(running.wait(60), 130)
@@ -184,13 +186,14 @@ class Replay(stage.Case):
                 self.assertRegex(self.good('replay', 'run.slog'), r'^\d+ steps and \d+ decisions equal, in [\d.]+ s\n$')
 
     def test_another_scheduler(self):
-        self.logged('--set', 'engine.token_budget=1024', '--set', 'workload.prompt={distribution="fixed",mean_tokens=700}')
+        self.logged('--set', 'engine.token_budget=1024', '--set', 'workload.prompt={distribution="uniform",min_tokens=300,max_tokens=700}')
         ran = self.run_program('replay', 'run.slog', '--scheduler', 'sarathi')
         self.assertEqual(ran.returncode, 1, ran.stderr)
         self.assertRegex(ran.stdout, r'^first difference at step \d+: plan\n  recorded: .*\n  replayed: .*\n  context: ')
         entries = [re.search(rf'{side}: \d+ entries: (?:(\d+) equal, )?\[(\d+)\] (.*?)(?: \[| \.\.\.|$)', ran.stdout, re.MULTILINE)
                    for side in ('recorded', 'replayed')]
         self.assertTrue(all(entries), ran.stdout)
+        self.assertGreater(int(entries[0][1] or 0), 0, ran.stdout)
         self.assertEqual(entries[0][2], entries[1][2], ran.stdout)
         self.assertNotEqual(entries[0][3], entries[1][3], 'the first entry shown is the first that differs')
         self.bad('replay', 'run.slog', '--scheduler', 'sarathy', says=['sarathy', 'sarathi'])
