@@ -3,9 +3,12 @@
 #include <fmt/format.h>
 #include <spdlog/sinks/stdout_color_sinks.h>
 #include <spdlog/spdlog.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <boost/program_options/parsers.hpp>
+#include <csignal>
 #include <cstdio>
 #include <iostream>
 #include <sstream>
@@ -59,14 +62,35 @@ void set_log_level(const std::string& level) {
 
 namespace {
 bool shown = false;
+volatile std::sig_atomic_t caught = 0;
+}  // namespace
+
+void catch_interrupts() {
+  struct sigaction action {};
+  action.sa_handler = [](int signal) { caught = signal; };
+  action.sa_flags = static_cast<int>(SA_RESETHAND) | SA_RESTART;
+  ::sigaction(SIGINT, &action, nullptr);
+  ::sigaction(SIGTERM, &action, nullptr);
+}
+
+int interrupted() { return caught; }
+
+std::size_t terminal_width(int fd) {
+  if (::isatty(fd) == 0) return 0;
+  struct winsize size {};
+  return ::ioctl(fd, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : 80;
 }
 
 void progress_bar(const std::string& label, double share, const std::string& detail) {
-  if (::isatty(STDERR_FILENO) == 0) return;
-  constexpr int kWidth = 30;
-  const int full = static_cast<int>(share * kWidth + 0.5);
-  fmt::print(stderr, "\r{} [{:<{}}] {:3.0f} %  {}\x1b[K", label,
-             std::string(static_cast<std::size_t>(full), '#'), kWidth, share * 100, detail);
+  const std::size_t width = terminal_width(STDERR_FILENO);
+  if (width == 0) return;
+  constexpr std::size_t kBar = 16;
+  const auto full = static_cast<std::size_t>(std::clamp(share, 0.0, 1.0) * kBar + 0.5);
+  const std::string end = fmt::format(" [{}{}] {:3.0f} %  {}", std::string(full, '#'),
+                                      std::string(kBar - full, ' '), share * 100, detail);
+  // The last column stays empty, so that no terminal wraps.
+  const std::size_t room = width - 1 > end.size() ? width - 1 - end.size() : 0;
+  fmt::print(stderr, "\r{}\x1b[K", (label.substr(0, room) + end).substr(0, width - 1));
   std::fflush(stderr);
   shown = true;
 }

@@ -37,7 +37,12 @@ int bad_input(const Error& error);
 // "a, b". Not fmt::join(): with it GCC 12 at -O3 warns falsely of an overflow inside fmt 9.
 std::string joined(const std::vector<std::string>& words);
 void set_log_level(const std::string& level);
-// A progress bar on standard error; silent where that is no terminal.
+// From now on SIGINT and SIGTERM are noted, the first of them; a second ends the program at once.
+void catch_interrupts();
+int interrupted();  // the signal that came, or 0
+// Columns of the terminal at that file descriptor; 0 where it is none.
+std::size_t terminal_width(int fd);
+// A progress bar on standard error, one line; silent where that is no terminal.
 void progress_bar(const std::string& label, double share, const std::string& detail);
 void end_progress();
 

@@ -2,10 +2,12 @@
 #include <fmt/format.h>
 
 #include <array>
+#include <cstdio>
 #include <exception>
 
 #include "base/suggest.hpp"
 #include "cli/command.hpp"
+#include "cli/output.hpp"
 
 namespace {
 
@@ -31,13 +33,11 @@ int usage(std::FILE* to, int status) {
   for (const Subcommand& s : kSubcommands) fmt::print(to, "  {:<10} {}\n", s.name, s.what);
   fmt::print(to,
              "\n`serveloop COMMAND --help` tells more. Exit codes: 0 well, 1 ran with a negative result, 2 "
-             "bad input.\n");
+             "bad input, 130 interrupted.\n");
   return status;
 }
 
-}  // namespace
-
-int main(int argc, char** argv) {
+int run(int argc, char** argv) {
   try {
     if (argc < 2) return usage(stderr, cli::kBadInput);
     const std::string name = argv[1];
@@ -56,6 +56,14 @@ int main(int argc, char** argv) {
   } catch (const std::exception& error) {
     cli::end_progress();
     fmt::print(stderr, "serveloop: {}\n", error.what());
+    std::clearerr(stdout);  // that was its line
     return cli::kBadInput;
   }
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  const int status = run(argc, argv);
+  return cli::stdout_arrived() ? status : cli::kBadInput;
 }

@@ -2,14 +2,17 @@
 #include "experiment/simulate.hpp"
 
 #include <fmt/format.h>
+#include <unistd.h>
 
+#include <algorithm>
 #include <boost/program_options/value_semantic.hpp>
 #include <chrono>
 #include <cstdio>
 #include <filesystem>
-#include <fstream>
+#include <optional>
 
 #include "cli/command.hpp"
+#include "cli/output.hpp"
 
 namespace serveloop::cli {
 
@@ -28,12 +31,35 @@ const Help kHelp{
     "  serveloop simulate --config configs/simulate_fcfs.toml --swap at=1000,scheduler=sarathi\n"
     "  serveloop simulate --config configs/simulate_fcfs.toml --swap "
     "at=1000,scheduler=sarathi,chunk_budget=256\n\n"
-    "Exit code 0: all was done; 1: requests stayed unfinished, or a swap did not happen; 2: bad input.\n"};
+    "Exit code 0: all was done; 1: requests stayed unfinished, a policy was ejected, or a swap did not "
+    "happen; "
+    "2: bad input;\n130: interrupted (the table is of what came before).\n"};
 
-experiment::SimulateOptions options_for(const std::string& path,
+// Headings: the files' names; with their folders where two would be equal, and a number where they still are.
+std::vector<std::string> headings(const std::vector<std::string>& paths) {
+  const auto stem = [](const std::string& path) { return std::filesystem::path(path).stem().string(); };
+  std::vector<std::string> out;
+  for (const std::string& path : paths) {
+    const bool alone = std::count_if(paths.begin(), paths.end(), [&](const std::string& other) {
+                         return stem(other) == stem(path);
+                       }) == 1;
+    const std::filesystem::path whole = std::filesystem::absolute(path).lexically_normal();
+    out.push_back(alone ? stem(path) : whole.parent_path().filename().string() + "/" + stem(path));
+  }
+  const std::vector<std::string> before = out;
+  for (std::size_t i = 0; i < out.size(); ++i)
+    if (const auto equal =
+            std::count(before.begin(), before.begin() + static_cast<std::ptrdiff_t>(i), out[i]);
+        equal > 0)
+      out[i] += fmt::format(" ({})", equal + 1);
+  return out;
+}
+
+experiment::SimulateOptions options_for(const std::string& name,
                                         const std::vector<experiment::PlannedSwap>& swaps) {
   experiment::SimulateOptions options;
-  options.name = std::filesystem::path(path).stem().string();
+  options.name = name;
+  options.stop = [] { return interrupted() != 0; };
   options.swaps = swaps;
   options.progress = [name = options.name,
                       last = std::chrono::steady_clock::time_point{}](const experiment::Progress& p) mutable {
@@ -47,6 +73,19 @@ experiment::SimulateOptions options_for(const std::string& path,
   return options;
 }
 
+// What is written must be nothing else that is written or read.
+Status check_files(const std::vector<std::string>& paths, const std::vector<config::Config>& configs,
+                   const std::string& json) {
+  std::vector<NamedPath> inputs, outputs{{"--json", json}};
+  for (std::size_t i = 0; i < configs.size(); ++i) {
+    inputs.push_back({"a configuration", paths[i]});
+    inputs.push_back({"the trace of " + paths[i], configs[i].workload.trace});
+    inputs.push_back({"the calibration of " + paths[i], configs[i].simulated.calibration});
+    outputs.push_back({fmt::format("the step log of {}", paths[i]), configs[i].observe.log});
+  }
+  return check_distinct(inputs, outputs);
+}
+
 }  // namespace
 
 int simulate(const Arguments& arguments) {
@@ -58,7 +97,8 @@ int simulate(const Arguments& arguments) {
       "set", po::value(&overrides)->composing(), "override a key, in all configurations: a.b=c")(
       "swap", po::value(&swap_texts)->composing(),
       "change a policy between two steps: at=STEP,scheduler=NAME (or eviction=, preemption=, "
-      "gate=INDEX:NAME), then any options: ,OPTION=VALUE")(
+      "gate=INDEX:NAME), then any options: ,OPTION=VALUE or ,options={OPTION=VALUE}; without, those that the "
+      "configuration gives that plugin in that place")(
       "log", po::value(&log), "write the step log here (as [observe] log; with one configuration)")(
       "json", po::value(&json), "write the table as JSON here");
   po::positional_options_description positional;
@@ -85,32 +125,42 @@ int simulate(const Arguments& arguments) {
       return bad_input(found.error());
     loaded.push_back(std::move(*config));
   }
+  if (Status distinct = check_files(configs, loaded, json); !distinct) return bad_input(distinct.error());
   if (loaded.size() > 1 || !json.empty())
     for (const config::Config& config : loaded)
       if (Status good = experiment::check(config, swaps); !good) return bad_input(good.error());
-  std::ofstream json_out;
+  std::optional<OutputFile> json_out;
   if (!json.empty()) {
-    json_out.open(json);
-    if (!json_out)
-      return bad_input({fmt::format("cannot write '{}'", json), "a path that can be written", "", ""});
+    Result<OutputFile> created = OutputFile::create(json);
+    if (!created) return bad_input(created.error());
+    json_out.emplace(std::move(*created));
   }
   std::vector<experiment::Summary> runs;
   bool as_asked = true;
-  for (std::size_t i = 0; i < loaded.size(); ++i) {
+  const std::vector<std::string> names = headings(configs);
+  catch_interrupts();
+  for (std::size_t i = 0; i < loaded.size() && interrupted() == 0; ++i) {
     set_log_level(loaded[i].observe.log_level);
-    Result<experiment::Summary> run = experiment::simulate(loaded[i], options_for(configs[i], swaps));
+    Result<experiment::Summary> run = experiment::simulate(loaded[i], options_for(names[i], swaps));
     if (!run) return bad_input(run.error());
     end_progress();
-    as_asked = as_asked && run->unfinished == 0 && run->missed.empty();
+    as_asked = as_asked && run->unfinished == 0 && run->missed.empty() && run->counters.ejected == 0;
     runs.push_back(std::move(*run));
   }
-  fmt::print("{}", experiment::table(runs));
-  std::fflush(stdout);  // what follows on standard error stands below
+  const bool whole = runs.size() == loaded.size() && !runs.back().interrupted;
+  fmt::print("{}", runs.empty() ? "" : experiment::table(runs, terminal_width(STDOUT_FILENO)));
+  stdout_arrived();  // what follows on standard error stands below
   for (const experiment::Summary& run : runs)
     for (const std::string& line : run.missed)
       fmt::print(stderr, "serveloop: warning: {}: {}\n", run.name, line);
-  if (!json.empty() && !(json_out << experiment::to_json(runs) << std::flush))
-    return bad_input({fmt::format("cannot write '{}'", json), "space on its disk", "", ""});
+  if (json_out && !runs.empty())
+    if (Status written = json_out->commit(experiment::to_json(runs)); !written)
+      return bad_input(written.error());
+  if (!whole) {
+    fmt::print(stderr, "serveloop: interrupted: {} of {} configurations ran whole\n",
+               runs.size() - (!runs.empty() && runs.back().interrupted ? 1 : 0), loaded.size());
+    return 128 + interrupted();
+  }
   return as_asked ? kOk : kNegative;
 }
 

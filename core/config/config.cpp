@@ -193,9 +193,31 @@ class Checker {
   const Value& document_;
 };
 
+// A string where a table may stand (scheduler = "sarathi") becomes that table, if the override is of a key in it.
+Status spread(Value& document, const std::string& prefix, const std::string& shorthand,
+              std::string_view path) {
+  const Value* above = document.at(prefix);
+  if (above == nullptr || !above->is_string() || !path.starts_with(prefix + ".")) return {};
+  Value table;
+  table[shorthand] = *above;
+  return document.set(prefix, std::move(table));
+}
+
+Status override_one(Value& document, const std::string& assignment) {
+  const std::string_view path = std::string_view(assignment).substr(0, assignment.find('='));
+  for (const Section& section : config_schema()) {
+    if (*section.shorthand == '\0') continue;
+    std::string prefix = section.path;
+    if (section.repeat == Repeat::by_id && path.starts_with(prefix + "."))
+      prefix = path.substr(0, path.find('.', prefix.size() + 1));
+    if (Status made = spread(document, prefix, section.shorthand, path); !made) return made;
+  }
+  return toml::apply_override(document, assignment);
+}
+
 Result<Config> build(Value document, const std::string& folder, const std::vector<std::string>& overrides) {
   for (const std::string& one : overrides) {
-    if (Status status = toml::apply_override(document, one); !status) return tl::unexpected(status.error());
+    if (Status status = override_one(document, one); !status) return tl::unexpected(status.error());
   }
   Config config;
   if (Status status = fill(config_schema(), &config, document, folder); !status) {

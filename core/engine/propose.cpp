@@ -86,8 +86,9 @@ template void Engine::refused(policy::Kind, policy::Preemption&, std::uint16_t);
 template <class Instance>
 bool Engine::eject_if_failing(policy::Kind kind, std::shared_ptr<Instance>& which) {
   if (which == nullptr || !which->health().should_eject()) return false;
-  incident(fmt::format("step {}: {} '{}' ejected, the fallback goes on\n{}", step_, policy::name_of(kind),
-                       which->id(), which->report()));
+  const std::string& last = which->last_failure();
+  incident(fmt::format("step {}: {} '{}' ejected{}, the fallback goes on\n{}", step_, policy::name_of(kind),
+                       which->id(), last.empty() ? "" : " (" + last + ")", which->report()));
   ++counters_.ejected;
   which.reset();
   return true;

@@ -2,15 +2,18 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <charconv>
 #include <filesystem>
+#include <iterator>
 
 namespace serveloop::experiment {
 
 namespace {
 
 constexpr const char* kForm =
-    "at=STEP,scheduler=NAME (or eviction=, preemption=, gate=INDEX:NAME), then any options: ,OPTION=VALUE";
+    "at=STEP,scheduler=NAME (or eviction=, preemption=, gate=INDEX:NAME), then any options: ,OPTION=VALUE "
+    "or ,options={...}";
 
 bool number(std::string_view text, std::uint64_t& value) {
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
@@ -25,15 +28,60 @@ std::string cut(std::string& text, char end) {
   return head;
 }
 
-// "NAME" or "NAME,OPTION=VALUE,...".
+bool is_bare(const std::string& plugin) { return plugin.find(',') == std::string::npos; }
+
+// "NAME", "NAME,OPTION=VALUE,..." or "NAME,options={...}".
 Result<policy::Choice> choice_of(std::string plugin) {
-  const bool bare = plugin.find(',') == std::string::npos;
+  const bool bare = is_bare(plugin);
   policy::Choice choice{cut(plugin, ','), {}};
   if (bare) return choice;
   Result<toml::Value> options = toml::parse_value("{" + plugin + "}", "--swap");
   if (!options) return tl::unexpected(options.error());
+  const toml::Value* table = options->find("options");
+  if (table != nullptr && table->is_table() && options->entries().size() > 1)
+    return fail("--swap", "either options={...} or OPTION=VALUE,...", "both");
+  if (table != nullptr && table->is_table()) {
+    toml::Value inner = *table;  // a part of what it is assigned to
+    *options = std::move(inner);
+  }
   choice.options = std::move(*options);
   return choice;
+}
+
+// Does another policy follow the first, outside quotes and brackets? ",eviction=NAME" is no option.
+bool names_another(const std::string& options) {
+  static constexpr std::string_view kWords[] = {"at=", "scheduler=", "eviction=", "preemption=", "gate="};
+  char quote = 0;
+  int depth = 0;
+  for (std::size_t i = 0; i < options.size(); ++i) {
+    const char c = options[i];
+    const std::string_view rest = std::string_view(options).substr(i);
+    const bool begins = quote == 0 && depth == 0 && (i == 0 || options[i - 1] == ',');
+    if (begins && std::any_of(std::begin(kWords), std::end(kWords),
+                              [&](std::string_view word) { return rest.starts_with(word); }))
+      return true;
+    if (quote != 0)
+      quote = c == quote ? 0 : quote;
+    else if (c == '"' || c == '\'')
+      quote = c;
+    else
+      depth += c == '{' || c == '[' ? 1 : c == '}' || c == ']' ? -1 : 0;
+  }
+  return false;
+}
+
+// What the configuration says of that place and plugin; null where it names another.
+const config::PluginChoice* configured_choice(const PlannedSwap& swap, const config::Policy& policy) {
+  if (swap.is_gate) {
+    const auto table = policy.gate.find(swap.plugin);
+    if (table != policy.gate.end()) return &table->second;
+    if (swap.gate >= policy.gates.size()) return nullptr;
+  }
+  const config::PluginChoice& choice = swap.is_gate ? policy.gate.at(policy.gates[swap.gate])
+                                       : swap.kind == policy::Kind::eviction   ? policy.eviction
+                                       : swap.kind == policy::Kind::preemption ? policy.preemption
+                                                                               : policy.scheduler;
+  return choice.plugin == swap.plugin ? &choice : nullptr;
 }
 
 // The kind, and for a gate its index, off the front of `rest`.
@@ -67,12 +115,23 @@ Result<PlannedSwap> parse_swap(const std::string& text) {
     return fail("--swap", "a scheduler, gate, eviction or preemption plugin", "precision",
                 "precision is fixed when weights are loaded; start another engine");
   if (!take_kind(kind, rest, swap) || rest.ends_with(',')) return bad();
+  if (!is_bare(rest) && names_another(rest.substr(rest.find(',') + 1)))
+    return fail("--swap", "one policy", "'" + text + "'", "repeat --swap for each");
   if (const Result<policy::Choice> choice = choice_of(rest); !choice) return tl::unexpected(choice.error());
   std::string name = cut(rest, ',');
   if (name.empty()) return bad();
   if (policy::Search::is_path(name))  // absolute, so that a replay finds it from anywhere
-    name = std::filesystem::absolute(name).string();
+    name = std::filesystem::absolute(name).lexically_normal().string();
   swap.plugin = rest.empty() ? name : name + "," + rest;
+  return swap;
+}
+
+PlannedSwap with_configured_options(PlannedSwap swap, const config::Policy& policy) {
+  if (!is_bare(swap.plugin)) return swap;
+  const config::PluginChoice* choice = configured_choice(swap, policy);
+  if (choice == nullptr) return swap;
+  swap.plugin = choice->plugin;
+  if (!choice->options.entries().empty()) swap.plugin += ",options=" + toml::to_inline(choice->options);
   return swap;
 }
 

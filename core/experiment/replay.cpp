@@ -6,11 +6,13 @@
 #include <chrono>
 #include <deque>
 #include <exception>
+#include <filesystem>
+#include <tuple>
 #include <unordered_set>
 
-#include "engine/records.hpp"
 #include "execute/factory.hpp"
 #include "experiment/planned_swap.hpp"
+#include "experiment/shown.hpp"
 
 namespace serveloop::experiment {
 
@@ -122,64 +124,11 @@ class ScriptExecutor final : public execute::Executor {
   std::vector<std::uint32_t> tokens_;
 };
 
-std::string show_plan(Bytes bytes, const engine::Engine& engine) {
-  observe::Reader in(bytes);
-  if (const std::uint64_t reason = in.u64(); reason != 0)
-    return fmt::format("no usable answer (reason {})", reason);
-  std::vector<sl_entry> entries(engine.requests().capacity());
-  auto& requests = const_cast<requests::Manager&>(engine.requests());
-  const Result<std::uint32_t> count = engine::decode_plan(in, requests.running(), requests, entries);
-  if (!count) return "cannot be read";
-  static constexpr const char* kVerbs[] = {"?",        "run",     "admit", "reserve", "swap in",
-                                           "prefetch", "preempt", "park",  "release", "reject"};
-  std::string out = fmt::format("{} entries:", *count);
-  for (std::uint32_t i = 0; i < std::min(*count, 24u); ++i) {
-    const sl_entry& e = entries[i];
-    out += fmt::format(" [{}] {} {}.{} x{}", i, e.verb < std::size(kVerbs) ? kVerbs[e.verb] : "?",
-                       SL_SEQ_SLOT(e.seq), SL_SEQ_GENERATION(e.seq), e.tokens);
-    if (e.reason != 0) out += fmt::format(" reason {}", e.reason);
-  }
-  return out + (*count > 24 ? " ..." : "");
-}
-
-std::string show_rows(Item tag, Bytes bytes) {
-  observe::Reader in(bytes);
-  if (const std::uint64_t reason = in.u64(); reason != 0)
-    return fmt::format("no usable answer (reason {})", reason);
-  std::string out;
-  if (tag == Item::evict) {
-    std::vector<sl_victim> rows(bytes.size());
-    const auto count = engine::decode_rows(in, std::span(rows));
-    out = fmt::format("{} victims:", count.value_or(0));
-    for (std::uint32_t i = 0; i < std::min(count.value_or(0), 24u); ++i)
-      out += fmt::format(" {}", rows[i].block);
-  } else {
-    std::vector<sl_yield> rows(bytes.size());
-    const auto count = engine::decode_rows(in, std::span(rows));
-    out = fmt::format("{} yields:", count.value_or(0));
-    for (std::uint32_t i = 0; i < std::min(count.value_or(0), 24u); ++i)
-      out += fmt::format(" {}.{} mode {}", SL_SEQ_SLOT(rows[i].seq), SL_SEQ_GENERATION(rows[i].seq),
-                         rows[i].mode);
-  }
-  return out;
-}
-
-std::string show(Item tag, Bytes bytes, const engine::Engine& engine) {
-  if (tag == Item{}) return "nothing more";
-  if (tag == Item::plan || tag == Item::gate) return show_plan(bytes, engine);
-  if (tag == Item::evict || tag == Item::preempt) return show_rows(tag, bytes);
-  std::string out = fmt::format("{}:", observe::name_of(tag));
-  for (std::size_t i = 0; i < std::min<std::size_t>(bytes.size(), 32); ++i)
-    out += fmt::format(" {:02x}", bytes[i]);
-  return out;
-}
-
 Difference explain(const Differs& d, const Script& script, const engine::Engine& engine) {
   Difference out;
   out.step = script.record.step;
   out.what = observe::name_of(d.tag == Item{} ? d.recorded_tag : d.tag);
-  out.recorded = show(d.recorded_tag, d.recorded, engine);
-  out.replayed = show(d.tag, d.replayed, engine);
+  std::tie(out.recorded, out.replayed) = show_both({d.recorded_tag, d.recorded}, {d.tag, d.replayed}, engine);
   const engine::Counters& c = engine.counters();
   out.context = fmt::format(
       "{} running, {} waiting, {} free and {} evictable blocks; {} preemptions and {} evicted blocks so far; "
@@ -242,14 +191,7 @@ Status post_messages(const observe::StepRecord& record, engine::Engine& engine, 
   return {};
 }
 
-}  // namespace
-
-std::string Difference::text() const {
-  return fmt::format("first difference at step {}: {}\n  recorded: {}\n  replayed: {}\n  context: {}", step,
-                     what, recorded, replayed, context);
-}
-
-Result<ReplayResult> replay(const std::string& path, const ReplayOptions& options) {
+Result<ReplayResult> replay_file(const std::string& path, const ReplayOptions& options) {
   const auto begun = std::chrono::steady_clock::now();
   auto reader = observe::LogReader::open(path);
   if (!reader) return tl::unexpected(reader.error());
@@ -311,6 +253,24 @@ Result<ReplayResult> replay(const std::string& path, const ReplayOptions& option
   result.complete = (*reader)->complete() || result.difference.has_value();
   result.wall_seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begun).count();
   return result;
+}
+
+}  // namespace
+
+std::string Difference::text() const {
+  return fmt::format("first difference at step {}: {}\n  recorded: {}\n  replayed: {}\n  context: {}", step,
+                     what, recorded, replayed, context);
+}
+
+Result<ReplayResult> replay(const std::string& path, const ReplayOptions& options) {
+  std::error_code ignored;
+  if (std::filesystem::is_directory(path, ignored))
+    return fail(fmt::format("'{}' is not a step log", path), "a file written by `[observe] log`", "a folder");
+  Result<ReplayResult> result = replay_file(path, options);
+  if (result || result.error().what.find(path) != std::string::npos) return result;
+  Error error = result.error();
+  error.what = path + ": " + error.what;
+  return tl::unexpected(error);
 }
 
 }  // namespace serveloop::experiment

@@ -116,10 +116,8 @@ void each(const engine::Policies& p, Visit&& visit) {
 
 }  // namespace
 
-std::string describe(const engine::Policies& policies) {
-  std::string out;
-  each(policies, [&](const policy::Instance& i) { out += (out.empty() ? "" : " ") + i.id(); });
-  return out;
+PluginMark mark_of(const policy::Instance& i) {
+  return {policy::name_of(i.kind()), i.id(), i.manifest().version, i.library().sha256()};
 }
 
 LogHeader log_header(const config::Config& config, const Model& model, const engine::Policies& policies) {
@@ -129,9 +127,7 @@ LogHeader log_header(const config::Config& config, const Model& model, const eng
   for (config::PriorityRule& rule : shown.rules)
     if (rule.key) rule.key = requests::masked(*rule.key);
   LogHeader header{config::to_toml(shown), fmt::format("{:016x}", SL_ABI_STAMP), model, {}};
-  each(policies, [&](const policy::Instance& i) {
-    header.plugins.push_back({policy::name_of(i.kind()), i.id(), i.manifest().version, i.library().sha256()});
-  });
+  each(policies, [&](const policy::Instance& i) { header.plugins.push_back(mark_of(i)); });
   return header;
 }
 
@@ -141,7 +137,7 @@ void encode(const LogHeader& header, observe::Writer& out) {
   out.text(header.abi_stamp);
   out.raw(&header.model, sizeof(Model));
   out.u64(header.plugins.size());
-  for (const LogHeader::Plugin& p : header.plugins)
+  for (const PluginMark& p : header.plugins)
     for (const std::string* text : {&p.kind, &p.id, &p.version, &p.sha256}) out.text(*text);
 }
 
@@ -152,7 +148,7 @@ Result<LogHeader> decode_log_header(std::span<const std::uint8_t> bytes) {
   header.abi_stamp = in.text();
   in.raw(&header.model, sizeof(Model));
   for (std::uint64_t n = in.u64(); n > 0 && in.ok(); --n) {
-    LogHeader::Plugin p;
+    PluginMark p;
     for (std::string* text : {&p.kind, &p.id, &p.version, &p.sha256}) *text = in.text();
     header.plugins.push_back(std::move(p));
   }
@@ -218,12 +214,12 @@ Result<std::unique_ptr<Rig>> assemble(const config::Config& config) {
   rig->host = plugin_host(config);
   Result<engine::Policies> policies = load_policies(config, rig->host, rig->options);
   if (!policies) return tl::unexpected(policies.error());
-  rig->policies = describe(*policies);
+  rig->header = log_header(config, *model, *policies);
   Clock* clock = rig->clock.get();
   execute::Executor* runs = rig->executor.get();
   if (!config.observe.log.empty()) {
     observe::Writer header;
-    encode(log_header(config, *model, *policies), header);
+    encode(rig->header, header);
     Result<std::unique_ptr<observe::LogWriter>> log =
         observe::LogWriter::create(config.observe.log, header.bytes());
     if (!log) return tl::unexpected(log.error());

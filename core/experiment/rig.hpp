@@ -35,17 +35,13 @@ policy::Host plugin_host(const config::Config& config);
 Result<engine::Policies> load_policies(const config::Config& config, const policy::Host& host,
                                        const engine::Options& options);
 policy::Limits limits(const engine::Options& options);
-std::string describe(const engine::Policies& policies);  // "fcfs lru recompute native"
+PluginMark mark_of(const policy::Instance& instance);
 
 // The step log's header: the configuration as TOML, and each plugin with the hash of its object.
 struct LogHeader {
   std::string config_toml, abi_stamp;
   Model model;
-  struct Plugin {
-    std::string kind, id, version, sha256;
-    bool operator==(const Plugin&) const = default;
-  };
-  std::vector<Plugin> plugins;
+  std::vector<PluginMark> plugins;
 };
 LogHeader log_header(const config::Config& config, const Model& model, const engine::Policies& policies);
 void encode(const LogHeader& header, observe::Writer& out);
@@ -84,7 +80,7 @@ struct Rig {
   std::unique_ptr<observe::RecordingClock> recording_clock;
   std::unique_ptr<RecordingExecutor> recording_executor;
   policy::Host host;
-  std::string policies;  // described
+  LogHeader header;
   Recorder recorder;
   std::unique_ptr<engine::Engine> engine;
 };

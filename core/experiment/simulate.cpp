@@ -7,6 +7,7 @@
 #include <cstdio>
 #include <unordered_map>
 
+#include "experiment/trail.hpp"
 #include "experiment/workload.hpp"
 
 namespace serveloop::experiment {
@@ -39,7 +40,8 @@ Result<Parts> load_parts(const config::Config& config, const std::vector<Planned
     return tl::unexpected(held.error());
   Swaps swaps;
   const policy::Host host = plugin_host(config);
-  for (const PlannedSwap& swap : planned) {
+  for (const PlannedSwap& asked : planned) {
+    const PlannedSwap swap = with_configured_options(asked, config.policy);
     if (swap.is_gate && swap.gate >= config.policy.gates.size())
       return fail("--swap",
                   fmt::format("a gate below {}, the number of policy.gates", config.policy.gates.size()),
@@ -61,13 +63,19 @@ class Driver {
         workload_(workload),
         swaps_(std::move(swaps)),
         planned_swaps_(swaps_.size()),
-        options_(options) {}
+        options_(options),
+        trail_(rig.engine->policies()) {}
 
   Status run() {
     engine::Engine& engine = *rig_.engine;
     while (true) {
+      if (options_.stop && options_.stop()) {
+        interrupted_ = true;
+        break;
+      }
       if (Status ok = feed(); !ok) return ok;
       const bool worked = engine.step();
+      note_changes();
       for (const engine::Finished& end : rig_.recorder.take_new()) ended(end.request, end.end_ns);
       if (options_.progress && engine.steps() % 512 == 0) report();
       if (worked) continue;
@@ -80,6 +88,8 @@ class Driver {
     report();
     return {};
   }
+  bool interrupted() const { return interrupted_; }
+  const std::vector<std::string>& policies() const { return trail_.texts(); }
   std::uint64_t rejected() const { return rejected_; }
   // What was planned and did not happen, a line each.
   std::vector<std::string> missed() const {
@@ -95,6 +105,13 @@ class Driver {
   }
 
  private:
+  void note_changes() {
+    const engine::Counters& c = rig_.engine->counters();
+    if (const std::uint64_t now = c.swaps + c.ejected; now != changes_) {
+      changes_ = now;
+      trail_.note(rig_.engine->policies());
+    }
+  }
   Status feed() {
     engine::Engine& engine = *rig_.engine;
     while (!swaps_.empty() && swaps_.front().planned.at_step <= engine.steps()) {
@@ -146,7 +163,22 @@ class Driver {
   };
   std::unordered_map<std::uint64_t, UnderWay> under_way_;  // by the engine's request id
   std::uint64_t rejected_ = 0;
+  PolicyTrail trail_;
+  std::uint64_t changes_ = 0;  // of policies
+  bool interrupted_ = false;
 };
+
+Origin origin_of(const config::Config& config, const LogHeader& header, const Swaps& swaps) {
+  Origin from{header.config_toml, config.workload.seed, config.engine.seed, header.plugins, {}};
+  for (const LoadedSwap& swap : swaps) {
+    const engine::SwapOrder& order = *swap.order;
+    from.swaps.push_back(swap.planned.text);
+    from.plugins.push_back(order.eviction != nullptr     ? mark_of(*order.eviction)
+                           : order.preemption != nullptr ? mark_of(*order.preemption)
+                                                         : mark_of(*order.scheduler));
+  }
+  return from;
+}
 
 }  // namespace
 
@@ -164,6 +196,7 @@ Result<Summary> simulate(const config::Config& config, const SimulateOptions& op
   if (!parts) return tl::unexpected(parts.error());
   Result<std::unique_ptr<Rig>> rig = assemble(config);
   if (!rig) return tl::unexpected(rig.error());
+  Origin origin = origin_of(config, (*rig)->header, parts->swaps);
   Driver driver(**rig, parts->workload, std::move(parts->swaps), options);
   if (Status ran = driver.run(); !ran) {
     if ((*rig)->log != nullptr) std::remove(config.observe.log.c_str());
@@ -171,11 +204,14 @@ Result<Summary> simulate(const config::Config& config, const SimulateOptions& op
   }
   Summary summary;
   summary.name = options.name;
-  summary.policies = (*rig)->policies;
+  summary.policies = driver.policies();
+  summary.origin = std::move(origin);
+  summary.interrupted = driver.interrupted();
   (*rig)->recorder.summarise(summary);
   summary.counters = (*rig)->engine->counters();
   summary.rejected += driver.rejected();
   summary.dropped = parts->workload.dropped_total();
+  summary.first_dropped = parts->workload.first_dropped();
   summary.unfinished = (*rig)->engine->requests().live_count();
   summary.incidents = (*rig)->engine->incidents();
   summary.missed = driver.missed();

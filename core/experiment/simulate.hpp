@@ -21,6 +21,7 @@ struct SimulateOptions {
   std::string name;                               // of the column
   std::vector<PlannedSwap> swaps;                 // by step
   std::function<void(const Progress&)> progress;  // called now and then
+  std::function<bool()> stop;                     // asked before each step: true ends the run there
 };
 
 // Loads and reads all that a run needs, starts nothing and writes nothing.

@@ -4,6 +4,7 @@
 
 #include <array>
 #include <cstdint>
+#include <limits>
 #include <string>
 #include <vector>
 
@@ -11,12 +12,15 @@
 
 namespace serveloop::experiment {
 
+// "There is none": shown as "-", in JSON as null.
+inline constexpr double kNone = std::numeric_limits<double>::quiet_NaN();
+
 // Counts of durations with a relative error below 1 %: 128 buckets to each power of two.
 class Histogram {
  public:
   void add(std::uint64_t ns);
   std::uint64_t count() const { return count_; }
-  double percentile_ms(double p) const;  // 0 .. 100; 0 when empty
+  double percentile_ms(double p) const;  // 0 .. 100; kNone when empty
 
  private:
   static constexpr std::size_t kBuckets = 128 * 58;
@@ -25,20 +29,38 @@ class Histogram {
 };
 
 struct Percentiles {
-  double p50 = 0, p90 = 0, p99 = 0, max = 0;  // ms
+  double p50 = kNone, p90 = kNone, p99 = kNone, max = kNone;  // ms
 };
 Percentiles percentiles(std::vector<std::uint64_t> ns);
 
+// A plugin's object, as logs and results name it.
+struct PluginMark {
+  std::string kind, id, version, sha256;
+  bool operator==(const PluginMark&) const = default;
+};
+
+// What would have to be the same for the same figures.
+struct Origin {
+  std::string config_toml;  // whole, with what overrides and defaults made of it; keys are masked
+  std::uint64_t seed = 0, engine_seed = 0;  // of the workload, of policies
+  std::vector<PluginMark> plugins;          // loaded at the start, then those swapped in, by step
+  std::vector<std::string> swaps;           // as they were asked for
+};
+
 struct Summary {
-  std::string name, policies;
+  std::string name;
+  std::vector<std::string> policies;  // one a place: gates, scheduler, eviction, ...; "fcfs -> sarathi"
+  Origin origin;
+  bool interrupted = false;
+  std::string first_dropped;  // which request, and why
   engine::Counters counters;
   std::uint64_t completed = 0, rejected = 0, cancelled = 0, deadline = 0, failed = 0, dropped = 0,
                 unfinished = 0;
   Percentiles first_token, end_to_end;
-  double between_p50 = 0, between_p90 = 0, between_p99 = 0;  // ms
-  double longest_gap_p99 = 0;                                // ms
-  double seconds = 0, wall_seconds = 0;                      // of the engine's clock; of this machine
-  observe::Times causes{};                                   // sums over all ended sequences
+  double between_p50 = kNone, between_p90 = kNone, between_p99 = kNone;  // ms
+  double longest_gap_p99 = kNone;                                        // ms
+  double seconds = 0, wall_seconds = 0;  // of the engine's clock; of this machine
+  observe::Times causes{};               // sums over all ended sequences
   std::vector<std::string> incidents;
   std::vector<std::string> missed;  // planned swaps that did not happen, a line each
 };
@@ -49,7 +71,7 @@ class Recorder final : public engine::Output {
   void tokens(std::span<const engine::Delivered> tokens) override;
   bool wants_tokens() const override { return true; }
   void finished(const engine::Finished& end, std::span<const requests::Token> generated) override;
-  // Fills in all but name, counters and times.
+  // Fills in ends, latencies and causes.
   void summarise(Summary& summary) const;
   const std::vector<engine::Finished>& ends() const { return ends_; }
   // Ends since the last call, for closed loops.
@@ -61,8 +83,9 @@ class Recorder final : public engine::Output {
   Histogram gaps_;
 };
 
-// One column a run; rows that are zero everywhere are left out.
-std::string table(const std::vector<Summary>& runs);
+// One column a run. Rows of what need not happen are left out where they are 0 in every column. Columns that
+// `width` characters do not hold follow in a block below (0: no limit).
+std::string table(const std::vector<Summary>& runs, std::size_t width = 0);
 std::string to_json(const std::vector<Summary>& runs);
 
 }  // namespace serveloop::experiment

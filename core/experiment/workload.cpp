@@ -160,6 +160,7 @@ void Workload::fill() {
     const std::uint64_t i = at_++;
     const std::uint64_t arrival_ns = closed_ ? 0 : next_arrival_ns(i);
     if (const char* reason = reason_to_drop(lengths(i))) {
+      if (dropped_.empty()) first_dropped_ = why_dropped(i);
       ++dropped_[reason];
       continue;
     }
@@ -181,6 +182,19 @@ const char* Workload::reason_to_drop(const Lengths& lengths) const {
   return lengths.sum() > context_tokens_ ? "context" : nullptr;
 }
 
+std::string Workload::place_of(std::uint64_t i) const {
+  return trace_ ? fmt::format("{}:{}", config_.trace, rows_[i].line)
+                : fmt::format("workload: request {} of {}", i + 1, count_);
+}
+
+std::string Workload::why_dropped(std::uint64_t i) const {
+  const Lengths l = lengths(i);
+  if (l.prompt == 0 || l.output == 0)
+    return fmt::format("{}: no {}", place_of(i), l.prompt == 0 ? "prompt" : "output");
+  return fmt::format("{}: a prompt of {} and an output of {} tokens, beyond engine.context_tokens = {}",
+                     place_of(i), l.prompt, l.output, context_tokens_);
+}
+
 // KV is needed for every token but the last one sampled.
 Status Workload::check_pool(std::uint32_t blocks, std::uint32_t block_tokens) const {
   const std::uint64_t most = std::uint64_t{blocks} * block_tokens + 1;
@@ -190,9 +204,7 @@ Status Workload::check_pool(std::uint32_t blocks, std::uint32_t block_tokens) co
   for (std::uint64_t i = 0; i < count_; ++i) {
     const Lengths l = lengths(i);
     if (l.sum() <= most || reason_to_drop(l) != nullptr) continue;
-    const std::string which = trace_ ? fmt::format("{}:{}", config_.trace, rows_[i].line)
-                                     : fmt::format("workload: request {} of {}", i + 1, count_);
-    return fail(which + ": a request that the KV pool can never hold",
+    return fail(place_of(i) + ": a request that the KV pool can never hold",
                 fmt::format("at most {} blocks of {} tokens, the whole pool", blocks, block_tokens),
                 fmt::format("{} blocks for a prompt of {} and an output of {} tokens",
                             (l.sum() - 1 + block_tokens - 1) / block_tokens, l.prompt, l.output),

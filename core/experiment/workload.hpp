@@ -54,6 +54,7 @@ class Workload {
     return dropped_;
   }  // so far, by reason: context, empty
   std::uint64_t dropped_total() const;
+  const std::string& first_dropped() const { return first_dropped_; }  // which, and why; empty: none
 
  private:
   using Client = std::pair<std::uint64_t, std::uint32_t>;  // when it may send, its number
@@ -78,6 +79,8 @@ class Workload {
     std::uint64_t sum() const { return std::uint64_t{prompt} + output; }
   };
   Lengths lengths(std::uint64_t i) const;
+  std::string place_of(std::uint64_t i) const;  // "trace.csv:3", "workload: request 3 of 20"
+  std::string why_dropped(std::uint64_t i) const;
   const char* reason_to_drop(const Lengths& lengths) const;  // or null
   std::uint64_t next_arrival_ns(std::uint64_t i);            // open loop; called once for each i, in order
   requests::RequestSpec build(std::uint64_t i) const;
@@ -96,6 +99,7 @@ class Workload {
   std::uint64_t last_arrival_ns_ = 0;  // of the synthetic stream
   std::optional<Issue> ready_;
   std::map<std::string, std::uint64_t> dropped_;
+  std::string first_dropped_;
   std::priority_queue<Client, std::vector<Client>, std::greater<>> idle_;  // clients
   std::unordered_map<std::uint64_t, std::uint32_t> client_of_;             // requests under way
 };

@@ -81,6 +81,10 @@ class Simulate(stage.Case):
         self.simulate(self.config(), '--swap', 'at=3,scheduler=lru', says=['lru', 'eviction'])
         self.simulate(self.config(), '--swap', 'at=3,scheduler=sarathi,chunk_budget', says=['--swap'])
         self.simulate(self.config(), '--swap', 'at=3,scheduler=sarathi,chunk_budge=64', says=['chunk_budge', 'chunk_budget'])
+        self.simulate(self.config(), '--swap', 'at=3,scheduler=sarathi,options={chunk_budge=64}', says=['chunk_budge', 'chunk_budget'])
+        self.simulate(self.config(), '--swap', 'at=3,scheduler=sarathi,options={chunk_budget=64', says=['--swap'])
+        self.simulate(self.config(), '--swap', 'at=3,scheduler=sarathi,options={},chunk_budget=6', says=['--swap', 'either'])
+        self.simulate(self.config(), '--swap', 'at=3,scheduler=sarathi,eviction=slru', says=['--swap', 'repeat --swap'])
         self.simulate(self.config(), '--swap', 'at=3,gate=0:fcfs', says=['--swap', 'policy.gates'])
 
     def test_the_command_line(self):
@@ -89,6 +93,38 @@ class Simulate(stage.Case):
         self.bad('simulate', '--config', self.config(), '--config', self.config('b.toml'), '--log', 'x.slog', says=['--log'])
         self.bad('simulate', '--config', self.config(), '--json', 'no/such/folder.json', says=['no/such/folder.json'])
         self.bad('simulate', '--config', self.config(), '--log', 'no/such/folder.slog', says=['no/such/folder.slog'])
+
+    def test_a_file_that_cannot_be_written_says_why(self):
+        self.bad('simulate', '--config', self.config(), '--json', '/nodir/x', says=['/nodir/x', 'No such file'])
+        self.bad('simulate', '--config', self.config(), '--json', '.', says=["'.'", 'directory'])
+
+    def test_outputs_do_not_meet(self):
+        one, two = self.config('a.toml', extra='[observe]\nlog = "x.slog"\n'), self.config('b.toml', extra='[observe]\nlog = "x.slog"\n')
+        self.bad('simulate', '--config', one, '--config', two, says=['step log', 'a.toml', 'b.toml', 'x.slog'])
+        self.bad('simulate', '--config', self.config(), '--json', 'x', '--log', './x', says=['--json', 'step log'])
+        for option in ('--log', '--json'):
+            self.bad('simulate', '--config', self.config(), option, 'run.toml', says=['run.toml', 'a configuration'])
+        self.assertIn('[engine]', (self.folder / 'run.toml').read_text())
+        (self.folder / 'link').symlink_to('run.toml')
+        self.bad('simulate', '--config', self.config(), '--log', 'link', says=['a configuration'])
+
+    def test_failure_leaves_an_old_result_alone(self):
+        self.write('out.json', 'old')
+        log = self.config('b.toml', extra='[observe]\nlog = "no/such.slog"\n')  # seen when its run begins
+        ran = self.run_program('simulate', '--config', self.config(), '--config', log, '--json', 'out.json')
+        self.assertEqual(ran.returncode, 2, ran.stdout)
+        self.assertEqual((self.folder / 'out.json').read_text(), 'old')
+        self.assertEqual(list(self.folder.glob('*.part')), [])
+
+    def test_a_full_disk_under_standard_output(self):
+        self.good('simulate', '--config', self.config(), '--log', 'run.slog')
+        for arguments in (['simulate', '--config', self.config()], ['replay', 'run.slog'], ['plugin', 'list'], ['--version'],
+                          ['simulate', '--help']):
+            with open('/dev/full', 'w') as full:
+                ran = subprocess.run([stage.PROGRAM, *arguments], cwd=self.folder, stdout=full, stderr=subprocess.PIPE, text=True)
+            self.assertEqual(ran.returncode, 2, arguments)
+            self.assertEqual(len(ran.stderr.splitlines()), 1, ran.stderr)
+            self.assertIn('No space left', ran.stderr)
 
 
 class Plugins(stage.Case):
@@ -181,6 +217,7 @@ class Commands(stage.Case):
     def test_replay(self):
         self.bad('replay', says=['log', 'serveloop replay'])
         self.bad('replay', 'gone.slog', says=['gone.slog'])
-        self.bad('replay', self.write('empty.slog', ''), says=['step log'])
-        self.bad('replay', self.write('other.slog', 'GIF89a and more'), says=['not a step log'])
-        self.bad('replay', self.write('newer.slog', 'SLOG\x07and more'), says=['another version', 'expected 1, found 7'])
+        self.bad('replay', self.write('empty.slog', ''), says=['empty.slog', 'step log'])
+        self.bad('replay', '.', says=["'.'", 'a folder'])
+        self.bad('replay', self.write('other.slog', 'GIF89a and more'), says=['other.slog', 'not a step log'])
+        self.bad('replay', self.write('newer.slog', 'SLOG\x07and more'), says=['newer.slog', 'another version', 'expected 1, found 7'])

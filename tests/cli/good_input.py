@@ -1,11 +1,15 @@
 """What works: simulate, replay, plugin, and help that names every option."""
+import fcntl
 import json
 import os
 import pathlib
+import pty
 import re
 import shutil
 import signal
+import struct
 import subprocess
+import termios
 import time
 
 import stage
@@ -23,6 +27,15 @@ class Simulate(stage.Case):
             self.assertEqual(run['completed'], 20)
             self.assertAlmostEqual(sum(v for k, v in run.items() if k.startswith('cause_')), 100, places=3)
 
+    def test_a_json_file_is_replaced_whole(self):
+        self.write('out.json', 'x' * 100000)
+        (self.folder / 'link.json').symlink_to('out.json')
+        self.good('simulate', '--config', self.config(), '--json', 'link.json')
+        self.assertTrue((self.folder / 'link.json').is_symlink())
+        self.assertEqual(json.loads((self.folder / 'out.json').read_text())[0]['completed'], 20)
+        self.assertEqual(list(self.folder.glob('*.part')), [])
+        self.good('simulate', '--config', self.config(), '--json', '/dev/null', '--log', '/dev/null')
+
     def test_odd_names_make_valid_json(self):
         self.good('simulate', '--config', self.config('an "odd\\name.toml'), '--json', 'out.json')
         self.assertEqual(json.loads((self.folder / 'out.json').read_text())[0]['name'], 'an "odd\\name')
@@ -39,19 +52,117 @@ class Simulate(stage.Case):
         out = self.good('simulate', '--config', self.config(workload='[workload]\ntrace = "big.csv"\nformat = "azure"\n'),
                         '--set', 'engine.context_tokens=1000')
         self.assertRegex(out, r'requests completed +2(\.0+)?\n')
-        self.assertRegex(out, r'dropped \(empty, or beyond the context\) +1(\.0+)?\n')
+        self.assertRegex(out, r'dropped +1(\.0+)?\n')
+        self.assertRegex(out, r'(?m)^run: 1 request was dropped; the first: .*/big.csv:3: a prompt of 5000 .* engine.context_tokens = 1000$')
+        out = self.good('simulate', '--config', self.config(), '--set', 'engine.context_tokens=4', '--json', 'out.json')
+        self.assertRegex(out, r'requests completed +0\n')
+        self.assertRegex(out, r'end to end p50, ms +-\n')
+        self.assertRegex(out, r'workload: request 1 of 20: ')
+        run = json.loads((self.folder / 'out.json').read_text())[0]
+        self.assertEqual((run['end_to_end_p50_ms'], run['between_tokens_p99_ms'], run['completed']), (None, None, 0))
+
+    def test_the_json_says_what_ran(self):
+        self.good('simulate', '--config', self.config(), '--set', 'workload.seed=5', '--set', 'engine.seed=6', '--json', 'out.json',
+                  '--swap', 'at=5,scheduler=sarathi')
+        run = json.loads((self.folder / 'out.json').read_text())[0]
+        self.assertEqual((run['seed'], run['engine_seed'], run['swaps'], run['interrupted']), (5, 6, ['at=5,scheduler=sarathi'], False))
+        self.assertEqual([p['id'] for p in run['plugins']], ['fcfs', 'lru', 'recompute', 'native', 'sarathi'])
+        for plugin in run['plugins']:
+            self.assertRegex(plugin['version'], r'^\d+\.\d+\.\d+$')
+            self.assertRegex(plugin['sha256'], r'^[0-9a-f]{64}$')
+        again = self.write('again.toml', run['config'])
+        self.good('simulate', '--config', again, '--json', 'again.json', '--swap', run['swaps'][0])
+        twin = json.loads((self.folder / 'again.json').read_text())[0]
+        differ = {key for key in run if run[key] != twin[key]}
+        self.assertLessEqual(differ, {'name', 'wall_seconds'})
+
+    def test_an_ejection_is_a_negative_result(self):
+        bad = stage.BUILD / 'tests/misbehaving/bad-scheduler'
+        ran = self.run_program('simulate', '--config', self.config(), '--set', f'policy.scheduler="{bad}"')
+        self.assertEqual(ran.returncode, 1, ran.stderr)
+        self.assertRegex(ran.stdout, r'(?m)^policies +bad-scheduler -> linked-in$')
+        self.assertIn("\nrun: a policy was ejected: from then on the figures are the linked-in policy's\n", ran.stdout)
+
+    def test_headings_differ(self):
+        paths = [self.config('a/run.toml'), self.config('b/run.toml'), self.config('other.toml')]
+        options = [part for path in [*paths, paths[0]] for part in ('--config', path)]
+        self.assertRegex(self.good('simulate', *options).splitlines()[0], r'^ +a/run +b/run +other +a/run \(2\)$')
+
+    def test_an_80_column_terminal(self):
+        names = [self.config(f'a-configuration-{i}.toml') for i in range(4)]
+        reader, writer = pty.openpty()
+        self.addCleanup(os.close, reader)
+        fcntl.ioctl(writer, termios.TIOCSWINSZ, struct.pack('HHHH', 24, 80, 0, 0))
+        arguments = [part for name in names for part in ('--config', name)]
+        running = subprocess.Popen([stage.PROGRAM, 'simulate', *arguments], stdout=writer, stderr=writer)
+        os.close(writer)
+        out = b''
+        while True:
+            try:
+                part = os.read(reader, 65536)
+            except OSError:  # the other end is closed
+                break
+            out += part
+        self.assertEqual(running.wait(), 0)
+        lines = [re.sub(r'\x1b\[[^m]*[mK]', '', line) for line in re.split(r'[\r\n]+', out.decode())]
+        self.assertTrue(any('requests, ' in line for line in lines), 'a progress bar')
+        table = [line for line in lines if line.startswith('requests completed')]
+        self.assertEqual(sum(len(re.findall(r' 20\b', line)) for line in table), 4, lines)
+        self.assertEqual([line for line in lines if len(line) > 80 and 'took over' not in line], [])
+
+    def test_an_interrupt_ends_the_run_in_order(self):
+        workload = stage.SYNTHETIC.replace('requests = 20', 'requests = 10000000')
+        command = ['simulate', '--config', self.config(workload=workload), '--config', self.config('b.toml'),
+                   '--set', 'engine.max_waiting=4096', '--json', 'out.json', '--set', 'observe.log=""']
+        for number, status in ((signal.SIGINT, 130), (signal.SIGTERM, 143)):
+            running = subprocess.Popen([stage.PROGRAM, *command], cwd=self.folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+            self.addCleanup(running.kill)
+            time.sleep(1)
+            running.send_signal(number)
+            out, err = running.communicate(timeout=60)
+            self.assertEqual(running.returncode, status, err)
+            self.assertRegex(out, r'^ +run \(interrupted\)\n')
+            self.assertIn('0 of 2 configurations ran whole', err)
+            self.assertTrue(json.loads((self.folder / 'out.json').read_text())[0]['interrupted'])
+        running = subprocess.Popen([stage.PROGRAM, *command[:3], '--log', 'run.slog'], cwd=self.folder, stdout=subprocess.DEVNULL,
+                                   stderr=subprocess.DEVNULL)
+        self.addCleanup(running.kill)
+        time.sleep(1)
+        running.send_signal(signal.SIGINT)
+        self.assertEqual(running.wait(60), 130)
+        self.assertRegex(self.good('replay', 'run.slog'), r'decisions equal, in [\d.]+ s\n$')
 
     def test_swap(self):
         out = self.good('simulate', '--config', self.config(), '--swap', 'at=5,scheduler=sarathi', '--swap', 'at=9,eviction=slru',
                         '--swap', 'at=9,preemption=recompute')
         self.assertRegex(out, r'hot swaps +3(\.0+)?\n')
+        self.assertRegex(out, r'policies +fcfs -> sarathi\n +lru -> slru\n +recompute -> recompute\n +native\n')
 
     def test_a_swap_may_carry_options(self):
         def steps(*more):
             out = self.good('simulate', '--config', self.config(), *more)
-            return re.search(r'(?m)^steps .*', out)[0]
+            return re.search(r'(?m)^steps +(.*)', out)[1]
         small = steps('--swap', 'at=5,scheduler=sarathi,chunk_budget=16')
         self.assertNotEqual(small, steps('--swap', 'at=5,scheduler=sarathi,chunk_budget=256'))
+
+    def test_an_option_may_be_set_below_a_name(self):
+        def steps(*more):
+            return re.search(r'(?m)^steps +(.*)', self.good('simulate', '--config', self.config(), *more))[1]
+        self.assertNotEqual(steps('--set', 'policy.scheduler=sarathi'),
+                            steps('--set', 'policy.scheduler=sarathi', '--set', 'policy.scheduler.options.chunk_budget=16'))
+
+    def test_a_swap_takes_the_configured_options(self):
+        def steps(options, swap):
+            path = self.config(extra=f'[policy.scheduler]\nplugin = "sarathi"\noptions = {options}\n')
+            text = pathlib.Path(path).read_text().replace('scheduler = "fcfs"\n', '')
+            out = self.good('simulate', '--config', self.write('run.toml', text), '--log', 'run.slog', '--swap', swap)
+            self.assertIn(' decisions equal', self.good('replay', 'run.slog'))
+            return re.search(r'(?m)^steps +(.*)', out)[1]
+        small, large = steps('{ chunk_budget = 16 }', 'at=0,preemption=recompute'), steps('{}', 'at=0,preemption=recompute')
+        self.assertNotEqual(small, large)
+        self.assertEqual(steps('{ chunk_budget = 16 }', 'at=0,scheduler=sarathi'), small)
+        self.assertEqual(steps('{ chunk_budget = 16 }', 'at=0,scheduler=sarathi,options={}'), large)
+        self.assertEqual(steps('{}', 'at=0,scheduler=sarathi,options={chunk_budget=16}'), small)
 
     def test_a_swap_beyond_the_end_of_the_run(self):
         ran = self.run_program('simulate', '--config', self.config(), '--swap', 'at=5,eviction=slru',
@@ -75,10 +186,16 @@ class Replay(stage.Case):
                 self.assertRegex(self.good('replay', 'run.slog'), r'^\d+ steps and \d+ decisions equal, in [\d.]+ s\n$')
 
     def test_another_scheduler(self):
-        self.logged('--set', 'engine.token_budget=1024', '--set', 'workload.prompt={distribution="fixed",mean_tokens=700}')
+        self.logged('--set', 'engine.token_budget=1024', '--set', 'workload.prompt={distribution="uniform",min_tokens=300,max_tokens=700}')
         ran = self.run_program('replay', 'run.slog', '--scheduler', 'sarathi')
         self.assertEqual(ran.returncode, 1, ran.stderr)
         self.assertRegex(ran.stdout, r'^first difference at step \d+: plan\n  recorded: .*\n  replayed: .*\n  context: ')
+        entries = [re.search(rf'{side}: \d+ entries: (?:(\d+) equal, )?\[(\d+)\] (.*?)(?: \[| \.\.\.|$)', ran.stdout, re.MULTILINE)
+                   for side in ('recorded', 'replayed')]
+        self.assertTrue(all(entries), ran.stdout)
+        self.assertGreater(int(entries[0][1] or 0), 0, ran.stdout)
+        self.assertEqual(entries[0][2], entries[1][2], ran.stdout)
+        self.assertNotEqual(entries[0][3], entries[1][3], 'the first entry shown is the first that differs')
         self.bad('replay', 'run.slog', '--scheduler', 'sarathy', says=['sarathy', 'sarathi'])
         self.bad('replay', 'run.slog', '--eviction', 'fcfs', says=['fcfs', 'eviction'])
 

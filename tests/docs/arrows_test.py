@@ -48,7 +48,7 @@ LIBRARIES = {
     'sodium': ['core/policy/object_file.cpp', 'core/requests/labels.cpp'],
     'boost/dll/': ['core/policy/library.cpp'],
     'spdlog/': ['engine', 'server', 'cli'],
-    'nlohmann/': ['core/experiment/summary.cpp', 'core/experiment/traces.cpp'],
+    'nlohmann/': ['core/experiment/table.cpp', 'core/experiment/traces.cpp'],
     'boost/program_options/': ['cli'],
 }
 

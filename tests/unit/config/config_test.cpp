@@ -92,6 +92,17 @@ BOOST_AUTO_TEST_CASE(every_gate_has_its_choice) {
   BOOST_TEST(c.policy.gate.at("a").plugin == "token-bucket");
 }
 
+BOOST_AUTO_TEST_CASE(an_override_below_a_bare_name_keeps_the_name) {
+  const Config c = good("[policy]\nscheduler = \"sarathi\"\ngates = [\"hold\"]\ngate.hold = \"./mine\"\n",
+                        {"policy.scheduler.options.chunk_budget=64", "policy.gate.hold.options.ms=3"});
+  BOOST_TEST(c.policy.scheduler.plugin == "sarathi");
+  BOOST_TEST(*c.policy.scheduler.options.find("chunk_budget")->as_integer() == 64);
+  BOOST_TEST(c.policy.gate.at("hold").plugin == "/folder/mine");
+  BOOST_TEST(*c.policy.gate.at("hold").options.find("ms")->as_integer() == 3);
+  const Config other = good("[policy]\nscheduler = \"sarathi\"\n", {"policy.scheduler=fcfs"});
+  BOOST_TEST(other.policy.scheduler.plugin == "fcfs");
+}
+
 BOOST_AUTO_TEST_CASE(an_override_of_the_pool_replaces_the_files) {
   const Config c = good("[engine]\nkv_memory = '4GiB'", {"engine.kv_blocks=10"});
   BOOST_TEST(!c.engine.kv_memory_bytes.has_value());
