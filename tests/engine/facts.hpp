@@ -2,7 +2,6 @@
 #pragma once
 
 #include <boost/test/unit_test.hpp>
-#include <fstream>
 #include <map>
 #include <regex>
 #include <set>
@@ -61,12 +60,7 @@ class Seen {
       found->second->second |= !nothing.contains(value);
     }
   }
-  std::set<std::string> never() const {
-    std::set<std::string> names;
-    for (const auto& [field, filled] : fields_)
-      if (!filled) names.insert(field);
-    return names;
-  }
+  const std::map<std::string, bool>& fields() const { return fields_; }  // name -> ever filled
 
  private:
   // "plan.view.seqs[3].computed" -> "seqs.computed", "evict.need[1]" -> "need[SL_TIER_HOST]"
@@ -84,20 +78,5 @@ class Seen {
   std::map<std::string, bool> fields_;
   std::unordered_map<std::string, std::pair<const std::string, bool>*> names_;  // of paths met before
 };
-
-// All names in backticks of the section that lists what nothing fills.
-inline std::set<std::string> listed_fields() {
-  std::ifstream file(std::string(SERVELOOP_DOCS) + "/PLUGINS.md");
-  std::set<std::string> names;
-  bool inside = false;
-  for (std::string line; std::getline(file, line);) {
-    if (line.starts_with("## ")) inside = line == "## Fields that nothing fills yet";
-    if (!inside) continue;
-    static const std::regex quoted("`([^`]+)`");
-    for (std::sregex_iterator it(line.begin(), line.end(), quoted), end; it != end; ++it)
-      names.insert((*it)[1]);
-  }
-  return names;
-}
 
 }  // namespace serveloop::test

@@ -72,8 +72,10 @@ World::World(const Setting& setting, std::vector<Ask> asks, observe::StepLog* lo
   p.precision = need(host_.load_precision({"native"}, limits_));
   executor_ =
       std::make_unique<execute::HashExecutor>(clock_, o.cost, o.max_sequences, o.kv_blocks, o.block_tokens);
-  engine_ = need(engine::Engine::create(o, requests::Labeler(setting.tenants, setting.rules), std::move(p),
-                                        watched_, *executor_, output != nullptr ? *output : *this, log));
+  watched_executor_ = std::make_unique<WatchedExecutor>(*executor_);
+  engine_ =
+      need(engine::Engine::create(o, requests::Labeler(setting.tenants, setting.rules), std::move(p),
+                                  watched_, *watched_executor_, output != nullptr ? *output : *this, log));
 }
 
 Result<std::uint64_t> World::try_send(std::size_t index) {

@@ -2,17 +2,15 @@
 // out.
 #pragma once
 
-#include <functional>
 #include <map>
 #include <memory>
 #include <string>
 #include <utility>
 #include <vector>
 
-#include "base/virtual_clock.hpp"
 #include "engine/engine.hpp"
-#include "execute/hash.hpp"
 #include "policy/host.hpp"
+#include "watched.hpp"
 
 namespace serveloop::test {
 
@@ -42,22 +40,6 @@ struct Ask {
 };
 
 inline constexpr std::uint32_t kBlockTokens = 8;
-
-// The engine's clock, with somebody watching what the host is done with.
-class WatchedClock final : public Clock {
- public:
-  explicit WatchedClock(VirtualClock& clock) : clock_(clock) {}
-  std::uint64_t now_ns() override { return clock_.now_ns(); }
-  void wait_until(std::uint64_t at_ns) override { clock_.wait_until(at_ns); }
-  void charge(Phase phase, std::uint32_t rows) override {
-    clock_.charge(phase, rows);
-    if (watch) watch(phase);
-  }
-  std::function<void(Phase)> watch;
-
- private:
-  VirtualClock& clock_;
-};
 
 class World : public engine::Output {
  public:
@@ -98,6 +80,7 @@ class World : public engine::Output {
   VirtualClock& clock() { return clock_; }
   WatchedClock& watched() { return watched_; }
   execute::HashExecutor& executor() { return *executor_; }
+  WatchedExecutor& watched_executor() { return *watched_executor_; }
 
  private:
   void feed();
@@ -108,6 +91,7 @@ class World : public engine::Output {
   VirtualClock clock_;
   WatchedClock watched_{clock_};
   std::unique_ptr<execute::HashExecutor> executor_;
+  std::unique_ptr<WatchedExecutor> watched_executor_;
   policy::Host host_;
   policy::Limits limits_;
   std::unique_ptr<engine::Engine> engine_;

@@ -1,5 +1,5 @@
 // Names victims as recompute does, and tells by its dump all that the last `preempt` and the last `note`
-// could read.
+// could read, and whom it named.
 #include <serveloop/cpp/preemption.hpp>
 
 #include "../dump.hpp"
@@ -33,9 +33,11 @@ class ProbePreemption {
     probe::dump_rows<sl_candidate>(preempt_, "preempt.candidates", in->candidates);
     probe::dump_view(preempt_, "preempt.view", in.view());
     const auto candidates = in.candidates();
-    uint64_t freed = 0;
-    for (std::size_t i = candidates.size(); i-- > 0 && freed < in->need; freed += candidates[i].frees)
+    uint64_t freed = 0, named = 0;
+    for (std::size_t i = candidates.size(); i-- > 0 && freed < in->need; freed += candidates[i].frees) {
+      preempt_.line("preempt.yield[" + std::to_string(named++) + "]", "seq", candidates[i].seq);
       yields.recompute(candidates[i].seq);
+    }
   }
 
  private:

@@ -1,4 +1,5 @@
-// Plans as fcfs does, and tells by its dump all that the last `plan` and the last `note` could read.
+// Plans as fcfs does, and tells by its dump all that the last `plan` and the last `note` could read, and what
+// it answered.
 #include <algorithm>
 #include <serveloop/cpp/queue.hpp>
 #include <serveloop/cpp/scheduler.hpp>
@@ -39,13 +40,14 @@ class ProbeScheduler {
     for (const uint32_t slot : view.running()) {
       const sl_seq_row& seq = view.seqs()[slot];
       const uint32_t tokens = std::min(seq.runnable, budget);
-      if (tokens > 0) plan.run(seq.id, tokens);
+      if (tokens > 0) write(plan.size(), seq.id), plan.run(seq.id, tokens);
       budget -= tokens;
     }
     for (auto next = ready_.begin(); next != ready_.end() && slots > 0 && budget > 0; ++next) {
       const sl_seq_row& seq = view.seqs()[SL_SEQ_SLOT(next->second)];
       const uint32_t tokens = std::min(uncached(view, seq), budget);
       if (tokens == 0) continue;
+      write(plan.size(), seq.id);
       plan.admit(seq.id, tokens);
       budget -= tokens;
       --slots;
@@ -54,6 +56,9 @@ class ProbeScheduler {
   }
 
  private:
+  void write(uint32_t index, sl_seq seq) {
+    plan_.line("plan.entry[" + std::to_string(index) + "]", "seq", seq);
+  }
   static uint32_t uncached(const sl::View& view, const sl_seq_row& seq) {
     if (seq.runnable == 0) return 0;
     const uint32_t known = seq.computed + seq.in_flight_max + seq.runnable;

@@ -1,0 +1,67 @@
+// A run under memory pressure with probe plugins in each place, and with all that a client and an operator may
+// do. After each call of a probe, all that it read is held against the truths (truths.hpp).
+#pragma once
+
+#include "truths.hpp"
+
+namespace serveloop::test {
+
+class Probed {
+ public:
+  // `silent`: clients state nothing beside their prompts.
+  Probed(std::uint32_t lag, bool silent);
+  Probed(const Probed&) = delete;
+  // Until all have ended. `seen`: which fields were ever filled.
+  void run(Seen& seen);
+
+ private:
+  bool step(std::size_t i);  // false: nothing is left to do
+  void act(std::size_t i);   // what clients and the operator do before step i
+  void pause(std::size_t ask, std::uint64_t until_ns);
+  void resume(std::size_t ask);
+  void swap(policy::Kind kind, const char* plugin);
+
+  // ---- probed_calls.cpp: after a policy was asked, before anything of its answer took effect.
+  void asked(const engine::Policies& p);
+  void planned(const Facts& facts);
+  void name_arrivals(const Facts& view);
+  void evicted(const Facts& facts);
+  void preempted(const Facts& facts);
+  void check_need(const Facts& facts, const Facts& view);
+  void committed();  // the plan took effect: blocks were given and hung in
+  void follow(const Facts& call, const std::string& name, const Scene& at);
+  // ---- After the step.
+  void noted(const Facts& facts);
+  void check_notes(const engine::Policies& before);
+  void check_block_handover(const Facts& facts);
+  void check_handover(const Facts& facts);
+  Scene scene(const Facts& view, bool amid) const;
+
+  // Was it called since it was last asked about? By its own count.
+  template <class Instance>
+  bool call_is_new(const std::string& call, Instance& instance) {
+    const std::string report = instance.report(), name = "\ncalls." + call + " ";
+    const std::size_t at = report.find(name);
+    BOOST_REQUIRE(at != std::string::npos);
+    const std::uint64_t count = std::stoull(report.substr(at + name.size(), 20));
+    return std::exchange(calls_[{&instance, call}], count) != count;
+  }
+
+  Setting setting_;
+  std::vector<Ask> asks_;
+  bool silent_;
+  World world_;
+  Witness witness_;
+  Seen* seen_ = nullptr;
+  Facts plan_view_;
+  std::vector<sl_seq> plan_;
+  Stories stories_;
+  Holders holders_;
+  std::set<std::uint32_t> committed_;  // blocks in the tree when this step's plan had taken effect
+  std::uint64_t epoch_ = 0, swaps_ = 0;
+  std::vector<engine::Policies> kept_;
+  std::map<std::pair<const void*, std::string>, std::uint64_t> calls_;
+  int plans_ = 0, evictions_ = 0, preemptions_ = 0, needs_ = 0;
+};
+
+}  // namespace serveloop::test
