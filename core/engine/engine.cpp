@@ -69,6 +69,7 @@ Engine::Engine(const Options& options, requests::Labeler labeler, Policies polic
   const std::uint32_t slots = sizes.slots();
   entry_capacity_ = slots;
   handover_capacity_ = requests_->event_capacity() + 5 * kSequencesPerSlice;
+  table_bytes_ = mapping_.used();
   entries_ = mapping_.lay_out<sl_entry>(entry_capacity_);
   gauges_ = mapping_.lay_out<sl_gauge>(kGauges);
   victims_ = mapping_.lay_out<sl_victim>(options.kv_blocks);

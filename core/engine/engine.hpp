@@ -76,6 +76,7 @@ class Engine {
   // ---- For tests, reports and replay.
   const Counters& counters() const { return counters_; }
   const Mapping& mapping() const { return mapping_; }
+  std::size_t table_bytes() const { return table_bytes_; }  // of the mapping; answer buffers lie behind
   const kv::Cache& cache() const { return *cache_; }
   const requests::Manager& requests() const { return *requests_; }
   const Policies& policies() const { return policies_; }
@@ -228,6 +229,7 @@ class Engine {
   std::vector<std::string> incidents_;
 
   // Answer buffers, in the mapping.
+  std::size_t table_bytes_ = 0;
   sl_entry* entries_;
   sl_gauge* gauges_;
   sl_victim* victims_;

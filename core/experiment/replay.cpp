@@ -43,23 +43,27 @@ class Script final : public observe::StepLog {
  public:
   observe::StepRecord record;
   std::uint64_t decisions = 0;
+  bool other_policies = false;  // their gauges are their own: only decisions are compared
 
   void begin_step(std::uint64_t step) override {
     next_ = 0;
     if (step != record.step) throw Damaged{fmt::format("step {}", step), fmt::format("step {}", record.step)};
   }
   void item(Item tag, Bytes bytes) override {
+    if (tag == Item::gauges && other_policies) return;
     const Bytes recorded = take(tag, bytes);
     if (recorded.size() != bytes.size() || !std::equal(bytes.begin(), bytes.end(), recorded.begin()))
       throw Differs{tag, tag, recorded, {bytes.begin(), bytes.end()}};
     decisions += is_decision(tag) ? 1 : 0;
   }
   void end_step() override {
+    skip_gauges();
     if (next_ != record.items.size())
       throw Differs{record.items[next_].tag, Item{}, record.items[next_].bytes, {}};
   }
   // The next item, which must be a `tag`.
   Bytes take(Item tag, Bytes instead = {}) {
+    skip_gauges();
     if (next_ >= record.items.size()) throw Differs{Item{}, tag, {}, {instead.begin(), instead.end()}};
     const auto& entry = record.items[next_];
     if (entry.tag != tag) throw Differs{entry.tag, tag, entry.bytes, {instead.begin(), instead.end()}};
@@ -72,6 +76,9 @@ class Script final : public observe::StepLog {
   }
 
  private:
+  void skip_gauges() {
+    while (other_policies && next_ < record.items.size() && record.items[next_].tag == Item::gauges) ++next_;
+  }
   std::size_t next_ = 0;
 };
 
@@ -213,6 +220,7 @@ Result<ReplayResult> replay_file(const std::string& path, const ReplayOptions& o
     if (Status same = check_builds(*header, *policies, *config); !same) return tl::unexpected(same.error());
 
   Script script;
+  script.other_policies = others;
   ScriptClock clock(script);
   VirtualClock unused_clock(model->host);
   auto executor_model = execute::make_executor(

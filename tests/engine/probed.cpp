@@ -99,6 +99,8 @@ bool Probed::step(std::size_t i) {
   holders_.look(world_, witness_.now_ns());
   if (call_is_new("note", *before.eviction)) noted(account_of(*before.eviction));
   check_notes(before);
+  if (world_.engine().policies().scheduler != before.scheduler)
+    witness_.told();  // the new one, in its handover
   epoch_ = swaps_;
   return more || i < 160;
 }

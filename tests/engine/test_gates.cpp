@@ -176,7 +176,7 @@ BOOST_AUTO_TEST_CASE(what_an_ejected_scheduler_had_parked_is_let_go) {
   const Outputs reference = alone(asks);
   for (const std::uint32_t lag : {0u, 1u}) {
     Setting s;
-    s.scheduler = "picky";
+    s.scheduler = "picky-scheduler";
     s.scheduler_options = picky("park", 1, 25).options;
     s.lag = lag;
     World world(s, asks);

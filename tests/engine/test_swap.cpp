@@ -124,10 +124,10 @@ BOOST_AUTO_TEST_CASE(a_swap_that_throws_in_the_handover_leaves_the_old_one) {
     for (int i = 0; i < 20; ++i) world.one_step();
     const auto old = world.engine().policies();
     world.swap(Kind::scheduler,
-               {"picky", toml::Table{{"good_calls", 0}}});  // it hears by being asked, and throws
+               {"picky-scheduler", toml::Table{{"good_calls", 0}}});  // it hears by being asked, and throws
     world.one_step();
     BOOST_CHECK(world.engine().policies().scheduler == old.scheduler);
-    BOOST_CHECK(has_incident(world, "swap to 'picky' failed in the handover"));
+    BOOST_CHECK(has_incident(world, "swap to 'picky-scheduler' failed in the handover"));
     world.swap_gate(0, {"picky", toml::Table{{"good_calls", 0}}});
     world.swap_gate(7, {"hold", {}});
     world.one_step();

@@ -11,26 +11,14 @@ namespace serveloop::test {
 
 namespace {
 
-constexpr std::size_t kPage = 4096, kLine = 64;
-
-// The answer buffers are laid out last (engine.cpp): entries, gauges, victims, yields, candidates, handover
-// events.
-std::size_t answer_bytes(const engine::Options& o) {
-  const std::size_t slots = requests::Options{o.max_waiting, o.max_sequences}.slots();
-  std::size_t sum = 0;
-  for (const std::size_t bytes :
-       {slots * sizeof(sl_entry), std::size_t{64} * sizeof(sl_gauge), o.kv_blocks * sizeof(sl_victim),
-        slots * sizeof(sl_yield), slots * sizeof(sl_candidate), 8 * slots * sizeof(sl_event)})
-    sum += (bytes + kLine - 1) / kLine * kLine;
-  return sum;
-}
+constexpr std::size_t kPage = 4096;
 
 }  // namespace
 
 // Reads through the file, and only where it has data: the mapping is mostly reserved.
-Fingerprint fingerprint(const engine::Engine& engine, const engine::Options& options, bool tables_only) {
+Fingerprint fingerprint(const engine::Engine& engine, bool tables_only) {
   const Mapping& mapping = engine.mapping();
-  const std::size_t end = mapping.used() - (tables_only ? answer_bytes(options) : 0);
+  const std::size_t end = tables_only ? engine.table_bytes() : mapping.used();
   Fingerprint pages;
   std::array<char, kPage> page;
   off_t at = 0;

@@ -12,7 +12,7 @@ using Fingerprint = std::map<std::size_t, std::uint64_t>;  // offset of a page t
 
 // `tables_only`: without the buffers that policies answer into, which hold what a policy wrote and nobody
 // used.
-Fingerprint fingerprint(const engine::Engine& engine, const engine::Options& options, bool tables_only);
+Fingerprint fingerprint(const engine::Engine& engine, bool tables_only);
 // Empty if equal, else where they first differ.
 std::string difference(const Fingerprint& a, const Fingerprint& b);
 

@@ -189,9 +189,8 @@ BOOST_AUTO_TEST_CASE(another_version_and_no_log) {
   const Log log;
   std::string newer = log.bytes;
   newer[4] = 2;
-  BOOST_CHECK_EQUAL(
-      log.replay(newer).error().message(),
-      "step log of another version: expected 1, found 2; read it with the release that wrote it");
+  BOOST_CHECK(log.replay(newer).error().message().ends_with(
+      ": step log of another version: expected 1, found 2; read it with the release that wrote it"));
   BOOST_CHECK(!log.replay("not a log at all"));
   BOOST_CHECK(!log.replay(""));
   BOOST_CHECK(!experiment::replay(log.folder.path("missing.slog"), {}));

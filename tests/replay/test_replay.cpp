@@ -21,19 +21,18 @@ struct Recorded {
   std::uint64_t steps = 0;
 };
 
-void look(const engine::Engine& engine, const engine::Options& options, Recorded& seen) {
-  seen.whole[engine.steps()] = fingerprint(engine, options, false);
-  seen.tables[engine.steps()] = fingerprint(engine, options, true);
+void look(const engine::Engine& engine, Recorded& seen) {
+  seen.whole[engine.steps()] = fingerprint(engine, false);
+  seen.tables[engine.steps()] = fingerprint(engine, true);
 }
 
 Recorded record(Stage& stage) {
   Recorded seen;
-  const auto& options = stage.rig().options;
   stage.after_each_step([&] {
-    if (stage.engine().steps() % kEvery == 0) look(stage.engine(), options, seen);
+    if (stage.engine().steps() % kEvery == 0) look(stage.engine(), seen);
   });
   stage.run();
-  look(stage.engine(), options, seen);
+  look(stage.engine(), seen);
   seen.steps = stage.engine().steps();
   stage.finish_log();
   return seen;
@@ -53,8 +52,7 @@ void check_replay(const Stage& stage, const Recorded& recorded, bool recorded_an
     const auto found = expected.find(engine.steps());
     if (found == expected.end()) return;
     ++looks;
-    const std::string differs =
-        difference(found->second, fingerprint(engine, stage.rig().options, recorded_answers));
+    const std::string differs = difference(found->second, fingerprint(engine, recorded_answers));
     BOOST_CHECK_MESSAGE(differs.empty(), "after " << engine.steps() << " steps: " << differs);
   };
   const ReplayResult result = need(experiment::replay(stage.log_path(), options));

@@ -40,4 +40,7 @@ class Picky {
 
 }  // namespace
 
-SERVELOOP_SCHEDULER(Picky, "picky", "0.1.0");
+#ifndef PICKY_ID
+#define PICKY_ID "picky"
+#endif
+SERVELOOP_SCHEDULER(Picky, PICKY_ID, "0.1.0");
