@@ -9,8 +9,8 @@
 //           post: norm with post_attention_norm, post_ffn_norm where post_norms, else nothing
 //   logits = lm_head norm(x, final_norm), then soft cap
 //   norm(x, w) = x / sqrt(mean(x^2) + norm_eps) * w
-// A norm's weight w is the whole multiplier, for Gemma too: GGUF files store it so; whoever reads Hugging Face's
-// files of Gemma, which store w - 1, adds the 1.
+// A norm's weight w is the whole multiplier, for Gemma too: GGUF files store it so; whoever reads the files of
+// Hugging Face for Gemma, which store w - 1, adds the 1.
 //
 // Sources: RMSNorm (Zhang and Sennrich, 2019), RoPE (Su et al., 2021), GLU variants (Shazeer, 2020), grouped
 // queries (Ainslie et al., 2023), Llama 3 (Grattafiori et al., 2024), Gemma 2 and 3 (2024, 2025), Qwen2,

@@ -1,4 +1,4 @@
-// Tiny model files of each family: sizes that divide nothing among them, rows of 32 and 96 where blocks need it.
+// Tiny model files of each family: sizes that share few divisors, rows of 96 and 160 where blocks need 32.
 #pragma once
 
 #include <map>
