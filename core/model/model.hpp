@@ -20,7 +20,8 @@ struct Model {
   std::shared_ptr<const void> storage;   // the mapped file, or memory
 };
 
-// A GGUF file. Its pages are read when they are touched.
+// A GGUF file. Its pages are read when they are touched. Tensors lie on multiples of the file's alignment, 32
+// bytes unless it says otherwise and at least 8.
 Result<Model> load_gguf(const std::string& path);
 
 // BF16 throughout, from `seed` (random_value.hpp), filled by `threads` threads; the bits do not depend on

@@ -38,11 +38,11 @@ constexpr RandomScale random_scale(std::uint64_t n) {
       return {static_cast<std::uint32_t>(m), e};
 }
 
-inline std::uint64_t random_stream(std::uint64_t seed, std::int32_t layer, std::uint8_t role) {
+constexpr std::uint64_t random_stream(std::uint64_t seed, std::int32_t layer, std::uint8_t role) {
   return mix(seed, static_cast<std::uint64_t>(layer + 1) * 256 + role);
 }
 
-inline std::uint16_t random_weight(std::uint64_t stream, std::uint64_t index, RandomScale scale) {
+constexpr std::uint16_t random_weight(std::uint64_t stream, std::uint64_t index, RandomScale scale) {
   const std::uint64_t h = mix(stream, index);
   const std::uint64_t pairs = (h & 0x0000ffff0000ffffu) + (h >> 16 & 0x0000ffff0000ffffu);
   const auto s = static_cast<std::int32_t>((pairs & 0xffffffffu) + (pairs >> 32)) - 131070;
@@ -50,7 +50,7 @@ inline std::uint16_t random_weight(std::uint64_t stream, std::uint64_t index, Ra
   return to_bf16(static_cast<float>(s * static_cast<std::int32_t>(scale.multiplier)) * power);
 }
 
-inline std::uint16_t random_norm(std::uint64_t stream, std::uint64_t index) {
+constexpr std::uint16_t random_norm(std::uint64_t stream, std::uint64_t index) {
   const auto steps = static_cast<std::int32_t>(mix(stream, index) >> 60) - 8;
   return to_bf16(static_cast<float>(128 + steps) * 0.0078125f);
 }
