@@ -112,8 +112,10 @@ void read_gemma3(Reader& in, Architecture& a) {
   a.gate = Gate::gelu_tanh;
   a.qk_norm = a.post_norms = true;
   a.embedding_scale = gemma_embedding_scale(a.hidden);
-  if (a.layers.size() == kGemma3LayersOf27B && a.q_heads != 0)
-    a.attention_scale = static_cast<float>(1.0 / std::sqrt(double(a.hidden / a.q_heads)));
+  if (a.layers.size() == kGemma3LayersOf27B && a.q_heads != 0) {
+    const std::uint32_t share = a.hidden / a.q_heads;
+    a.attention_scale = static_cast<float>(1.0 / std::sqrt(double(share)));
+  }
   a.attention_soft_cap = static_cast<float>(in.number_or("attn_logit_softcapping", 0.0));
   a.logit_soft_cap = static_cast<float>(in.number_or("final_logit_softcapping", 0.0));
   a.ropes[1] = Rope{.theta = in.number_or("rope.freq_base_swa", 10000.0), .divisors = {}};

@@ -19,15 +19,13 @@ Result<MappedFile> MappedFile::open(const std::string& path) {
   struct stat state = {};
   void* base = MAP_FAILED;
   const char* problem = nullptr;
-  if (::fstat(fd, &state) != 0)
-    problem = std::strerror(errno);
-  else if (!S_ISREG(state.st_mode))
-    problem = S_ISDIR(state.st_mode) ? "a folder" : "what is no regular file";
-  else if (state.st_size == 0)
-    problem = "an empty one";
-  else if (base = ::mmap(nullptr, static_cast<std::size_t>(state.st_size), PROT_READ, MAP_SHARED, fd, 0);
-           base == MAP_FAILED)
-    problem = std::strerror(errno);
+  if (::fstat(fd, &state) == 0 && S_ISREG(state.st_mode) && state.st_size > 0)
+    base = ::mmap(nullptr, static_cast<std::size_t>(state.st_size), PROT_READ, MAP_SHARED, fd, 0);
+  else if (state.st_mode != 0)
+    problem = S_ISREG(state.st_mode)   ? "an empty one"
+              : S_ISDIR(state.st_mode) ? "a folder"
+                                       : "no regular file";
+  if (base == MAP_FAILED && problem == nullptr) problem = std::strerror(errno);
   ::close(fd);
   if (problem != nullptr) return refuse(problem);
   return MappedFile({static_cast<const std::byte*>(base), static_cast<std::size_t>(state.st_size)});

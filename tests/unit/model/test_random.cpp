@@ -14,25 +14,25 @@ using namespace serveloop::model;
 
 namespace {
 
-const std::map<std::string, Role> kNames = {{"embedding", Role::embedding},
-                                            {"attention_norm", Role::attention_norm},
-                                            {"q", Role::q},
-                                            {"k", Role::k},
-                                            {"v", Role::v},
-                                            {"q_bias", Role::q_bias},
-                                            {"k_bias", Role::k_bias},
-                                            {"v_bias", Role::v_bias},
-                                            {"q_norm", Role::q_norm},
-                                            {"k_norm", Role::k_norm},
-                                            {"o", Role::o},
-                                            {"post_attention_norm", Role::post_attention_norm},
-                                            {"ffn_norm", Role::ffn_norm},
-                                            {"gate", Role::gate},
-                                            {"up", Role::up},
-                                            {"down", Role::down},
-                                            {"post_ffn_norm", Role::post_ffn_norm},
-                                            {"final_norm", Role::final_norm},
-                                            {"lm_head", Role::lm_head}};
+const std::map<std::string, Role> role_names = {{"embedding", Role::embedding},
+                                                {"attention_norm", Role::attention_norm},
+                                                {"q", Role::q},
+                                                {"k", Role::k},
+                                                {"v", Role::v},
+                                                {"q_bias", Role::q_bias},
+                                                {"k_bias", Role::k_bias},
+                                                {"v_bias", Role::v_bias},
+                                                {"q_norm", Role::q_norm},
+                                                {"k_norm", Role::k_norm},
+                                                {"o", Role::o},
+                                                {"post_attention_norm", Role::post_attention_norm},
+                                                {"ffn_norm", Role::ffn_norm},
+                                                {"gate", Role::gate},
+                                                {"up", Role::up},
+                                                {"down", Role::down},
+                                                {"post_ffn_norm", Role::post_ffn_norm},
+                                                {"final_norm", Role::final_norm},
+                                                {"lm_head", Role::lm_head}};
 
 std::uint64_t fnv(const std::vector<std::uint16_t>& words) {
   std::uint64_t digest = 0xcbf29ce484222325u;
@@ -64,7 +64,7 @@ BOOST_AUTO_TEST_CASE(equal_the_scripts_bits) {
     Architecture architecture;
     words >> seed >> name >> slot.layer >> first >> count >> slot.cols >> architecture.hidden >> layers >>
         std::hex >> digest;
-    slot.role = kNames.at(name);
+    slot.role = role_names.at(name);
     architecture.layers.resize(layers);
     std::vector<std::uint16_t> out(count);
     fill_random(slot, architecture, seed, first, out);

@@ -26,9 +26,9 @@ inline Bytes content(std::string_view name, std::uint64_t bytes, bool numbers) {
 
 inline void add_matrix(GgufWriter& file, const std::string& name, std::uint64_t rows, std::uint64_t cols,
                        std::uint32_t type) {
-  static const std::map<std::uint32_t, std::pair<std::uint64_t, std::uint64_t>> kBlocks = {
+  static const std::map<std::uint32_t, std::pair<std::uint64_t, std::uint64_t>> blocks = {
       {0, {1, 4}}, {1, {1, 2}}, {30, {1, 2}}, {8, {32, 34}}, {2, {32, 18}}, {3, {32, 20}}};
-  const auto [values, bytes] = kBlocks.at(type);
+  const auto [values, bytes] = blocks.at(type);
   file.tensor(name, {cols, rows}, type, content(name, rows * cols / values * bytes, type == 0));
 }
 inline void add_vector(GgufWriter& file, const std::string& name, std::uint64_t size) {
