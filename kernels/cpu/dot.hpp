@@ -1,6 +1,7 @@
 // Exact integer sums of one group: 32 elements along K of 16 rows of W (one panel, one group) times int8 rows of A.
-// out[m] holds one row of W a lane. What is added is (q + kOffset) a, where q is what the format means; the caller
-// takes kOffset times the sum of a away. Every way of summing gives the same integers.
+// out[m] holds one row of W a lane. What is summed is (q + offset) a, where q is what the format means, and
+// offset is 2^kOffsetBits (none: kOffsetBits < 0); the caller takes offset times the sum of a away. Every way of summing
+// gives the same integers.
 #pragma once
 
 #include <cstdint>
@@ -20,9 +21,9 @@ static inline int load_four(const std::int8_t* p) {
 #if defined(__AVX512VNNI__)
 
 template <Type type>
-static constexpr int kOffset = type == Type::q4_0   ? 8
-                               : type == Type::q8_0 ? 128
-                                                    : 0;
+static constexpr int kOffsetBits = type == Type::q4_0   ? 3
+                                   : type == Type::q8_0 ? 7
+                                                        : -1;
 
 // vpdpbusd takes unsigned times signed: the nibbles as they are, int8 weights with their sign bit flipped.
 template <Type type, int MR>
@@ -50,8 +51,11 @@ static inline void dot(const std::uint8_t* q, const std::int8_t* a, std::int64_t
 
 #elif defined(__AVX2__)
 
+// Keeps a sum in its register here: left alone, GCC 12 makes all products first, spills them, and adds them last.
+static inline void settle(I& x) { asm("" : "+x"(x)); }
+
 template <Type type>
-static constexpr int kOffset = type == Type::q4_0 ? 8 : 0;
+static constexpr int kOffsetBits = type == Type::q4_0 ? 3 : -1;
 
 // Nibbles: vpmaddubsw sums pairs in int16; a group's eight pair sums stay below 8 * 2 * 15 * 128 = 30,720.
 // int8: |w| times a with w's sign; a pair stays below 2 * 128 * 127 = 32,512 (prepared activations hold no -128, but
@@ -74,6 +78,7 @@ static inline void dot(const std::uint8_t* q, const std::int8_t* a, std::int64_t
         for (int v = 0; v < 2; ++v) {
           const I pairs = _mm256_maddubs_epi16(size[v], _mm256_sign_epi8(x, w[v]));
           sum[m][v] = add_i(sum[m][v], _mm256_madd_epi16(pairs, ones));
+          settle(sum[m][v]);
         }
       }
     }
@@ -87,6 +92,8 @@ static inline void dot(const std::uint8_t* q, const std::int8_t* a, std::int64_t
         const I x = set1_i(load_four(a + m * lda + at));
         sum[m][0] = _mm256_add_epi16(sum[m][0], _mm256_maddubs_epi16(w0, x));
         sum[m][1] = _mm256_add_epi16(sum[m][1], _mm256_maddubs_epi16(w1, x));
+        settle(sum[m][0]);
+        settle(sum[m][1]);
       }
     };
 #pragma GCC unroll 4
@@ -107,7 +114,7 @@ static inline void dot(const std::uint8_t* q, const std::int8_t* a, std::int64_t
 #else
 
 template <Type type>
-static constexpr int kOffset = type == Type::q4_0 ? 8 : 0;
+static constexpr int kOffsetBits = type == Type::q4_0 ? 3 : -1;
 
 template <Type type, int MR>
 static inline void dot(const std::uint8_t* q, const std::int8_t* a, std::int64_t lda, I (&out)[MR][kVecs]) {

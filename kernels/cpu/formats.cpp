@@ -25,14 +25,13 @@ void put_block(Type type, const std::uint8_t* block, int lane, std::uint8_t* qua
 }
 
 void pack_quantised(Type type, const std::uint8_t* src, int n, int k, std::uint8_t* panel, int first) {
-  const std::size_t quant_bytes = type == Type::q8_0 ? 512 : 256;
-  const std::size_t scale_bytes = type == Type::q4_1 ? 64 : 32;
+  const auto bytes = static_cast<std::size_t>(group_bytes(type));
   const auto groups = static_cast<std::size_t>(k / kGroup);
   for (int lane = 0; lane < kPanel && first + lane < n; ++lane) {
     const std::uint8_t* row = src + static_cast<std::size_t>(first + lane) * row_bytes(type, k);
     for (std::size_t g = 0; g < groups; ++g)
-      put_block(type, row + g * block_bytes(type), lane, panel + g * quant_bytes,
-                panel + groups * quant_bytes + g * scale_bytes);
+      put_block(type, row + g * block_bytes(type), lane, panel + g * bytes + group_scale_bytes(type),
+                panel + g * bytes);
   }
 }
 
@@ -79,11 +78,8 @@ std::size_t panel_bytes(Type type, int k) {
     case Type::f32: return count * 64;
     case Type::f16: return (count + 1) / 2 * 64;
     case Type::bf16: return (count + 1) / 2 * 64;
-    case Type::q8_0: return (count / kGroup * (512 + 32) + 63) / 64 * 64;
-    case Type::q4_0: return (count / kGroup * (256 + 32) + 63) / 64 * 64;
-    case Type::q4_1: return count / kGroup * (256 + 64);
+    default: return (count / kGroup * static_cast<std::size_t>(group_bytes(type)) + 63) / 64 * 64;
   }
-  return 0;
 }
 
 void pack(Type type, const void* src, int n, int k, void* dst, int panel_begin, int panel_end) {

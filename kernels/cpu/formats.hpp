@@ -27,11 +27,16 @@ std::size_t row_bytes(Type type, int k);
 //   f32   [k][16] F32
 //   f16   [k][16] F16
 //   bf16  [ceil(k / 2)][16][2] BF16: one 32-bit lane holds two neighbours along K of one row
-//   q4_*  [k / 32][4][16][4] bytes: byte (j, row, i) holds element 4 j + i in the low nibble, 16 + 4 j + i in the high
-//         one; then [k / 32] scales: q4_0 [16] F16 d, q4_1 [16] F16 d and [16] F16 m
-//   q8_0  [k / 32][8][16][4] int8: element 4 j + i; then [k / 32][16] F16 d
+//   q4_0  [k / 32] groups: [16] F16 d, then [4][16][4] bytes: byte (j, row, i) holds element 4 j + i in the low nibble,
+//         16 + 4 j + i in the high one
+//   q4_1  likewise, [16] F16 d and [16] F16 m before the bytes
+//   q8_0  [k / 32] groups: [16] F16 d, then [8][16][4] int8: (j, row, i) is element 4 j + i
 // So every vector of a product has one row of W a lane, and no sum crosses lanes.
 std::size_t panel_bytes(Type type, int k);  // a multiple of 64
+// Bytes of the scales, and of the quants, of one group of one panel; quantised types.
+static constexpr int group_scale_bytes(Type type) { return type == Type::q4_1 ? 64 : 32; }
+static constexpr int group_quant_bytes(Type type) { return type == Type::q8_0 ? 512 : 256; }
+static constexpr int group_bytes(Type type) { return group_scale_bytes(type) + group_quant_bytes(type); }
 static inline std::size_t packed_bytes(Type type, int n, int k) {
   return static_cast<std::size_t>(panels(n)) * panel_bytes(type, k);
 }

@@ -85,7 +85,7 @@ void unpacked(const Part& part, std::int64_t lda) {
   const std::int64_t step = static_cast<std::int64_t>(panel_bytes(w.type, w.k));
   all_panels(part, group, lda, [&](int n, int count) {
     for (int p = 0; p < count; ++p)
-      unpack(w.type, w.data + (n / kPanel + p) * step, w.k, part.k0, part.count, scratch + p * kChunk * 16);
+      unpack(w.type, w.data + (n / kPanel + p) * step, part.k0, part.count, scratch + p * kChunk * 16);
     const float* first = scratch;
     return [first](int p) { return FloatRows{first + p * kChunk * 16, 16}; };
   });

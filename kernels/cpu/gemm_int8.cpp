@@ -7,13 +7,10 @@
 namespace serveloop::kernels::cpu::SERVELOOP_ISA {
 namespace {
 
-template <Type type>
-constexpr int kGroupBytes = type == Type::q8_0 ? 512 : 256;
-template <Type type>
-constexpr int kScales = type == Type::q4_1 ? 32 : 16;  // F16 a group
-
 constexpr std::int64_t kRowBytesInCache =
     192 * 1024;  // rows of A that stay in the L2 cache while panels pass
+
+constexpr int kAhead = 2048;  // bytes of weights that are asked for ahead
 
 // Rows of prepared activations.
 struct Rows {
@@ -31,15 +28,15 @@ template <Type type, int MR>
 void panel_rows(const std::uint8_t* panel, const Rows& a, const float* bias, float* c, std::int64_t ldc,
                 int columns) {
   const int groups = a.groups;
-  const std::uint8_t* q = panel;
-  const auto* d = reinterpret_cast<const std::uint16_t*>(panel + std::int64_t{groups} * kGroupBytes<type>);
   F acc[MR][kVecs];
   for (int m = 0; m < MR; ++m)
     for (int v = 0; v < kVecs; ++v) acc[m][v] = zero();
 
-  for (int g = 0; g < groups; ++g, q += kGroupBytes<type>, d += kScales<type>) {
+  for (int g = 0; g < groups; ++g, panel += group_bytes(type)) {
+    for (int line = 0; line < group_bytes(type); line += 64) __builtin_prefetch(panel + kAhead + line);
     I sum[MR][kVecs];
-    dot<type, MR>(q, a.values() + g * kGroup, a.stride, sum);
+    dot<type, MR>(panel + group_scale_bytes(type), a.values() + g * kGroup, a.stride, sum);
+    const auto* d = reinterpret_cast<const std::uint16_t*>(panel);  // then, of q4_1, 16 m
     F weight_scale[kVecs];
 #pragma GCC unroll 4
     for (int v = 0; v < kVecs; ++v) weight_scale[v] = load_f16(d + v * kLanes);
@@ -47,10 +44,11 @@ void panel_rows(const std::uint8_t* panel, const Rows& a, const float* bias, flo
     for (int m = 0; m < MR; ++m) {
       const float* scale = a.scales(m) + g;  // then scale times sum, then the sum as an int32
       const F act_scale = set1(scale[0]);
-      const I offset = set1_i(-kOffset<type> * __builtin_bit_cast(std::int32_t, scale[2 * groups]));
+      I offset = set1_i(__builtin_bit_cast(std::int32_t, scale[2 * groups]));
+      if constexpr (kOffsetBits < type >> 0) offset = shift_left<kOffsetBits<type>>(offset);
 #pragma GCC unroll 4
       for (int v = 0; v < kVecs; ++v) {
-        const I exact = kOffset<type> == 0 ? sum[m][v] : add_i(sum[m][v], offset);
+        const I exact = kOffsetBits<type> < 0 ? sum[m][v] : sub_i(sum[m][v], offset);
         acc[m][v] = fma(to_float(exact), mul(weight_scale[v], act_scale), acc[m][v]);
         if constexpr (type == Type::q4_1)
           acc[m][v] = fma(load_f16(d + 16 + v * kLanes), set1(scale[groups]), acc[m][v]);

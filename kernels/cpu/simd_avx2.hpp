@@ -43,6 +43,7 @@ static inline F to_float(I x) { return _mm256_cvtepi32_ps(x); }
 static inline I bits(F x) { return _mm256_castps_si256(x); }
 static inline F from_bits(I x) { return _mm256_castsi256_ps(x); }
 static inline I add_i(I a, I b) { return _mm256_add_epi32(a, b); }
+static inline I sub_i(I a, I b) { return _mm256_sub_epi32(a, b); }
 static inline I and_i(I a, I b) { return _mm256_and_si256(a, b); }
 template <int n>
 static inline I shift_left(I x) {

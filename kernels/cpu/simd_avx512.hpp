@@ -41,6 +41,7 @@ static inline F to_float(I x) { return _mm512_cvtepi32_ps(x); }
 static inline I bits(F x) { return _mm512_castps_si512(x); }
 static inline F from_bits(I x) { return _mm512_castsi512_ps(x); }
 static inline I add_i(I a, I b) { return _mm512_add_epi32(a, b); }
+static inline I sub_i(I a, I b) { return _mm512_sub_epi32(a, b); }
 static inline I and_i(I a, I b) { return _mm512_and_si512(a, b); }
 template <int n>
 static inline I shift_left(I x) {

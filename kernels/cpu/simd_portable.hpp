@@ -54,6 +54,7 @@ static inline bool any_less(F a, F b) {
 }
 static inline F to_float(I x) { return __builtin_convertvector(x, F); }
 static inline I add_i(I a, I b) { return a + b; }
+static inline I sub_i(I a, I b) { return a - b; }
 static inline I and_i(I a, I b) { return a & b; }
 template <int n>
 static inline I shift_left(I x) {

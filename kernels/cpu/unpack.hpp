@@ -11,12 +11,11 @@
 namespace serveloop::kernels::cpu::SERVELOOP_ISA {
 
 template <Type type>
-static inline void unpack_nibbles(const std::uint8_t* panel, int k, int k0, int count, float* dst) {
-  constexpr int scales = type == Type::q4_1 ? 32 : 16;
-  const auto* d =
-      reinterpret_cast<const std::uint16_t*>(panel + std::int64_t{k / kGroup} * 256) + k0 / kGroup * scales;
-  const std::uint8_t* q = panel + k0 / kGroup * 256;
-  for (int g = 0; g < count / kGroup; ++g, q += 256, d += scales, dst += kGroup * 16)
+static inline void unpack_nibbles(const std::uint8_t* panel, int k0, int count, float* dst) {
+  panel += k0 / kGroup * group_bytes(type);
+  for (int g = 0; g < count / kGroup; ++g, panel += group_bytes(type), dst += kGroup * 16) {
+    const auto* d = reinterpret_cast<const std::uint16_t*>(panel);
+    const std::uint8_t* q = panel + group_scale_bytes(type);
     for (int v = 0; v < kVecs; ++v) {
       const F scale = load_f16(d + v * kLanes);
       const F low = type == Type::q4_1 ? load_f16(d + 16 + v * kLanes) : zero();
@@ -37,13 +36,14 @@ static inline void unpack_nibbles(const std::uint8_t* panel, int k, int k0, int 
         put(shift_right<28>(both), 16 + 4 * j + 3);
       }
     }
+  }
 }
 
-static inline void unpack_int8(const std::uint8_t* panel, int k, int k0, int count, float* dst) {
-  const auto* d =
-      reinterpret_cast<const std::uint16_t*>(panel + std::int64_t{k / kGroup} * 512) + k0 / kGroup * 16;
-  const std::uint8_t* q = panel + k0 / kGroup * 512;
-  for (int g = 0; g < count / kGroup; ++g, q += 512, d += 16, dst += kGroup * 16)
+static inline void unpack_int8(const std::uint8_t* panel, int k0, int count, float* dst) {
+  panel += k0 / kGroup * group_bytes(Type::q8_0);
+  for (int g = 0; g < count / kGroup; ++g, panel += group_bytes(Type::q8_0), dst += kGroup * 16) {
+    const auto* d = reinterpret_cast<const std::uint16_t*>(panel);
+    const std::uint8_t* q = panel + group_scale_bytes(Type::q8_0);
     for (int v = 0; v < kVecs; ++v) {
       const F scale = load_f16(d + v * kLanes);
       for (int j = 0; j < 8; ++j) {
@@ -55,6 +55,7 @@ static inline void unpack_int8(const std::uint8_t* panel, int k, int k0, int cou
         store(to + 48, mul(to_float(shift_right<24>(four)), scale));
       }
     }
+  }
 }
 
 // Any loader's columns.
@@ -75,7 +76,7 @@ static inline void unpack_rows(const W& w, int count, float* dst) {
     }
 }
 
-static inline void unpack(Type type, const std::uint8_t* panel, int k, int k0, int count, float* dst) {
+static inline void unpack(Type type, const std::uint8_t* panel, int k0, int count, float* dst) {
   const auto* halves = reinterpret_cast<const std::uint16_t*>(panel) + std::int64_t{k0} * 16;
   switch (type) {
     case Type::f32:
@@ -83,9 +84,9 @@ static inline void unpack(Type type, const std::uint8_t* panel, int k, int k0, i
                          dst);
     case Type::bf16: return unpack_rows(Bf16Pairs{halves}, count, dst);
     case Type::f16: return unpack_rows(F16Rows{halves}, count, dst);
-    case Type::q8_0: return unpack_int8(panel, k, k0, count, dst);
-    case Type::q4_0: return unpack_nibbles<Type::q4_0>(panel, k, k0, count, dst);
-    case Type::q4_1: return unpack_nibbles<Type::q4_1>(panel, k, k0, count, dst);
+    case Type::q8_0: return unpack_int8(panel, k0, count, dst);
+    case Type::q4_0: return unpack_nibbles<Type::q4_0>(panel, k0, count, dst);
+    case Type::q4_1: return unpack_nibbles<Type::q4_1>(panel, k0, count, dst);
   }
 }
 
