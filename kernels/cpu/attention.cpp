@@ -178,7 +178,8 @@ class Head {
     for (int x = from; x < mine.end; x += kLanes) {
       F s = load(score + x);
       if (job_.soft_cap > 0.0f) s = mul(set1(job_.soft_cap), tanh(div(s, set1(job_.soft_cap))));
-      s = keep_n(none, keep_n(s, none, mine.end - x), mine.begin - x);
+      if (x < mine.begin || x + kLanes > mine.end)
+        s = keep_n(none, keep_n(s, none, mine.end - x), mine.begin - x);
       largest = max(largest, s);
       store(score + x, s);
     }

@@ -12,7 +12,7 @@ using I = __m256i;
 static constexpr int kLanes = 8;
 static constexpr int kMaxRows = 6;  // of a float tile: 6 x 2 accumulators, 2 vectors of W, 1 of A
 static constexpr int kDotRows = 4;  // of an integer tile
-static constexpr int panels_at_once(int rows) { return rows == 1 ? 4 : rows <= 3 ? 2 : 1; }
+static constexpr int panels_at_once(int rows) { return rows == 1 ? 4 : rows == 2 ? 2 : 1; }
 
 static inline I lane_mask(int n) {
   return _mm256_cmpgt_epi32(_mm256_set1_epi32(n), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
