@@ -29,7 +29,8 @@ void tile(const std::uint32_t (*a)[kChunk / 2], const std::uint8_t* w, std::int6
   for (int i = 0; i < pairs; ++i) {
     __m512bh x[NP];
 #pragma GCC unroll 4
-    for (int p = 0; p < NP; ++p) x[p] = __builtin_bit_cast(__m512bh, load_i(w + p * step + std::int64_t{i} * 64));
+    for (int p = 0; p < NP; ++p)
+      x[p] = __builtin_bit_cast(__m512bh, load_i(w + p * step + std::int64_t{i} * 64));
 #pragma GCC unroll 8
     for (int m = 0; m < MR; ++m) {
       const __m512bh y = __builtin_bit_cast(__m512bh, set1_i(static_cast<int>(a[m][i])));
