@@ -6,12 +6,11 @@
 #include "text/pieces.hpp"
 
 #include <array>
-#include <vector>
+#include <new>
+#include <utility>
 
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include <pcre2.h>
-
-#include "base/suggest.hpp"
 
 namespace serveloop::text {
 namespace {
@@ -48,7 +47,7 @@ constexpr std::array<Named, 4> kNamed = {{
 #undef OTHER
 #undef SPACE
 
-constexpr std::uint32_t kMatchLimit = 1u << 28;  // steps of one match; a 64 MiB run of blanks needs a quarter
+constexpr std::uint32_t kMatchLimit = 1u << 26;  // steps of one match: 4 for each byte of the longest text
 constexpr std::uint32_t kHeapLimitKib = 256u << 10;  // of the interpreter, where there is no JIT
 
 }  // namespace
@@ -66,9 +65,9 @@ PreTokenizer::~PreTokenizer() = default;
 
 Result<PreTokenizer> PreTokenizer::create(std::string_view name) {
   auto code = std::make_unique<Code>();
-  std::vector<std::string> names;
+  std::string known;
   for (const Named& named : kNamed) {
-    names.emplace_back(named.name);
+    known += (known.empty() ? "" : ", ") + std::string(named.name);
     if (named.name != name) continue;
     code->named = &named;
     int error = 0;
@@ -81,8 +80,6 @@ Result<PreTokenizer> PreTokenizer::create(std::string_view name) {
     pcre2_jit_compile(code->pattern, PCRE2_JIT_COMPLETE);  // without it matching is slower, not different
     return PreTokenizer(std::move(code));
   }
-  std::string known;
-  for (const std::string& each : names) known += (known.empty() ? "" : ", ") + each;
   return fail("pre-tokenizer", "one of " + known, "'" + std::string(name.substr(0, 64)) + "'");
 }
 

@@ -4,9 +4,10 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <bit>
 #include <cstring>
-#include <unordered_set>
+#include <numeric>
 
 #include "base/hash.hpp"
 #include "text/byte_alphabet.hpp"
@@ -36,6 +37,21 @@ bool known(TokenType type) {
 
 std::string name(Token token) { return fmt::format("tokens[{}]", token); }
 
+// By sorting: its time does not hang on hashes.
+Status check_unique(const std::vector<std::string>& tokens) {
+  std::vector<Token> order(tokens.size());
+  std::iota(order.begin(), order.end(), Token{0});
+  std::ranges::sort(order, [&tokens](Token a, Token b) {
+    const int less = tokens[a].compare(tokens[b]);
+    return less != 0 ? less < 0 : a < b;
+  });
+  for (std::size_t i = 1; i < order.size(); ++i)
+    if (tokens[order[i - 1]] == tokens[order[i]])
+      return fail(name(order[i]), "a token that is not in the list yet",
+                  fmt::format("'{}', which is {}", tokens[order[i]].substr(0, 64), name(order[i - 1])));
+  return {};
+}
+
 }  // namespace
 
 Status TokenTable::build(const Vocabulary& vocabulary) {
@@ -47,16 +63,11 @@ Status TokenTable::build(const Vocabulary& vocabulary) {
                 std::to_string(vocabulary.types.size()));
   entries_.reserve(tokens.size());
   slots_.resize(std::bit_ceil(2 * tokens.size()));
-  std::unordered_set<std::string_view> seen;
-  seen.reserve(tokens.size());
   for (Token token = 0; token < tokens.size(); ++token) {
     const TokenType type = vocabulary.types.empty() ? TokenType::normal : vocabulary.types[token];
     if (Status status = add(token, tokens[token], type); !status) return status;
-    if (!seen.insert(tokens[token]).second)
-      return fail(name(token), "a token that is not in the list yet",
-                  fmt::format("'{}' again", tokens[token]));
   }
-  return {};
+  return check_unique(tokens);
 }
 
 Status TokenTable::add(Token token, const std::string& written, TokenType type) {

@@ -43,7 +43,7 @@ Status Tokenizer::build(const Vocabulary& vocabulary) {
   add_bos_ = vocabulary.add_bos;
   add_eos_ = vocabulary.add_eos;
   if (Status status = build_recognised(vocabulary); !status) return status;
-  mark_direct();
+  mark_direct(vocabulary);
   return {};
 }
 
@@ -63,15 +63,16 @@ Status Tokenizer::build_recognised(const Vocabulary& vocabulary) {
   return {};
 }
 
-void Tokenizer::mark_direct() {
+void Tokenizer::mark_direct(const Vocabulary& vocabulary) {
   Merges::Scratch scratch;
   std::vector<Token> merged;
   for (Token token = 0; token < size(); ++token) {
     if (!table_.is(token, TokenTable::kIndexed)) continue;
+    const bool normal = vocabulary.types.empty() || vocabulary.types[token] == TokenType::normal;
+    const bool unasked = normal && pre_.whole_tokens_first();
     merged.clear();
-    if (!pre_.whole_tokens_first()) merges_.apply(table_.bytes(token), scratch, merged);
-    if (pre_.whole_tokens_first() || (merged.size() == 1 && merged.front() == token))
-      table_.mark_direct(token);
+    if (!unasked) merges_.apply(table_.bytes(token), scratch, merged);
+    if (unasked || (merged.size() == 1 && merged.front() == token)) table_.mark_direct(token);
   }
 }
 

@@ -23,7 +23,7 @@
 
 namespace serveloop::text {
 
-inline constexpr std::size_t kMaxTextBytes = std::size_t{64} << 20;  // of one text to encode
+inline constexpr std::size_t kMaxTextBytes = std::size_t{16} << 20;  // of one text to encode
 
 // Which tokens are recognised where their own text stands in the input. Text from outside must not choose
 // `all`: it could then end its own turn.
@@ -74,7 +74,7 @@ class Tokenizer {
   struct Call;  // of encode()
   Status build(const Vocabulary& vocabulary);
   Status build_recognised(const Vocabulary& vocabulary);
-  void mark_direct();
+  void mark_direct(const Vocabulary& vocabulary);
   // The longest token recognised at `at`, and where its text ends; kNoToken if there is none.
   Token recognise_at(std::string_view text, std::size_t at, Recognise recognise, std::size_t& end) const;
   Status encode_plain(std::string_view text, Call& call) const;

@@ -27,7 +27,7 @@ const std::vector<Case> kCases = {
     {"tokens[5]: expected 1 to 4096 bytes, found 0", [](Vocabulary& v) { v.tokens[5].clear(); }},
     {"tokens[5]: expected 1 to 4096 bytes, found 4097", [](Vocabulary& v) { v.tokens[5].assign(4097, 'x'); }},
     {"tokens[5]: expected UTF-8", [](Vocabulary& v) { v.tokens[5] = "\xc3"; }},
-    {"tokens[98]: expected a token that is not in the list yet, found 'a' again",
+    {"tokens[98]: expected a token that is not in the list yet, found 'a', which is tokens[97]",
      [](Vocabulary& v) { v.tokens[98] = "a"; }},
     {"tokens[258]: expected 1 to 256 bytes of a token to be recognised, found 257",
      [](Vocabulary& v) { add(v, std::string(257, '<'), TokenType::control); }},
