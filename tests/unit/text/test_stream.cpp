@@ -1,5 +1,7 @@
 // Streaming: what comes out in portions is whole characters, and together what decode() makes of all tokens.
+#include <atomic>
 #include <boost/test/unit_test.hpp>
+#include <thread>
 
 #include "text/detokenizer.hpp"
 #include "vocabularies.hpp"
@@ -140,6 +142,24 @@ BOOST_AUTO_TEST_CASE(half_a_character_is_held_back_and_flushed_once) {
   detokenizer.finish(out);
   BOOST_TEST(out == kReplacement);
   BOOST_TEST(sizeof(Detokenizer) <= 16u);
+}
+
+// Nothing of a tokenizer changes: threads share it without locks (ThreadSanitizer sees it here).
+BOOST_AUTO_TEST_CASE(one_tokenizer_serves_threads_at_once) {
+  const Tokenizer& tokenizer = smollm2_tokenizer();
+  const std::string text = "It's 1999: naïve <|im_end|> café, 世界\n\n" + std::string(100, 'x');
+  const std::vector<Token> expected = encode(tokenizer, text, {Recognise::all, true});
+  std::atomic<int> wrong = 0;
+  std::vector<std::thread> threads;
+  for (int i = 0; i < 4; ++i)
+    threads.emplace_back([&] {
+      for (int round = 0; round < 200; ++round) {
+        const Result<Encoded> found = tokenizer.encode(text, {Recognise::all, true});
+        if (!found || found->tokens != expected || tokenizer.decode(found->tokens, false) != text) ++wrong;
+      }
+    });
+  for (std::thread& thread : threads) thread.join();
+  BOOST_TEST(wrong == 0);
 }
 
 BOOST_AUTO_TEST_SUITE_END()
