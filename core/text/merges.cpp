@@ -132,7 +132,8 @@ void Merges::apply_short(Token* tokens, std::size_t count, std::vector<Token>& o
 }
 
 void Merges::apply_long(Scratch& scratch, std::vector<Token>& out) const {
-  auto& [parts, heap] = scratch;
+  std::vector<Scratch::Part>& parts = scratch.parts;
+  std::vector<std::uint64_t>& heap = scratch.heap;
   if (parts.empty()) return;
   parts.front().previous = kEnd;
   parts.back().next = kEnd;
