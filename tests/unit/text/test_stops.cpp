@@ -48,7 +48,7 @@ BOOST_AUTO_TEST_SUITE(stop_strings)
 
 BOOST_AUTO_TEST_CASE(random_texts_stop_where_a_search_says) {
   std::mt19937_64 random(11);
-  std::size_t stopped = 0, overlapping = 0;
+  std::size_t stopped = 0;
   for (int round = 0; round < 40000; ++round) {
     const std::size_t alphabet = 1 + random() % 5;
     std::vector<std::string> stops;
@@ -74,7 +74,6 @@ BOOST_AUTO_TEST_CASE(random_texts_stop_where_a_search_says) {
     BOOST_TEST_REQUIRE(matcher.stop()->which == expected.stop->which);
     BOOST_TEST_REQUIRE(matcher.stop()->at == expected.stop->at);
     ++stopped;
-    overlapping += text.find(stops[expected.stop->which]) != expected.stop->at;
   }
   BOOST_TEST(stopped > 10000u);
   BOOST_TEST(stopped < 35000u);
