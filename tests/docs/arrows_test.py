@@ -41,14 +41,16 @@ KERNELS = ['execute']
 # Third-party headers, by prefix -> where they may be included: modules, or single files where a header is heavy or its
 # library should be easy to replace.
 LIBRARIES = {
-    'fmt/': ['base', 'config', 'requests', 'kv', 'policy', 'observe', 'execute', 'engine', 'experiment', 'server', 'cli'],
+    'fmt/': ['base', 'config', 'requests', 'kv', 'model', 'text', 'policy', 'observe', 'execute', 'engine', 'experiment',
+             'server', 'cli'],
     'tl/expected.hpp': ['core/base/result.hpp'],
     'toml++/': ['core/base/toml.cpp', 'core/base/toml_value.cpp'],
     'xxhash.h': ['core/kv/hash.cpp'],
+    'pcre2.h': ['core/text/pieces.cpp'],
     'sodium': ['core/policy/object_file.cpp', 'core/requests/labels.cpp'],
     'boost/dll/': ['core/policy/library.cpp'],
     'spdlog/': ['engine', 'server', 'cli'],
-    'nlohmann/': ['core/experiment/table.cpp', 'core/experiment/traces.cpp'],
+    'nlohmann/': ['core/experiment/table.cpp', 'core/experiment/traces.cpp', 'core/model/config_json.cpp'],
     'boost/program_options/': ['cli'],
 }
 

@@ -1,0 +1,114 @@
+// Packing and unpacking of weights; the layouts are described in formats.hpp.
+#include "kernels/cpu/formats.hpp"
+
+#include <cassert>
+#include <cstring>
+
+#include "kernels/cpu/scalar.hpp"
+
+namespace serveloop::kernels::cpu {
+namespace {
+
+constexpr std::size_t kQ4_0Bytes = 18, kQ4_1Bytes = 20, kQ8_0Bytes = 34;  // of a source block
+
+std::size_t block_bytes(Type type) {
+  return type == Type::q4_0 ? kQ4_0Bytes : type == Type::q4_1 ? kQ4_1Bytes : kQ8_0Bytes;
+}
+
+// One source block into lane `lane` of a panel's group. quants: the group's, scales: the group's.
+void put_block(Type type, const std::uint8_t* block, int lane, std::uint8_t* quants, std::uint8_t* scales) {
+  std::memcpy(scales + lane * 2, block, 2);
+  if (type == Type::q4_1) std::memcpy(scales + (kPanel + lane) * 2, block + 2, 2);
+  const std::uint8_t* q = block + (type == Type::q4_1 ? 4 : 2);
+  const int steps = type == Type::q8_0 ? 8 : 4;
+  for (int j = 0; j < steps; ++j) std::memcpy(quants + (j * kPanel + lane) * 4, q + j * 4, 4);
+}
+
+void pack_quantised(Type type, const std::uint8_t* src, int n, int k, std::uint8_t* panel, int first) {
+  const auto bytes = static_cast<std::size_t>(group_bytes(type));
+  const auto groups = static_cast<std::size_t>(k / kGroup);
+  for (int lane = 0; lane < kPanel && first + lane < n; ++lane) {
+    const std::uint8_t* row = src + static_cast<std::size_t>(first + lane) * row_bytes(type, k);
+    for (std::size_t g = 0; g < groups; ++g)
+      put_block(type, row + g * block_bytes(type), lane, panel + g * bytes + group_scale_bytes(type),
+                panel + g * bytes);
+  }
+}
+
+void pack_plain(Type type, const std::uint8_t* src, int n, int k, std::uint8_t* panel, int first) {
+  const std::size_t size = type == Type::f32 ? 4 : 2;
+  for (int lane = 0; lane < kPanel && first + lane < n; ++lane) {
+    const std::uint8_t* row = src + static_cast<std::size_t>(first + lane) * row_bytes(type, k);
+    for (int i = 0; i < k; ++i) {
+      const int at = type == Type::bf16 ? (i / 2 * kPanel + lane) * 2 + i % 2 : i * kPanel + lane;
+      std::memcpy(panel + static_cast<std::size_t>(at) * size, row + static_cast<std::size_t>(i) * size,
+                  size);
+    }
+  }
+}
+
+void dequantise_block(Type type, const std::uint8_t* block, float* dst) {
+  const float d = f16_to_f32(load_u16(block));
+  if (type == Type::q8_0) {
+    for (int i = 0; i < kGroup; ++i) dst[i] = static_cast<float>(static_cast<std::int8_t>(block[2 + i])) * d;
+    return;
+  }
+  const bool with_min = type == Type::q4_1;
+  const float m = with_min ? f16_to_f32(load_u16(block + 2)) : 0.0f;
+  const std::uint8_t* q = block + (with_min ? 4 : 2);
+  for (int i = 0; i < kGroup; ++i) {
+    const int nibble = i < 16 ? q[i] & 15 : q[i - 16] >> 4;
+    dst[i] = with_min ? static_cast<float>(nibble) * d + m : static_cast<float>(nibble - 8) * d;
+  }
+}
+
+}  // namespace
+
+std::size_t row_bytes(Type type, int k) {
+  const auto count = static_cast<std::size_t>(k);
+  if (type == Type::f32) return count * 4;
+  if (!quantised(type)) return count * 2;
+  assert(k % kGroup == 0);
+  return count / kGroup * block_bytes(type);
+}
+
+std::size_t panel_bytes(Type type, int k) {
+  const auto count = static_cast<std::size_t>(k);
+  switch (type) {
+    case Type::f32: return count * 64;
+    case Type::f16: return (count + 1) / 2 * 64;
+    case Type::bf16: return (count + 1) / 2 * 64;
+    default: return (count / kGroup * static_cast<std::size_t>(group_bytes(type)) + 63) / 64 * 64;
+  }
+}
+
+void pack(Type type, const void* src, int n, int k, void* dst, int panel_begin, int panel_end) {
+  assert(!quantised(type) || k % kGroup == 0);
+  const std::size_t bytes = panel_bytes(type, k);
+  for (int p = panel_begin; p < panel_end; ++p) {
+    std::uint8_t* panel = static_cast<std::uint8_t*>(dst) + static_cast<std::size_t>(p) * bytes;
+    std::memset(panel, 0, bytes);
+    if (quantised(type))
+      pack_quantised(type, static_cast<const std::uint8_t*>(src), n, k, panel, p * kPanel);
+    else
+      pack_plain(type, static_cast<const std::uint8_t*>(src), n, k, panel, p * kPanel);
+  }
+}
+
+void dequantise_row(Type type, const void* row, int k, float* dst) {
+  const auto* bytes = static_cast<const std::uint8_t*>(row);
+  if (type == Type::f32) {
+    std::memcpy(dst, row, static_cast<std::size_t>(k) * 4);
+    return;
+  }
+  if (quantised(type)) {
+    for (int i = 0; i < k; i += kGroup, bytes += block_bytes(type)) dequantise_block(type, bytes, dst + i);
+    return;
+  }
+  for (int i = 0; i < k; ++i) {
+    const std::uint16_t x = load_u16(bytes + static_cast<std::size_t>(i) * 2);
+    dst[i] = type == Type::bf16 ? bf16_to_f32(x) : f16_to_f32(x);
+  }
+}
+
+}  // namespace serveloop::kernels::cpu

@@ -1,0 +1,67 @@
+#include <algorithm>
+#include <boost/test/unit_test.hpp>
+#include <cmath>
+#include <numeric>
+
+#include "helpers.hpp"
+
+using namespace serveloop::tests;
+namespace cpu = serveloop::kernels::cpu;
+
+namespace {
+
+// Coarse values, so that ties abound.
+std::vector<float> logits(int n, Random& random) {
+  std::vector<float> x(static_cast<std::size_t>(n));
+  for (float& v : x) v = std::round(random.normal() * 8.0f) / 4.0f;
+  return x;
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_SUITE(sampling)
+
+BOOST_AUTO_TEST_CASE(the_largest_and_the_k_largest) {
+  Random random(21);
+  for (const Isa isa : isas())
+    for (const int n : {1, 2, 5, 16, 17, 100, 4097, 49152})
+      for (const int k : {1, 2, 7, 50, 1000}) {
+        if (k > n) continue;
+        std::vector<float> x = logits(n, random);
+        if (n > 16) x[3] = NAN, x[11] = -INFINITY, x[n - 1] = x[0] = 9.0f;
+        std::vector<int> order(x.size());
+        std::iota(order.begin(), order.end(), 0);
+        const auto key = [&](int i) { return std::isnan(x[i]) ? -INFINITY : x[i]; };
+        std::stable_sort(order.begin(), order.end(), [&](int a, int b) { return key(a) > key(b); });
+        BOOST_TEST(cpu::kernels(isa).argmax(x.data(), n) == order[0]);
+        std::vector<std::int32_t> ids(static_cast<std::size_t>(k));
+        std::vector<float> values(ids.size());
+        cpu::kernels(isa).top_k(x.data(), n, k, ids.data(), values.data());
+        for (int i = 0; i < k; ++i) BOOST_TEST((ids[i] == order[i] && values[i] == key(order[i])));
+      }
+}
+
+BOOST_AUTO_TEST_CASE(the_log_of_the_sum) {
+  Random random(22);
+  for (const Isa isa : isas())
+    for (const int n : {1, 3, 31, 4096, 4099, 49152}) {
+      const std::vector<float> x = logits(n, random);
+      double sum = 0;
+      for (const float v : x) sum += std::exp(static_cast<double>(v));
+      float max = 0, log_sum = 0;
+      cpu::kernels(isa).log_sum_exp(x.data(), n, &max, &log_sum);
+      BOOST_TEST(max == *std::max_element(x.begin(), x.end()));
+      BOOST_TEST(std::abs(log_sum - std::log(sum)) <= 1e-6 * std::abs(std::log(sum)) + 1e-6);
+    }
+}
+
+BOOST_AUTO_TEST_CASE(nothing_but_minus_infinity) {
+  for (const Isa isa : isas()) {
+    const std::vector<float> x = {-INFINITY, NAN, -INFINITY};
+    float max = 0, log_sum = 0;
+    cpu::kernels(isa).log_sum_exp(x.data(), 3, &max, &log_sum);
+    BOOST_TEST((max == -INFINITY && log_sum == -INFINITY && cpu::kernels(isa).argmax(x.data(), 3) == 0));
+  }
+}
+
+BOOST_AUTO_TEST_SUITE_END()
