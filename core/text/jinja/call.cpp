@@ -33,7 +33,7 @@ Outcome<Arguments> Interpreter::evaluate_arguments(const std::vector<Argument>& 
       default: JINJA_CHECK(spread(argument, value, evaluated));
     }
   }
-  return std::move(evaluated);
+  return evaluated;
 }
 
 Outcome<Value> Interpreter::evaluate_call(const Expression& call) {

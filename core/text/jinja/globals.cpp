@@ -68,7 +68,7 @@ Outcome<std::vector<std::pair<Value, Value>>> entries_of(Call& call) {
     JINJA_TRY(key, call.run.text(std::move(name)));
     entries.emplace_back(std::move(key), std::move(value));
   }
-  return std::move(entries);
+  return entries;
 }
 
 Outcome<Value> dict(Call& call) {

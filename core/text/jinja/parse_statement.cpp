@@ -300,7 +300,7 @@ Outcome<Target> Parser::parse_target() {
     JINJA_TRY(part, parse_one_target());
     tuple.parts.push_back(std::move(part));
   }
-  return std::move(tuple);
+  return tuple;
 }
 
 Outcome<Target> Parser::parse_one_target() {
@@ -322,7 +322,7 @@ Outcome<Target> Parser::parse_one_target() {
     JINJA_TRY(attribute, expect_name());
     target.attribute = std::move(attribute);
   }
-  return std::move(target);
+  return target;
 }
 
 }  // namespace serveloop::text::jinja

@@ -96,6 +96,10 @@ Outcome<std::shared_ptr<Frame>> Run::frame(std::shared_ptr<Frame> parent) {
   return made;
 }
 
+void Run::keep(std::shared_ptr<Frame> scope) {
+  if (scopes_.empty() || scopes_.back() != scope) scopes_.push_back(std::move(scope));
+}
+
 Done Run::store(Frame& frame, std::uint32_t name, Value value) {
   const auto [place, added] = frame.variables.insert_or_assign(name, std::move(value));
   if (!added) return {};

@@ -128,6 +128,7 @@ struct Dict {
 
   const Value* find(const Value& key) const;  // null if absent, or no key
   const Value* find(std::string_view key) const;
+  const Value* find(const char* key) const { return find(std::string_view(key)); }
   void set(Value key, Value value);  // requires is_key(key)
 
  private:
