@@ -34,6 +34,8 @@ Outcome<std::string> take_name(Call& call, std::string_view of) {
 }
 
 Outcome<Value> map(Call& call) {
+  if (!call.self.truth())
+    return call.run.list({}, ListKind::generator);  // none and other values without elements too
   JINJA_TRY(all, iterate(call.run, call.self));
   JINJA_CHECK(call.run.reserve_items(all->items.size()));
   const bool attribute = std::any_of(call.rest.named.begin(), call.rest.named.end(),
@@ -53,6 +55,7 @@ Outcome<Value> map(Call& call) {
 // Keeps the elements for which the test says `wanted`: the test of the element, or of its attribute.
 template <bool wanted, bool by_attribute>
 Outcome<Value> select(Call& call) {
+  if (!call.self.truth()) return call.run.list({}, ListKind::generator);  // as in map()
   JINJA_TRY(all, iterate(call.run, call.self));
   JINJA_CHECK(call.run.reserve_items(all->items.size()));
   Value attribute;

@@ -102,7 +102,8 @@ Outcome<Value> indent(Call& call) {
     JINJA_CHECK(call.run.reserve_text(width > 0 ? static_cast<std::size_t>(width) : 0));
     margin.assign(width > 0 ? static_cast<std::size_t>(width) : 0, ' ');
   }
-  JINJA_TRY(lines, split_lines(call.run, text.bytes + '\n'));
+  const std::string ended = text.bytes + '\n';
+  JINJA_TRY(lines, split_lines(call.run, ended));
   std::size_t added = 0;
   if (__builtin_mul_overflow(lines.size(), margin.size(), &added)) added = kNotFound / 2;
   JINJA_CHECK(call.run.reserve_text(text.bytes.size() + added));

@@ -1,3 +1,4 @@
+// As in Jinja, the else branch runs where no pass came to its end: there was none, or `break` or `continue` cut all.
 // Each pass of a loop has a fresh scope, so that what a body sets is gone in the next.
 #include "text/jinja/access.hpp"
 #include "text/jinja/interpreter.hpp"
@@ -36,6 +37,7 @@ Outcome<Interpreter::Flow> Interpreter::execute_loop(const Statement& statement)
   loop->charge = Charge(run_.budget, sizeof(Loop) + 32);
   const std::shared_ptr<Frame> outer = scope_;
   Outcome<Flow> flow = Flow::onward;
+  bool completed = false;  // some pass, without `break` or `continue`
   for (; loop->at < items->items.size(); ++loop->at) {
     JINJA_CHECK(run_.spend(1));
     JINJA_TRY(inner, run_.frame(outer));
@@ -47,7 +49,9 @@ Outcome<Interpreter::Flow> Interpreter::execute_loop(const Statement& statement)
     if (!assigned) return tl::unexpected(std::move(assigned.error()));
     if (!flow) return flow;
     if (*flow == Flow::breaks) break;
+    completed = completed || *flow == Flow::onward;
   }
+  if (!completed) return execute_scope(statement.bodies[1]);
   return Flow::onward;
 }
 

@@ -34,7 +34,7 @@ Pieces split_words(std::string_view text, std::size_t most) {
   Pieces pieces;
   for (std::string_view rest = unicode::strip_left(text); !rest.empty(); rest = unicode::strip_left(rest)) {
     if (pieces.size() == most) {
-      pieces.push_back(unicode::strip_right(rest));
+      pieces.push_back(rest);  // with the white space at its end
       break;
     }
     const std::size_t end = next_space(rest, 0);

@@ -28,13 +28,16 @@ Run::~Run() {
 }
 
 Done Run::reserve_text(std::size_t bytes) {
-  JINJA_CHECK(budget.spend_bytes(bytes));
-  return budget.room_for(bytes + kTextBytes);
+  if (bytes > budget.limits().value_bytes) bytes = budget.limits().value_bytes;  // which is refused
+  JINJA_CHECK(budget.room_for(bytes + kTextBytes));
+  return budget.spend_bytes(bytes);
 }
 
 Done Run::reserve_items(std::size_t items) {
-  JINJA_CHECK(budget.spend(items + 1));
-  return budget.room_for(items * sizeof(Value) + kListBytes);
+  if (items > budget.limits().value_bytes / sizeof(Value))
+    items = budget.limits().value_bytes / sizeof(Value);
+  JINJA_CHECK(budget.room_for(items * sizeof(Value) + kListBytes));
+  return budget.spend(items + 1);
 }
 
 Outcome<Value> Run::text(std::string bytes, bool markup) {

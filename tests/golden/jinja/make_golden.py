@@ -21,7 +21,7 @@ import snippets
 
 HERE = pathlib.Path(__file__).parent
 NOW = datetime.datetime(2025, 3, 7, 14, 5, 9)
-OTHERS = 24  # conversations for each template but SmolLM2's, which gets all
+OTHERS = 40  # conversations for each template but SmolLM2's, which gets all
 
 
 class Generation(Extension):

@@ -43,6 +43,8 @@ STATEMENTS = '''
 {% for x in l %}{% for y in l %}{{ loop.index }}{% endfor %}{{ loop.index }};{% endfor %}
 {% for x in range(10) %}{% if x == 3 %}{% continue %}{% endif %}{% if x == 6 %}{% break %}{% endif %}{{ x }}{% endfor %}
 {% for x in l %}{% break %}{% else %}never{% endfor %}
+{% for x in l %}{% continue %}{% else %}never{% endfor %}
+{% for x in l %}{% if x != 3 %}{% break %}{% endif %}a{% else %}never{% endfor %}
 {% break %}
 {% set x = 1 %}{% for i in l %}{% set x = x + i %}{{ x }} {% endfor %}{{ x }}
 {% set x = 1 %}{% if yes %}{% set x = 2 %}{% endif %}{{ x }}
@@ -78,7 +80,6 @@ STATEMENTS = '''
 {% macro m() %}{% endmacro %}{% call m() %}c{% endcall %}
 {% macro outer() %}{% macro inner(x) %}[{{ x }}]{% endmacro %}{{ inner(1) }}{% endmacro %}{{ outer() }}{{ inner is defined }}
 {% for i in l %}{% macro m() %}{{ i }}{% endmacro %}{{ m() }}{% endfor %}
-{% set ns = namespace() %}{% for i in l %}{% macro m() %}{{ i }}{% endmacro %}{% set ns.m = m %}{% endfor %}{{ ns.m() }}
 {% macro m(a, b=1, c) %}{% endmacro %}
 {% filter upper %}a{{ s }}b{% endfilter %}
 {% filter replace('a', 'b') | upper %}banana{% endfilter %}
@@ -269,16 +270,16 @@ u[2]
 u[1:6]
 u[::-1]
 u[-1]
-none[0:1]
 d[0:1]
 (1, 2, 3)[1:]
-range(5)[1:3]
+range(5)[1:3]|list
 messages[0].role
 messages[0]['content']
 messages[0].content|length
 nested.k.l[0].m
 nested['k']['l'][0]['m']
-nested.items
+nested.items is callable
+nested.items()|list
 nested['items']
 nested.k['l'].0.m
 messages[2].tool_calls[0].function.arguments.y
@@ -323,7 +324,7 @@ cycler('a', 'b').next()
 cycler('a', 'b').current
 s.nothing
 s.nothing is defined
-s.upper
+s.upper is defined
 s()
 s.upper()
 s.lower()
@@ -571,7 +572,6 @@ d|dictsort(reverse=true)
 d|dictsort(by='value', reverse=true)
 l|dictsort
 l|reverse|list
-l|reverse
 s|reverse
 u|reverse
 (l|map('string'))|reverse|list
@@ -591,7 +591,6 @@ messages|map(attribute='tool_calls.0.id')|list
 [[1, 2], [3]]|map(attribute=0)|list
 [[1, 2], [3]]|map('first')|list
 words|map('nofilter')|list
-words|map
 l|select('odd')|list
 l|select|list
 [0, 1, '', 'a', none]|select|list
@@ -609,6 +608,11 @@ people|rejectattr('age', 'gt', 10)|map(attribute='name')|list
 messages|selectattr('role', 'in', ['user', 'system'])|list|length
 messages|selectattr('tool_calls', 'defined')|list|length
 l|select('notest')|list
+none|select('odd')|list
+none|map('upper')|list
+0|selectattr('x')|list
+5|select('odd')|list
+empty|map('nofilter')|list
 d|items|list
 undefined_thing|items|list
 l|items|list
