@@ -81,7 +81,8 @@ Outcome<std::optional<Value>> own_item(Run& run, const Value& object, const Valu
   }
   if (!object.is(Kind::text)) return std::nullopt;
   const std::string_view text = object.as_bytes();
-  JINJA_CHECK(run.budget.spend_bytes(text.size()));
+  JINJA_CHECK(unicode::ascii(text) ? run.budget.spend_bytes(text.size())
+                                   : run.budget.spend_characters(text.size()));
   const std::size_t count = unicode::length(text), at = wrapped(to_int(key), count);
   if (at >= count) return std::nullopt;
   const std::size_t offset = count == text.size() ? at : unicode::offset_of(text, at);
@@ -128,6 +129,7 @@ Outcome<Slice> slice_of(const Value& start, const Value& stop, const Value& step
 
 Outcome<Value> slice_text(Run& run, const Text& text, const Slice& slice) {
   JINJA_CHECK(run.reserve_text(text.bytes.size()));
+  JINJA_CHECK(run.budget.spend_characters(text.bytes.size()));
   std::string out;
   if (slice.step == 1) {
     const std::size_t first = unicode::offset_of(text.bytes, static_cast<std::size_t>(slice.start));
@@ -232,7 +234,7 @@ Outcome<std::int64_t> length(Run& run, const Value& value) {
   switch (value.kind()) {
     case Kind::undefined: break;
     case Kind::text:
-      JINJA_CHECK(run.budget.spend_bytes(value.as_bytes().size()));
+      JINJA_CHECK(run.budget.spend_characters(value.as_bytes().size()));
       found = unicode::length(value.as_bytes());
       break;
     case Kind::dict: found = value.as_dict().entries.size(); break;

@@ -10,9 +10,10 @@
 namespace serveloop::text::jinja {
 
 struct Limits {
-  // Units of work: one for each node evaluated and each element looked at, one for each 64 bytes of text copied,
-  // compared or searched. A conversation of 1,000 messages under a long template takes about a tenth.
-  std::uint64_t fuel = 20'000'000;
+  // Units of work: one for each node evaluated and each element looked at, for each 64 bytes of text copied, compared
+  // or searched, and for each 8 bytes read character by character. Templates of today's models take about 100 units for
+  // each message, so that this is enough for some 40,000 of them, and for a tool list of some MiB.
+  std::uint64_t fuel = 4'000'000;
   std::size_t output_bytes = std::size_t{16} << 20;
   std::size_t value_bytes = std::size_t{128}
                             << 20;  // values alive at one time, those of the caller not counted
@@ -42,6 +43,7 @@ class Budget {
     return {};
   }
   Done spend_bytes(std::size_t bytes) { return spend(bytes / 64 + 1); }
+  Done spend_characters(std::size_t bytes) { return spend(bytes / 8 + 1); }
 
   // Whether a value of that many bytes may be made now; called before anything is built.
   Done room_for(std::size_t bytes) const {

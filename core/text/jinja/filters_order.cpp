@@ -21,6 +21,7 @@ Outcome<Value> key_of(Run& run, const Value& item, const std::optional<Value>& a
     key = std::move(found);
   }
   if (case_sensitive || !key.is(Kind::text)) return key;
+  JINJA_CHECK(run.budget.spend_characters(key.as_bytes().size()));
   JINJA_CHECK(run.reserve_text(3 * key.as_bytes().size()));
   return run.text(unicode::lower(key.as_bytes()));
 }

@@ -17,6 +17,7 @@ namespace {
 template <std::string (*change)(std::string_view)>
 Outcome<Value> changed(Call& call) {
   JINJA_TRY(text, soft_str(call.run, call.self));
+  JINJA_CHECK(call.run.budget.spend_characters(text.bytes.size()));
   JINJA_CHECK(call.run.reserve_text(3 * text.bytes.size()));
   return call.run.text(change(text.bytes), text.markup);
 }
@@ -24,6 +25,7 @@ Outcome<Value> changed(Call& call) {
 // The filter's own rule, which is not that of str.title(): a word starts after white space, '-' or an opening bracket.
 Outcome<Value> title(Call& call) {
   JINJA_TRY(text, str(call.run, call.self));
+  JINJA_CHECK(call.run.budget.spend_characters(text.size()));
   JINJA_CHECK(call.run.reserve_text(3 * text.size()));
   std::string out;
   const auto separates = [&](std::size_t at) {
@@ -145,6 +147,7 @@ Outcome<Value> truncate(Call& call) {
 
 Outcome<Value> wordcount(Call& call) {
   JINJA_TRY(text, str(call.run, call.self));
+  JINJA_CHECK(call.run.budget.spend_characters(text.size()));
   std::int64_t words = 0;
   bool inside = false;
   for (std::size_t at = 0; at < text.size(); at += unicode::at(text, at).bytes) {

@@ -53,7 +53,7 @@ class Writer {
   }
 
   Done write_text(std::string_view text) {
-    JINJA_CHECK(run_.budget.spend_bytes(text.size()));
+    JINJA_CHECK(run_.budget.spend_characters(text.size()));
     JINJA_CHECK(run_.budget.room_for(out.size() + text.size()));
     out += '"';
     for (std::size_t offset = 0; offset < text.size();) {

@@ -90,7 +90,7 @@ Outcome<Value> split(Call& call) {
   const std::string_view text = call.self.as_bytes();
   JINJA_TRY(limit, call.integer(1, -1));
   const std::size_t most = limit < 0 ? kNotFound : static_cast<std::size_t>(limit);
-  JINJA_CHECK(call.run.reserve_text(text.size()));
+  JINJA_CHECK(call.run.budget.spend_characters(text.size()));
   JINJA_CHECK(call.run.budget.room_for(text.size() / 2 * sizeof(std::string_view)));
   if (!call.has(0) || call.at(0).is(Kind::none))
     return made_of(call, right ? split_words_right(text, most) : split_words(text, most));

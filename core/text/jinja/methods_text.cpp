@@ -19,6 +19,7 @@ Outcome<Value> like_self(Call& call, std::string text) {
 
 template <std::string (*change)(std::string_view)>
 Outcome<Value> changed(Call& call) {
+  JINJA_CHECK(call.run.budget.spend_characters(call.self.as_bytes().size()));
   JINJA_CHECK(call.run.reserve_text(3 * call.self.as_bytes().size()));
   return like_self(call, change(call.self.as_bytes()));
 }
@@ -26,7 +27,7 @@ Outcome<Value> changed(Call& call) {
 template <bool left, bool right>
 Outcome<Value> strip(Call& call) {
   std::string_view text = call.self.as_bytes();
-  JINJA_CHECK(call.run.budget.spend_bytes(text.size()));
+  JINJA_CHECK(call.run.budget.spend_characters(text.size()));
   if (!call.has(0) || call.at(0).is(Kind::none)) {
     if (left) text = unicode::strip_left(text);
     if (right) text = unicode::strip_right(text);
@@ -47,7 +48,7 @@ struct Part {
 };
 Outcome<Part> part_of(Call& call, std::size_t i) {
   const std::string_view text = call.self.as_bytes();
-  JINJA_CHECK(call.run.budget.spend_bytes(text.size()));
+  JINJA_CHECK(call.run.budget.spend_characters(text.size()));
   if (!call.has(i) && !call.has(i + 1)) return Part{text};
   const auto size = static_cast<std::int64_t>(unicode::length(text));
   std::int64_t bounds[2] = {0, size};
@@ -144,7 +145,7 @@ Outcome<Value> count(Call& call) {
 template <bool (*holds)(std::uint32_t)>
 Outcome<Value> all_are(Call& call) {
   const std::string_view text = call.self.as_bytes();
-  JINJA_CHECK(call.run.budget.spend_bytes(text.size()));
+  JINJA_CHECK(call.run.budget.spend_characters(text.size()));
   for (std::size_t at = 0; at < text.size(); at += unicode::at(text, at).bytes)
     if (!holds(unicode::at(text, at).code)) return Value(false);
   return Value(!text.empty());
@@ -156,7 +157,7 @@ bool is_alnum(std::uint32_t code) { return unicode::is_alpha(code) || unicode::i
 template <bool (*wanted)(std::uint32_t), bool (*other)(std::uint32_t)>
 Outcome<Value> is_cased(Call& call) {
   const std::string_view text = call.self.as_bytes();
-  JINJA_CHECK(call.run.budget.spend_bytes(text.size()));
+  JINJA_CHECK(call.run.budget.spend_characters(text.size()));
   bool found = false;
   for (std::size_t at = 0; at < text.size(); at += unicode::at(text, at).bytes) {
     if (other(unicode::at(text, at).code)) return Value(false);

@@ -39,7 +39,7 @@ class Printer {
 
  private:
   Done repr_text(const Text& text) {
-    JINJA_CHECK(run_.budget.spend_bytes(text.bytes.size()));
+    JINJA_CHECK(run_.budget.spend_characters(text.bytes.size()));
     JINJA_CHECK(run_.budget.room_for(out.size() + text.bytes.size()));
     out += text.markup ? "Markup(" + quoted(text.bytes) + ")" : quoted(text.bytes);
     return run_.budget.room_for(out.size());

@@ -37,6 +37,7 @@ bool is_sequence(const Value& value) {
 template <bool (*wanted)(std::uint32_t), bool (*other)(std::uint32_t)>
 Outcome<Value> is_cased(Call& call) {
   JINJA_TRY(text, str(call.run, call.self));
+  JINJA_CHECK(call.run.budget.spend_characters(text.size()));
   bool found = false;
   for (std::size_t at = 0; at < text.size(); at += unicode::at(text, at).bytes) {
     const std::uint32_t code = unicode::at(text, at).code;

@@ -10,6 +10,7 @@ namespace {
 
 // An empty `from` stands before each character and at the end.
 Outcome<std::string> interleaved(Run& run, std::string_view text, std::string_view to, std::size_t count) {
+  JINJA_CHECK(run.budget.spend_characters(text.size()));
   const std::size_t places = std::min(unicode::length(text) + 1, count);
   std::size_t added = 0;
   if (__builtin_mul_overflow(places, to.size(), &added)) added = kNotFound / 2;
@@ -61,7 +62,7 @@ Outcome<std::string> replaced(Run& run, std::string_view text, std::string_view 
 }
 
 Outcome<std::vector<std::string_view>> split_lines(Run& run, std::string_view text) {
-  JINJA_CHECK(run.budget.spend_bytes(text.size()));
+  JINJA_CHECK(run.budget.spend_characters(text.size()));
   std::vector<std::string_view> lines;
   std::size_t start = 0;
   for (std::size_t at = 0; at < text.size();) {

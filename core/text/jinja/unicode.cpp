@@ -31,6 +31,7 @@ std::uint32_t mapped(const CaseRun* table, std::size_t count, std::uint32_t code
 }
 
 bool is_cased(std::uint32_t code) {
+  if (code < 0x80) return (code | 0x20) >= 'a' && (code | 0x20) <= 'z';
   return is_lower(code) || is_upper(code) || special(kTitleSpecial, kTitleSpecialCount, code) != nullptr;
 }
 
@@ -39,6 +40,12 @@ enum class Case : std::uint8_t { lower, upper, title };
 void append_cased(std::string& out, std::string_view text, std::size_t offset, Character c, Case to) {
   if (c.code == kInvalid) {
     out += text[offset];
+    return;
+  }
+  if (c.code < 0x80) {
+    const auto letter = static_cast<char>(c.code | 0x20);
+    const bool is_letter = letter >= 'a' && letter <= 'z';
+    out += static_cast<char>(!is_letter ? c.code : to == Case::lower ? c.code | 0x20 : c.code & ~0x20u);
     return;
   }
   const char* found = nullptr;

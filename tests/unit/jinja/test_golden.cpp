@@ -63,7 +63,7 @@ BOOST_AUTO_TEST_CASE(snippets) {
 }
 
 BOOST_AUTO_TEST_CASE(models_own_templates) {
-  check_conversations(folder() + "conversations.jsonl", folder() + "templates/", 17);
+  check_conversations(folder() + "conversations.jsonl", folder() + "templates/", 16);
 }
 
 // Another folder's templates, which cannot be stored here: `make_golden.py DIR OUT`, then
