@@ -153,6 +153,7 @@ Outcome<Value> slice_text(Run& run, const Text& text, const Slice& slice) {
 
 Outcome<Value> get_attribute(Run& run, const Value& object, std::string_view name) {
   if (object.is(Kind::undefined)) return undefined_fault(object);
+  JINJA_CHECK(run.budget.spend_bytes(name.size()));
   JINJA_TRY(own, own_attribute(run, object, name));
   if (own) return std::move(*own);
   if (object.is(Kind::dict))
@@ -162,6 +163,8 @@ Outcome<Value> get_attribute(Run& run, const Value& object, std::string_view nam
 
 Outcome<Value> get_item(Run& run, const Value& object, const Value& key) {
   if (object.is(Kind::undefined)) return undefined_fault(object);
+  if (key.is(Kind::text))
+    JINJA_CHECK(run.budget.spend_characters(key.as_bytes().size()));  // an index looks some times
   JINJA_TRY(item, own_item(run, object, key));
   if (item) return std::move(*item);
   if (!key.is(Kind::text)) {

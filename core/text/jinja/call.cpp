@@ -27,6 +27,7 @@ Outcome<Arguments> Interpreter::evaluate_arguments(const std::vector<Argument>& 
   Arguments evaluated;
   for (const Argument& argument : arguments) {
     JINJA_TRY(value, evaluate(*argument.value));
+    JINJA_CHECK(run_.budget.spend_bytes(argument.name.size()));
     switch (argument.type) {
       case Argument::Type::positional: evaluated.positional.push_back(std::move(value)); break;
       case Argument::Type::named: evaluated.named.emplace_back(argument.name, std::move(value)); break;
@@ -40,6 +41,7 @@ Outcome<Value> Interpreter::evaluate_call(const Expression& call) {
   const Expression& callee = *call.parts[0];
   if (callee.type == Expression::Type::attribute) {  // a method, without making a value of it
     JINJA_TRY(object, evaluate(*callee.parts[0]));
+    JINJA_CHECK(run_.budget.spend_bytes(callee.text.size()));
     if (const Builtin* method = find_method(object, callee.text)) {
       JINJA_TRY(arguments, evaluate_arguments(call.arguments));
       return call_builtin(run_, *method, object, std::move(arguments));

@@ -117,6 +117,7 @@ Outcome<bool> contains(Run& run, const Value& container, const Value& element) {
     case Kind::dict:
       if (element.is(Kind::list) || element.is(Kind::dict))
         return fault("unhashable type: '" + std::string(element.type_name()) + "'");
+      if (element.is(Kind::text)) JINJA_CHECK(run.budget.spend_characters(element.as_bytes().size()));
       return container.as_dict().find(element) != nullptr;
     default: return fault("argument of type '" + std::string(container.type_name()) + "' is not iterable");
   }

@@ -58,6 +58,7 @@ Outcome<Value> Interpreter::evaluate_node(const Expression& expression) {
 
 Outcome<Value> Interpreter::evaluate_name(const Expression& name) {
   if (const Value* found = scope_->find(name.symbol)) return *found;
+  JINJA_CHECK(run_.budget.spend_bytes(name.text.size()));
   if (const Builtin* global = find_global(name.text)) {
     Callable made;
     made.builtin = global;

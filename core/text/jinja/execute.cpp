@@ -140,6 +140,7 @@ Done Interpreter::assign(const Target& target, const Value& value) {
   const Value* space = scope_->find(target.symbol);
   if (space == nullptr || !space->is(Kind::name_space))
     return fault("cannot set attribute '" + shortened(target.attribute) + "' of what is no namespace");
+  JINJA_CHECK(run_.budget.spend_bytes(target.attribute.size()));
   return run_.store(space->as_namespace(), Value::text(target.attribute), value);
 }
 

@@ -103,7 +103,7 @@ Outcome<Value> unique(Call& call) {
   for (const Value& item : all->items) {
     JINJA_TRY(key, key_of(call.run, item, call.given[1], call.flag(0, false)));
     if (!is_key(key)) return call.refuse("strings, numbers, booleans or none", key);
-    JINJA_CHECK(call.run.spend(1));
+    JINJA_CHECK(call.run.budget.spend_characters(key.is(Kind::text) ? key.as_bytes().size() : 1));
     if (seen.insert(std::move(key)).second) items.push_back(item);
   }
   return call.run.list(std::move(items), ListKind::generator);

@@ -11,6 +11,7 @@ namespace {
 
 Outcome<Value> get(Call& call) {
   if (!is_key(call.at(0)) && !call.at(0).is(Kind::undefined)) return call.refuse("a key", call.at(0));
+  if (call.at(0).is(Kind::text)) JINJA_CHECK(call.run.budget.spend_characters(call.at(0).as_bytes().size()));
   const Value* found = call.self.as_dict().find(call.at(0));
   if (found != nullptr) return *found;
   return call.has(1) ? call.at(1) : Value(None{});

@@ -66,6 +66,7 @@ Outcome<Value> Run::dict(std::vector<std::pair<Value, Value>> entries) {
     if (!is_key(key))
       return fault("a dict's key is a string, a number, a boolean or none, not '" +
                    std::string(key.type_name()) + "'");
+    if (key.is(Kind::text)) JINJA_CHECK(budget.spend_characters(key.as_bytes().size()));
     made->set(std::move(key), std::move(value));
   }
   JINJA_CHECK(check_depth(made->depth));

@@ -222,6 +222,7 @@ BOOST_AUTO_TEST_CASE(nothing_is_quadratic) {
   BOOST_TEST(limited(many + "{{ s.split('a')|length }}", small(10'000'000, 64 << 20)).value() == "50001");
   BOOST_TEST(limited("{{ ('a' * 100000).find('a' * 50000 ~ 'b') }}").value() == "-1");
   BOOST_TEST(limited("{{ ('a' * 100000).rfind('b' ~ 'a' * 50000) }}").value() == "-1");
+  BOOST_TEST(limited("{{ ('a' * 200000).rfind('a' * 100000) }}").value() == "100000");
   BOOST_TEST(limited("{{ ('a' * 100000).rsplit('b' ~ 'a' * 50000)|length }}").value() == "1");
   std::string keys;
   for (std::size_t i = 0; i < 20000; ++i) keys += "'" + std::to_string(i) + "':1,";
