@@ -96,6 +96,26 @@ BOOST_AUTO_TEST_CASE(memory_of_values) {
           kValues, small(10'000'000));
 }
 
+// Each is small; what is alive at one time is not.
+BOOST_AUTO_TEST_CASE(values_add_up) {
+  const std::string few = "{% set ns = namespace(l=[]) %}{% set x = {} %}{% for i in range(400) %}";
+  for (const char* each :
+       {"{% set v = [1] * 100 %}", "{% set v = 'a' * 2000 ~ i %}", "{% set v = range(100) %}",
+        "{% set v = {'a': i, 'b': 2, 'c': 3, 'd': 4, 'e': 5, 'f': 6, 'g': 7, 'h': 8, 'i': 9, 'j': 10} %}",
+        "{% set v = namespace(a=1, b=2, c=3, d=4, e=5, f=6, g=7, h=8) %}",
+        "{% set v %}{{ 'a' * 2000 }}{% endset %}",
+        "{% for j in range(10) %}{% set k = 1 %}{% macro v() %}{% endmacro %}{% endfor %}{% set v = 1 %}",
+        "{% set v = cycler(1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22) "
+        "%}"}) {
+    const std::string source = few + each + "{% set ns.l = ns.l + [v] %}{% endfor %}{{ ns.l|length }}";
+    refused(source, kValues, small(10'000'000, 250'000));
+    BOOST_TEST(limited(source, small(10'000'000, 64 << 20)).value_or("") == "400");
+  }
+  refused(
+      "{% for i in range(100) %}{% set x %}" + repeated("{{ 'a' * 1000 }}", 300) + "{% endset %}{% endfor %}",
+      kValues, small(10'000'000, 250'000));
+}
+
 BOOST_AUTO_TEST_CASE(memory_is_given_back) {
   const std::string keeps =
       "{% set ns = namespace(s='') %}{% for i in range(1000) %}{% set ns.s = 'a' * 100000 %}{% endfor %}{{ "
