@@ -1,7 +1,8 @@
 // A model's own chat template: messages and tools -> the prompt's text. The template comes out of a model file and is
 // not trusted: it can compute, but reach nothing, and its work, memory, output and depth are bounded
 // (text/jinja/budget.hpp). Renders as Hugging Face's `apply_chat_template` does.
-// Threads: a ChatTemplate never changes; any thread may render with it, several at one time.
+// Threads: a ChatTemplate never changes; any thread that has 512 KiB of stack left may render with it, several at one
+// time.
 // Source: the public documentation of Jinja and of Hugging Face chat templates.
 #pragma once
 

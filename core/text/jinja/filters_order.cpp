@@ -74,6 +74,7 @@ Outcome<Value> sort(Call& call) {
   }
   JINJA_CHECK(sort_keyed(call.run, entries, call.flag(0, false)));
   std::vector<Value> items;
+  items.reserve(entries.size());
   for (Keyed& entry : entries) items.push_back(std::move(entry.item));
   return call.run.list(std::move(items));
 }
@@ -91,6 +92,7 @@ Outcome<Value> dictsort(Call& call) {
   }
   JINJA_CHECK(sort_keyed(call.run, entries, call.flag(2, false)));
   std::vector<Value> items;
+  items.reserve(entries.size());
   for (Keyed& entry : entries) items.push_back(std::move(entry.item));
   return call.run.list(std::move(items));
 }

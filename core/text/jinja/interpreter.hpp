@@ -63,7 +63,7 @@ class Interpreter {
   Outcome<Arguments> evaluate_arguments(const std::vector<Argument>& arguments);
   Done spread(const Argument& argument, const Value& value, Arguments& into);
   Outcome<Value> call_value(const Value& callee, Arguments arguments);
-  Outcome<Value> call_macro(const Callable& macro, Arguments arguments);
+  Outcome<Value> call_macro(const Callable& callable, Arguments arguments);
   Done bind_macro(const Statement& macro, Arguments arguments);
   Done bind_rest(const Statement& macro, Arguments arguments);
   Outcome<Value> make_macro(const Statement& macro);

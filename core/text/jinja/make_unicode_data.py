@@ -66,7 +66,8 @@ print(f'''// Written by make_unicode_data.py from Unicode {unicodedata.unidata_v
 
 namespace serveloop::text::jinja::unicode {{
 
-// clang-format off''')
+// clang-format off
+// NOLINTBEGIN(readability-identifier-naming)''')
 for name, test in (('kPrintable', str.isprintable), ('kAlpha', str.isalpha), ('kDigit', str.isdigit),
                    ('kNumeric', lambda c: c.isnumeric() and not c.isdigit()), ('kLower', str.islower),
                    ('kUpper', str.isupper)):
@@ -77,7 +78,8 @@ for name, change, usual in (('kLowerSpecial', str.lower, lambda c: c), ('kUpperS
                             ('kTitleSpecial', str.title, str.upper)):
     table('CaseSpecial', name, [f'{{{ord(c):#x}, {literal(change(c))}}}' for c in EVERY
                                 if change(c) != usual(c) and (len(change(c)) != 1 or name == 'kTitleSpecial')])
-print('''// clang-format on
+print('''// NOLINTEND(readability-identifier-naming)
+// clang-format on
 
 }  // namespace serveloop::text::jinja::unicode''')
 sys.stdout.flush()

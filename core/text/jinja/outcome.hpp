@@ -28,11 +28,15 @@ inline tl::unexpected<Fault> fault(std::string text) {
 
 }  // namespace serveloop::text::jinja
 
+// NOLINTBEGIN(bugprone-macro-parentheses): a name that is declared cannot stand in parentheses
+
 // `JINJA_TRY(value, evaluate(x));` declares `value`, or returns the fault.
 #define JINJA_TRY(name, expression)                                              \
   auto name##_outcome = (expression);                                            \
   if (!name##_outcome) return tl::unexpected(std::move(name##_outcome.error())); \
   auto& name = *name##_outcome
+
+// NOLINTEND(bugprone-macro-parentheses)
 
 // `JINJA_CHECK(run.spend(1));` returns the fault, if any.
 #define JINJA_CHECK(expression) \

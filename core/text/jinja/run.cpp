@@ -62,12 +62,13 @@ Outcome<Value> Run::dict(std::vector<std::pair<Value, Value>> entries) {
   JINJA_CHECK(budget.spend(entries.size() + 1));
   JINJA_CHECK(budget.room_for(entries.size() * kEntryBytes + kDictBytes));
   auto made = std::make_shared<Dict>();
-  for (auto& [key, value] : entries) {
+  for (auto& entry : entries) {
+    const Value& key = entry.first;
     if (!is_key(key))
       return fault("a dict's key is a string, a number, a boolean or none, not '" +
                    std::string(key.type_name()) + "'");
     if (key.is(Kind::text)) JINJA_CHECK(budget.spend_characters(key.as_bytes().size()));
-    made->set(std::move(key), std::move(value));
+    made->set(std::move(entry.first), std::move(entry.second));
   }
   JINJA_CHECK(check_depth(made->depth));
   made->charge = Charge(budget, made->entries.size() * kEntryBytes + kDictBytes);

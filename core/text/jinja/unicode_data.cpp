@@ -6,6 +6,7 @@
 namespace serveloop::text::jinja::unicode {
 
 // clang-format off
+// NOLINTBEGIN(readability-identifier-naming)
 const Range kPrintable[] = {
   {0x20, 0x7e}, {0xa1, 0xac}, {0xae, 0x377}, {0x37a, 0x37f}, {0x384, 0x38a}, {0x38c, 0x38c},
   {0x38e, 0x3a1}, {0x3a3, 0x52f}, {0x531, 0x556}, {0x559, 0x58a}, {0x58d, 0x58f}, {0x591, 0x5c7},
@@ -773,6 +774,7 @@ const CaseSpecial kTitleSpecial[] = {
 };
 const std::size_t kTitleSpecialCount = std::size(kTitleSpecial);
 
+// NOLINTEND(readability-identifier-naming)
 // clang-format on
 
 }  // namespace serveloop::text::jinja::unicode

@@ -18,11 +18,13 @@ struct CaseSpecial {  // maps to other than one character, or otherwise than the
   const char* utf8;
 };
 
+// NOLINTBEGIN(readability-identifier-naming): constants, defined elsewhere
 extern const Range kPrintable[], kAlpha[], kDigit[], kNumeric[], kLower[], kUpper[];
 extern const std::size_t kPrintableCount, kAlphaCount, kDigitCount, kNumericCount, kLowerCount, kUpperCount;
 extern const CaseRun kToLower[], kToUpper[];
 extern const std::size_t kToLowerCount, kToUpperCount;
 extern const CaseSpecial kLowerSpecial[], kUpperSpecial[], kTitleSpecial[];
 extern const std::size_t kLowerSpecialCount, kUpperSpecialCount, kTitleSpecialCount;
+// NOLINTEND(readability-identifier-naming)
 
 }  // namespace serveloop::text::jinja::unicode

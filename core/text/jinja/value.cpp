@@ -44,7 +44,7 @@ Value Value::list(std::vector<Value> items) {
 Value Value::dict(std::vector<std::pair<std::string, Value>> entries) {
   auto made = std::make_shared<Dict>();
   made->entries.reserve(entries.size());
-  for (auto& [key, value] : entries) made->set(text(std::move(key)), std::move(value));
+  for (auto& entry : entries) made->set(text(std::move(entry.first)), std::move(entry.second));
   return Value(std::shared_ptr<const Dict>(std::move(made)));
 }
 

@@ -97,6 +97,7 @@ BOOST_AUTO_TEST_CASE(threads_share_a_template) {
   const Conversation conversation = hello();
   std::vector<std::thread> threads;
   std::vector<int> wrong(4);
+  threads.reserve(wrong.size());
   for (int& count : wrong)
     threads.emplace_back([&] {
       for (int i = 0; i < 500; ++i) count += made->render(conversation).value() == "USER:Hi" ? 0 : 1;

@@ -16,7 +16,7 @@ std::string repeated(std::string_view text, std::size_t times) {
 }
 
 Result<std::string> limited(const std::string& source, jinja::Limits limits = {},
-                            Conversation conversation = {}) {
+                            const Conversation& conversation = {}) {
   ChatTemplate::Options options;
   options.limits = limits;
   auto made = ChatTemplate::create(source, std::move(options));
@@ -105,8 +105,7 @@ BOOST_AUTO_TEST_CASE(values_add_up) {
         "{% set v = namespace(a=1, b=2, c=3, d=4, e=5, f=6, g=7, h=8) %}",
         "{% set v %}{{ 'a' * 2000 }}{% endset %}",
         "{% for j in range(10) %}{% set k = 1 %}{% macro v() %}{% endmacro %}{% endfor %}{% set v = 1 %}",
-        "{% set v = cycler(1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22) "
-        "%}"}) {
+        "{% set v = cycler(1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20) %}"}) {
     const std::string source = few + each + "{% set ns.l = ns.l + [v] %}{% endfor %}{{ ns.l|length }}";
     refused(source, kValues, small(10'000'000, 250'000));
     BOOST_TEST(limited(source, small(10'000'000, 64 << 20)).value_or("") == "400");
