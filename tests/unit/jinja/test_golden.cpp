@@ -36,7 +36,7 @@ void check_conversations(const std::string& file, const std::string& templates,
     BOOST_REQUIRE_MESSAGE(!sources[name].empty(), "no template " + name);
     const auto of = static_cast<std::size_t>(record.as_dict().find("of")->as_int());
     const std::string differs = difference(record, rendered(sources[name], conversations.at(of)));
-    BOOST_CHECK_MESSAGE(differs.empty(), name + " of conversation " + std::to_string(of) + ": " + differs);
+    BOOST_CHECK_MESSAGE(differs.empty(), name << " of conversation " << of << ": " << differs);
     ++compared;
   }
   BOOST_TEST(conversations.size() == 200);
@@ -58,7 +58,7 @@ BOOST_AUTO_TEST_CASE(snippets) {
   for (std::size_t i = 1; i < records.size(); ++i) {
     const std::string source = text_of(records[i], "template");
     const std::string differs = difference(records[i], rendered(source, context));
-    BOOST_CHECK_MESSAGE(differs.empty(), source + "\n  " + differs);
+    BOOST_CHECK_MESSAGE(differs.empty(), source << "\n  " << differs);
   }
 }
 
