@@ -29,17 +29,17 @@ Conversation conversation() {
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-  static const Conversation kConversation = conversation();
+  static const Conversation fixed = conversation();
   ChatTemplate::Options options;
   options.limits.fuel = 100'000;
   options.limits.value_bytes = std::size_t{4} << 20;
   options.limits.output_bytes = std::size_t{1} << 20;
   const auto made = ChatTemplate::create({reinterpret_cast<const char*>(data), size}, options);
-  const auto first = made ? made->render(kConversation) : tl::unexpected(made.error());
+  const auto first = made ? made->render(fixed) : tl::unexpected(made.error());
   if (!first) {
     if (first.error().message().find('\n') != std::string::npos) std::abort();
     return 0;
   }
-  if (first->size() > options.limits.output_bytes || made->render(kConversation) != first) std::abort();
+  if (first->size() > options.limits.output_bytes || made->render(fixed) != first) std::abort();
   return 0;
 }
