@@ -110,7 +110,8 @@ void CpuExecutor::submit(const Batch& batch) {
     const std::size_t first = to.known.size();
     to.known.insert(to.known.end(), begin.prompt.begin(), begin.prompt.end());
     to.known.insert(to.known.end(), begin.generated.begin(), begin.generated.end());
-    to.begins.push_back({begin.row, begin.fork, begin.seed, first, to.known.size() - first});
+    to.begins.push_back(
+        {begin.row, begin.fork, begin.seed, first, to.known.size() - first, begin.max_tokens});
   }
   to.changes.assign(batch.changes.begin(), batch.changes.end());
   to.copies.assign(batch.copies.begin(), batch.copies.end());

@@ -6,7 +6,7 @@
 #include <serveloop/base.h>
 #include <serveloop/view.h>
 
-#include <cassert>
+#include <algorithm>
 
 namespace serveloop::execute::cpu {
 namespace {
@@ -54,6 +54,8 @@ void CpuExecutor::edit_rows(const Job& job) {
     row.seed = begin.seed;
     row.fork = begin.fork;
     const auto first = job.known.begin() + static_cast<std::ptrdiff_t>(begin.first_token);
+    const std::size_t most = std::size_t{options_.blocks} * options_.block_tokens;
+    row.tokens.reserve(std::min(begin.tokens + begin.max_tokens, most));  // so that decodes do not allocate
     row.tokens.assign(first, first + static_cast<std::ptrdiff_t>(begin.tokens));
     row.table.clear();
     row.holes = 0;

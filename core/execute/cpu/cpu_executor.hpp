@@ -66,6 +66,7 @@ class CpuExecutor final : public Executor {
     std::uint32_t row, fork;
     std::uint64_t seed;
     std::size_t first_token, tokens;  // of Job::known
+    std::uint32_t max_tokens;
   };
   struct Job {
     std::uint64_t step = 0, start_ns = 0, end_ns = 0, decode_ns = 0;

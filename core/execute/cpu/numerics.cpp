@@ -113,7 +113,7 @@ Result<Numerics> numerics_of(std::span<const sl_op_key> keys, std::span<const sl
   for (std::size_t i = 0; i < keys.size(); ++i) {
     const sl_op_key& key = keys[i];
     sl_op_plan& plan = out.effective[i];
-    Numerics::Layer& layer = out.layers[static_cast<std::size_t>(key.layer + 1)];
+    Numerics::Layer& layer = out.layers[place_of(key.layer)];
     if (Status ok = expect(key, "output", plan.output, plain); !ok) return tl::unexpected(ok.error());
     plan.output.dtype = SL_F32;
     plan.accumulate = SL_ACCUMULATE_F32;

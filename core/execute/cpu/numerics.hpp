@@ -32,7 +32,7 @@ struct Numerics {
   std::vector<sl_op_plan> effective;  // one a key: dtypes in place of NATIVE where a choice was made
 
   kernels::cpu::Act act(std::int32_t layer, model::Role role) const {
-    return layers[static_cast<std::size_t>(layer + 1)].act[static_cast<std::size_t>(role)];
+    return layers[place_of(layer)].act[static_cast<std::size_t>(role)];
   }
   std::vector<kernels::cpu::KvType> kv_types() const {
     std::vector<kernels::cpu::KvType> types;

@@ -70,7 +70,7 @@ Result<Weights> Weights::pack(const model::Model& model, Pool& pool) {
   };
   pool.run(work);
   for (const Place& p : places) {
-    Layer& layer = out.layers_[static_cast<std::size_t>(p.slot.layer + 1)];
+    Layer& layer = out.layers_[place_of(p.slot.layer)];
     const auto role = static_cast<std::size_t>(p.slot.role);
     const std::uint8_t* at = out.pages_.data() + p.offset;
     if (is_matrix(p.slot))

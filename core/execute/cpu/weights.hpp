@@ -17,6 +17,11 @@ namespace serveloop::execute::cpu {
 inline constexpr std::size_t kRoles = 19;     // of model::Role
 inline constexpr std::int32_t kOutside = -1;  // the layer of what belongs to none
 
+// Where a layer stands in lists that begin with what is outside of them.
+constexpr std::size_t place_of(std::int32_t layer) {
+  return static_cast<std::size_t>(std::int64_t{layer} + 1);
+}
+
 kernels::cpu::Type kernel_type(model::Type type);
 
 class Weights {
@@ -40,7 +45,7 @@ class Weights {
     std::array<kernels::cpu::Packed, kRoles> matrix;
     std::array<const float*, kRoles> vector{};
   };
-  const Layer& of(std::int32_t layer) const { return layers_[static_cast<std::size_t>(layer + 1)]; }
+  const Layer& of(std::int32_t layer) const { return layers_[place_of(layer)]; }
 
   Pages pages_;
   std::vector<Layer> layers_;  // [0]: outside of them

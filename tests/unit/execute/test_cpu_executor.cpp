@@ -135,6 +135,26 @@ BOOST_AUTO_TEST_CASE(decode_time_is_learnt_from_decodes_alone) {
   BOOST_CHECK_EQUAL(time.of(4, 0, 1500), 1500u);     // the average moved by an eighth of 8000, to 2000
 }
 
+BOOST_AUTO_TEST_CASE(rope_tables_grow_and_stay) {
+  const model::Architecture a = gemma3();
+  RopeTables tables(a);
+  tables.reserve(1);
+  const float* first = tables.cos(model::RopeKind::local, 0);
+  tables.reserve(2500);
+  BOOST_CHECK_EQUAL(tables.cos(model::RopeKind::local, 0), first);
+  for (const model::RopeKind kind : {model::RopeKind::global, model::RopeKind::local}) {
+    const std::vector<double> frequencies =
+        model::rope_frequencies(a.ropes[static_cast<std::size_t>(kind)], a.head_dim);
+    for (const std::uint32_t position : {0u, 1u, 1023u, 1024u, 2047u, 2048u, 2499u})
+      for (std::size_t pair = 0; pair < frequencies.size(); ++pair) {
+        BOOST_CHECK_EQUAL(tables.cos(kind, position)[pair],
+                          static_cast<float>(std::cos(position * frequencies[pair])));
+        BOOST_CHECK_EQUAL(tables.sin(kind, position)[pair],
+                          static_cast<float>(std::sin(position * frequencies[pair])));
+      }
+  }
+}
+
 BOOST_AUTO_TEST_CASE(workers_meet_at_barriers) {
   for (const unsigned threads : {1u, 2u, 5u}) {
     Pool pool(threads);
