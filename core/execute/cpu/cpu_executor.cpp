@@ -1,0 +1,138 @@
+// Between submit and collect: what a batch changes, whether its rows can be read, the pass, and the tokens' way back.
+// The engine's batches are right; they are checked all the same, since a wrong id would be a wild read.
+#include "execute/cpu/cpu_executor.hpp"
+
+#include <fmt/format.h>
+#include <serveloop/base.h>
+#include <serveloop/view.h>
+
+#include <algorithm>
+
+namespace serveloop::execute::cpu {
+namespace {
+
+constexpr std::int32_t kNoBlock = -1;
+
+}  // namespace
+
+// Hands each run's logits to the sampler.
+class CpuExecutor::Sampling final : public LogitSink {
+ public:
+  Sampling(CpuExecutor& executor, Job& job) : executor_(executor), job_(job) {}
+  void take(std::size_t run, float* logits, int vocabulary) override {
+    const BatchRow& at = job_.rows[run];
+    const Row& row = executor_.rows_[at.row];
+    job_.tokens[run] =
+        executor_.sampler_->sample({at.row, row.seed, row.fork, at.start + at.tokens}, logits, vocabulary);
+  }
+
+ private:
+  CpuExecutor& executor_;
+  Job& job_;
+};
+
+void CpuExecutor::compute(Job& job) {
+  job.start_ns = clock_.now_ns();
+  job.tokens.assign(job.rows.size(), 0);
+  Status good;
+  try {
+    edit_rows(job);
+    good = step(job);
+  } catch (const std::exception& error) {
+    good = fail(fmt::format("step {}", job.step), {}, error.what());
+  }
+  job.failed = !good;
+  job.why = good ? "" : good.error().message();
+  feed_back(job);
+  job.end_ns = clock_.now_ns();
+  job.decode_ns = decode_time_.of(job.decodes, job.prefill_tokens, job.end_ns - job.start_ns);
+}
+
+void CpuExecutor::edit_rows(const Job& job) {
+  for (const JobBegin& begin : job.begins) {
+    Row& row = rows_[begin.row];
+    row.seed = begin.seed;
+    row.fork = begin.fork;
+    const auto first = job.known.begin() + static_cast<std::ptrdiff_t>(begin.first_token);
+    const std::size_t most = std::size_t{options_.blocks} * options_.block_tokens;
+    row.tokens.reserve(std::min(begin.tokens + begin.max_tokens, most));  // so that decodes do not allocate
+    row.tokens.assign(first, first + static_cast<std::ptrdiff_t>(begin.tokens));
+    row.table.clear();
+    row.holes = 0;
+  }
+  for (const TableChange& change : job.changes) {
+    Row& row = rows_[change.row];
+    if (change.index >= row.table.size()) {
+      row.holes += change.index + 1 - static_cast<std::uint32_t>(row.table.size());
+      row.table.resize(change.index + 1, kNoBlock);
+    }
+    std::int32_t& entry = row.table[change.index];
+    row.holes -= entry == kNoBlock ? 1 : 0;
+    entry = change.block < options_.blocks ? static_cast<std::int32_t>(change.block) : kNoBlock;
+    row.holes += entry == kNoBlock ? 1 : 0;
+  }
+}
+
+Status CpuExecutor::step(Job& job) {
+  if (job.mode >= modes_.size() || !modes_[job.mode])
+    return fail(fmt::format("step {}: precision mode {}", job.step, job.mode), "a mode that was applied");
+  if (Status good = move_blocks(job); !good) return good;
+  if (Status good = make_runs(job); !good) return good;
+  Sampling sampling(*this, job);
+  forward_->pass(runs_, *modes_[job.mode], *cache_, sampling);
+  return {};
+}
+
+Status CpuExecutor::move_blocks(const Job& job) {
+  for (const BlockCopy& copy : job.copies) {
+    if (copy.from_tier != SL_TIER_DEVICE || copy.to_tier != SL_TIER_DEVICE || copy.from >= options_.blocks ||
+        copy.to >= options_.blocks)
+      return fail(fmt::format("step {}: copy of block {} to {}", job.step, copy.from, copy.to),
+                  fmt::format("device blocks below {}", options_.blocks),
+                  fmt::format("tiers {} and {}", copy.from_tier, copy.to_tier));
+    if (copy.from != copy.to) cache_->copy(copy.from, copy.to);
+  }
+  return {};
+}
+
+Status CpuExecutor::make_runs(const Job& job) {
+  runs_.clear();
+  std::uint64_t tokens = 0;
+  for (const BatchRow& at : job.rows) {
+    if (Status good = check_run(at); !good) return good;
+    const Row& row = rows_[at.row];
+    runs_.push_back({at.start, at.tokens, row.tokens.data() + at.start, row.table.data(), at.samples});
+    tokens += at.tokens;
+  }
+  if (tokens > options_.token_budget || runs_.size() > options_.max_sequences)
+    return fail(
+        fmt::format("step {}", job.step),
+        fmt::format("at most {} tokens of {} sequences", options_.token_budget, options_.max_sequences),
+        fmt::format("{} of {}", tokens, runs_.size()));
+  return {};
+}
+
+Status CpuExecutor::check_run(const BatchRow& at) const {
+  const auto bad = [&](std::string expected, std::string found) {
+    return fail(fmt::format("row {}, tokens {} .. {}", at.row, at.start, std::uint64_t{at.start} + at.tokens),
+                std::move(expected), std::move(found));
+  };
+  const Row& row = rows_[at.row];
+  const std::uint64_t end = std::uint64_t{at.start} + at.tokens;
+  if (at.tokens == 0 || end > row.tokens.size())
+    return bad("known tokens, at least one", fmt::format("{} known", row.tokens.size()));
+  for (std::uint64_t i = at.start; i < end; ++i)
+    if (row.tokens[i] >= model_.architecture.vocabulary)
+      return bad(fmt::format("ids below {}", model_.architecture.vocabulary), std::to_string(row.tokens[i]));
+  if (row.holes > 0 || row.table.size() * options_.block_tokens < end)
+    return bad("blocks for all positions", fmt::format("{} blocks, {} missing", row.table.size(), row.holes));
+  return {};
+}
+
+// After a failed step the token is 0, which the engine does not use: its sequences begin anew.
+void CpuExecutor::feed_back(const Job& job) {
+  for (std::size_t i = 0; i < job.rows.size(); ++i)
+    if (job.rows[i].samples) rows_[job.rows[i].row].tokens.push_back(job.tokens[i]);
+}
+
+}  // namespace serveloop::execute::cpu

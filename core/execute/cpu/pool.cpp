@@ -1,0 +1,71 @@
+// A run opens with run_ and closes with a barrier, so all that a run wrote is seen by whoever called it.
+#include "execute/cpu/pool.hpp"
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
+namespace serveloop::execute::cpu {
+namespace {
+
+// About ten microseconds: phases of a decode step are shorter, and a machine with other work gets its core back.
+constexpr int kSpins = 800;
+
+void relax() {
+#if defined(__x86_64__)
+  _mm_pause();
+#endif
+}
+
+void wait_while(const std::atomic<std::uint32_t>& at, std::uint32_t value) {
+  for (int i = 0; i < kSpins; ++i) {
+    if (at.load(std::memory_order_acquire) != value) return;
+    relax();
+  }
+  at.wait(value, std::memory_order_acquire);
+}
+
+}  // namespace
+
+Pool::Pool(unsigned threads) {
+  threads_.reserve(threads);
+  for (unsigned i = 1; i < threads; ++i) threads_.emplace_back();
+  for (unsigned i = 1; i < threads; ++i) threads_[i - 1] = std::thread([this, i] { serve(i); });
+}
+
+Pool::~Pool() {
+  function_ = nullptr;
+  run_.fetch_add(1, std::memory_order_release);
+  run_.notify_all();
+  for (std::thread& thread : threads_) thread.join();
+}
+
+void Pool::start(Function function, const void* argument) {
+  if (size() > 1) {
+    function_ = function;
+    argument_ = argument;
+    run_.fetch_add(1, std::memory_order_release);
+    run_.notify_all();
+  }
+  function(argument, 0);
+  barrier();
+}
+
+void Pool::serve(unsigned worker) {
+  for (std::uint32_t seen = 0;; ++seen) {
+    wait_while(run_, seen);
+    if (function_ == nullptr) return;
+    function_(argument_, worker);
+    barrier();
+  }
+}
+
+void Pool::meet() {
+  const std::uint32_t before = passed_.load(std::memory_order_relaxed);  // cannot move until this one arrived
+  if (arrived_.fetch_add(1, std::memory_order_acq_rel) + 1 < size()) return wait_while(passed_, before);
+  arrived_.store(0, std::memory_order_relaxed);
+  passed_.store(before + 1, std::memory_order_release);
+  passed_.notify_all();
+}
+
+}  // namespace serveloop::execute::cpu

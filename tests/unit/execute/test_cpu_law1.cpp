@@ -1,0 +1,81 @@
+// Law 1 on the CPU executor, bit for bit: logits and tokens of a sequence are those that it gets alone, whatever runs
+// beside it, in whatever chunks, blocks and rows, with however many threads, at either lag.
+#include <fmt/format.h>
+
+#include <boost/test/unit_test.hpp>
+
+#include "player.hpp"
+
+namespace serveloop::execute::cpu::test {
+
+namespace {
+
+struct Case {
+  std::string name;
+  model::Model model;
+  std::uint8_t input, kv;
+};
+
+void check(const Case& c, kernels::cpu::Isa isa = kernels::cpu::detect()) {
+  const std::vector<Story> all = stories(14, c.model.architecture.vocabulary, 75);
+  Stage stage{c.input, c.kv};
+  stage.isa = isa;
+  stage.token_budget = 256;
+  stage.block_tokens = 16;
+  const Trace expected = Player(c.model, stage).alone(all);
+  std::size_t tokens = 0;
+  for (const Story& story : all) tokens += story.generate;
+  BOOST_REQUIRE_EQUAL(expected.size(), tokens);
+  std::uint32_t seed = 0;
+  std::uint64_t lives_begun_anew = 0, mixed_steps = 0;
+  for (const unsigned threads : {1u, 2u, 3u})
+    for (const std::uint32_t lag : {0u, 1u})
+      for (const std::uint32_t block_tokens : {4u, 32u}) {
+        stage.threads = threads;
+        stage.lag = lag;
+        stage.block_tokens = block_tokens;
+        stage.token_budget = 40 + 11 * seed;
+        stage.blocks = 3000 / block_tokens;
+        BOOST_TEST_CONTEXT(fmt::format("{} on {}, {} threads, lag {}, blocks of {}", c.name,
+                                       kernels::cpu::name(isa), threads, lag, block_tokens)) {
+          Player player(c.model, stage);
+          BOOST_CHECK(player.mixed(all, ++seed) == expected);
+          lives_begun_anew += player.lives_begun_anew;
+          mixed_steps += player.mixed_steps;
+        }
+      }
+  BOOST_CHECK_GE(lives_begun_anew, 20u);
+  BOOST_CHECK_GE(mixed_steps, 150u);
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_SUITE(cpu_law_1)
+
+BOOST_AUTO_TEST_CASE(f32_all_families) {
+  for (const model::Architecture& a : all_families()) check({a.family + " F32", random(a), SL_F32, SL_F32});
+}
+
+BOOST_AUTO_TEST_CASE(bf16) {
+  for (const model::Architecture& a : {qwen2(), gemma3()})
+    check({a.family + " BF16", random(a), SL_BF16, SL_DTYPE_NATIVE});
+}
+
+BOOST_AUTO_TEST_CASE(native_on_quantised_weights) {
+  using enum model::Type;
+  for (const std::vector<model::Type>& types :
+       {std::vector{q4_0}, std::vector{q4_1}, std::vector{q8_0}, std::vector{q4_1, q8_0, bf16, q4_0, f16}})
+    check({fmt::format("native {}", model::info(types.back()).name),
+           stored_as(random(whole_blocks(gemma3())), types), SL_DTYPE_NATIVE, SL_DTYPE_NATIVE});
+}
+
+BOOST_AUTO_TEST_CASE(other_instruction_sets) {
+  for (int i = 0; i < kernels::cpu::kIsaCount; ++i)
+    if (const auto isa = static_cast<kernels::cpu::Isa>(i);
+        kernels::cpu::runs(isa) && isa != kernels::cpu::detect())
+      check({"qwen3 BF16", random(qwen3()), SL_BF16, SL_BF16}, isa);
+}
+
+BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace serveloop::execute::cpu::test
