@@ -64,6 +64,7 @@ struct Stage {
   unsigned threads = 1;
   std::uint32_t lag = 0, block_tokens = 8, token_budget = 64, blocks = 96, rows = 7;
   std::uint32_t arrivals = 8;  // of 16: that one more begins before a step
+  std::uint32_t anew = 60;     // of 1,000: that one with nothing in flight begins anew
   kernels::cpu::Isa isa = kernels::cpu::detect();
 };
 
@@ -103,7 +104,7 @@ class Player {
         begin(live_.back());
         ++next;
       }
-      step(1 + draw(23), 700, 60);
+      step(1 + draw(23), 700, stage_.anew);
     }
     return trace();
   }

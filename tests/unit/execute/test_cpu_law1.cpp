@@ -102,6 +102,7 @@ BOOST_AUTO_TEST_CASE(long_prompts) {
     for (std::uint32_t i = 0; i < 1200; ++i) story.prompt.push_back((i * i + story.generate) % 331);
   Stage stage{SL_BF16, SL_BF16};
   stage.blocks = 400;
+  stage.anew = 1;
   stage.token_budget = 2048;
   const Trace expected = Player(model, stage).alone(all);
   stage.threads = 2;
