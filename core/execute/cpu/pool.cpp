@@ -8,8 +8,10 @@
 namespace serveloop::execute::cpu {
 namespace {
 
-// About ten microseconds: phases of a decode step are shorter, and a machine with other work gets its core back.
-constexpr int kSpins = 800;
+// A phase of a decode step takes microseconds, waking a sleeper tens of them. So: some pauses, then turns of the core
+// given away, which costs little on a core of one's own and is what the others need on a shared one; then sleep.
+constexpr int kPauses = 100;
+constexpr int kYields = 50;
 
 void relax() {
 #if defined(__x86_64__)
@@ -18,9 +20,9 @@ void relax() {
 }
 
 void wait_while(const std::atomic<std::uint32_t>& at, std::uint32_t value) {
-  for (int i = 0; i < kSpins; ++i) {
+  for (int i = 0; i < kPauses + kYields; ++i) {
     if (at.load(std::memory_order_acquire) != value) return;
-    relax();
+    i < kPauses ? relax() : std::this_thread::yield();
   }
   at.wait(value, std::memory_order_acquire);
 }

@@ -62,21 +62,23 @@ class Tracing final : public Sampler {
 struct Stage {
   std::uint8_t input = SL_F32, kv = SL_F32;
   unsigned threads = 1;
-  std::uint32_t lag = 0, block_tokens = 8, token_budget = 64, blocks = 96;
+  std::uint32_t lag = 0, block_tokens = 8, token_budget = 64, blocks = 96, rows = 7;
+  std::uint32_t arrivals = 8;  // of 16: that one more begins before a step
+  std::uint32_t anew = 60;     // of 1,000: that one with nothing in flight begins anew
   kernels::cpu::Isa isa = kernels::cpu::detect();
 };
 
 class Player {
  public:
   Player(const model::Model& model, const Stage& stage) : stage_(stage) {
-    const CpuOptions options{stage.threads,      stage.lag,    kRows,    stage.token_budget,
+    const CpuOptions options{stage.threads,      stage.lag,    stage.rows, stage.token_budget,
                              stage.block_tokens, stage.blocks, stage.isa};
     executor = CpuExecutor::create(clock_, model, options).value();
     auto sampler = std::make_unique<Tracing>();
     tracing_ = sampler.get();
     executor->set_sampler(std::move(sampler));
     BOOST_REQUIRE(executor->apply(0, plans_of(executor->op_keys(), stage.input, stage.kv)));
-    for (std::uint32_t row = kRows; row > 0; --row) free_rows_.push_back(row - 1);
+    for (std::uint32_t row = stage.rows; row > 0; --row) free_rows_.push_back(row - 1);
     for (std::uint32_t block = stage.blocks; block > 0; --block) free_blocks_.push_back(block - 1);
   }
 
@@ -97,21 +99,21 @@ class Player {
     std::shuffle(free_rows_.begin(), free_rows_.end(), random_);
     std::size_t next = 0;
     while (next < all.size() || !live_.empty() || !in_flight_.empty()) {
-      while (next < all.size() && live_.size() < kRows - 1 && draw(2) == 0) {
+      while (next < all.size() && live_.size() < stage_.rows - 1 && draw(16) < stage_.arrivals) {
         live_.push_back({next, &all[next]});
         begin(live_.back());
         ++next;
       }
-      step(1 + draw(23), 700, 60);
+      step(1 + draw(23), 700, stage_.anew);
     }
     return trace();
   }
 
   std::uint64_t lives_begun_anew = 0, mixed_steps = 0;
+  std::uint32_t most_sampling = 0;  // rows in a step
   std::unique_ptr<CpuExecutor> executor;
 
  private:
-  static constexpr std::uint32_t kRows = 7;
   struct Life {
     std::size_t number;
     const Story* story;
@@ -160,7 +162,7 @@ class Player {
   void step(std::uint32_t chunk, std::uint32_t runs, std::uint32_t anew) {
     std::vector<BatchRow> rows;
     Sent sent;
-    std::uint32_t left = stage_.token_budget, decodes = 0, prefill = 0;
+    std::uint32_t left = stage_.token_budget, decodes = 0, prefill = 0, sampling = 0;
     for (Life& life : live_) {
       if (life.flying == 0 && life.at > 0 && draw(1000) < anew) {
         give_back(life);
@@ -179,6 +181,7 @@ class Player {
       }
       rows.push_back({life.row, life.at, tokens, samples, decode});
       sent.rows.emplace_back(life.number, samples);
+      sampling += samples ? 1 : 0;
       (decode ? decodes : prefill) += tokens;
       left -= tokens;
       life.at += tokens;
@@ -191,6 +194,7 @@ class Player {
       changes_.clear();
       in_flight_.push_back(std::move(sent));
       mixed_steps += decodes > 0 && prefill > 0 ? 1 : 0;
+      most_sampling = std::max(most_sampling, sampling);
     }
     if (in_flight_.size() > stage_.lag || (rows.empty() && !in_flight_.empty())) collect();
   }

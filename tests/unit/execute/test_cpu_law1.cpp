@@ -76,6 +76,39 @@ BOOST_AUTO_TEST_CASE(other_instruction_sets) {
       check({"qwen3 BF16", random(qwen3()), SL_BF16, SL_BF16}, isa);
 }
 
+// More than the head takes at a time.
+BOOST_AUTO_TEST_CASE(many_rows_sample_in_one_step) {
+  const model::Model model = random(gemma3());
+  std::vector<Story> all = stories(150, model.architecture.vocabulary, 4);
+  Stage stage;
+  stage.rows = 150;
+  stage.arrivals = 16;
+  stage.blocks = 500;
+  stage.token_budget = 300;
+  const Trace expected = Player(model, stage).alone(all);
+  for (const unsigned threads : {1u, 2u}) {
+    stage.threads = threads;
+    Player player(model, stage);
+    BOOST_CHECK(player.mixed(all, threads) == expected);
+    BOOST_CHECK_GT(player.most_sampling, 70u);
+  }
+}
+
+// Beyond a chunk of the RoPE tables.
+BOOST_AUTO_TEST_CASE(long_prompts) {
+  const model::Model model = random(mistral());
+  std::vector<Story> all = stories(2, model.architecture.vocabulary, 1);
+  for (Story& story : all)
+    for (std::uint32_t i = 0; i < 1200; ++i) story.prompt.push_back((i * i + story.generate) % 331);
+  Stage stage{SL_BF16, SL_BF16};
+  stage.blocks = 400;
+  stage.anew = 1;
+  stage.token_budget = 2048;
+  const Trace expected = Player(model, stage).alone(all);
+  stage.threads = 2;
+  BOOST_CHECK(Player(model, stage).mixed(all, 5) == expected);
+}
+
 BOOST_AUTO_TEST_SUITE_END()
 
 }  // namespace serveloop::execute::cpu::test
