@@ -33,7 +33,9 @@ void Engine::collect() {
     wants_tokens_ = output_.wants_tokens();
     for (std::size_t i = 0; i < flight.rows.size(); ++i) {
       prefetch(flight.rows, i);
+      const std::size_t before = delivered_.size();
       collect_row(flight.rows[i], done.tokens[i], shares.of(flight.rows[i].tokens));
+      if (!done.logprobs.empty() && delivered_.size() > before) delivered_.back().logprobs = done.logprobs[i];
     }
     if (wants_tokens_) output_.tokens(delivered_);
   }
@@ -98,16 +100,17 @@ void Engine::take_token(Slot slot, Token token, bool kept) {
   if (!kept) ++r.runnable;
   ++counters_.output_tokens;
   if (wants_tokens_)
-    delivered_.push_back({requests_->request_of(slot).request, r.fork, r.generated - 1, token, gap});
-  if (sequence.has_stops && is_stop(r.request, token))
+    delivered_.push_back({requests_->request_of(slot).request, r.fork, r.generated - 1, token, gap, {}});
+  if (sequence.has_stops && is_stop(r, token))
     end_sequence(slot, SL_FINISH_STOP, SL_REASON_NONE);
   else if (r.generated == sequence.max_tokens)
     end_sequence(slot, SL_FINISH_LENGTH, SL_REASON_NONE);
 }
 
-bool Engine::is_stop(std::uint32_t request, Token token) const {
-  const std::vector<Token>& stops = stops_[request];
-  return std::find(stops.begin(), stops.end(), token) != stops.end();
+bool Engine::is_stop(const sl_seq_row& r, Token token) const {
+  const Sampling& how = samplings_[r.request];
+  return r.generated > how.min_tokens &&
+         std::find(how.stop_ids.begin(), how.stop_ids.end(), token) != how.stop_ids.end();
 }
 
 // Blocks that hold generated tokens join the prompt tree when they are whole; prompt blocks did so at submit.

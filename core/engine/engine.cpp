@@ -77,8 +77,7 @@ Engine::Engine(const Options& options, requests::Labeler labeler, Policies polic
   candidates_ = mapping_.lay_out<sl_candidate>(slots);
   handover_events_ = mapping_.lay_out<sl_event>(handover_capacity_);
   lives_.resize(slots);
-  seeds_.resize(slots);
-  stops_.resize(slots);
+  samplings_.resize(slots);
   for (std::uint32_t row = options.max_sequences; row-- > 0;) free_rows_.push_back(row);
 }
 
@@ -103,7 +102,8 @@ Status Engine::set_up_precision() {
                   status < 0 ? fmt::format("status {}", status) : std::to_string(out.count));
     if (Status checked = check_precision(keys, plans, options_.deterministic); !checked) return checked;
     if (Status applied = executor_.apply(mode, plans); !applied) return applied;
-    precision.effective(key_table, mode, table_of(plans.data(), plans.size()));
+    const std::span<const sl_op_plan> effective = executor_.effective(mode);
+    precision.effective(key_table, mode, table_of(effective.data(), effective.size()));
   }
   return {};
 }

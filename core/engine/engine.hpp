@@ -177,7 +177,7 @@ class Engine {
   void bill_the_living(const InFlight& flight);
   void collect_row(const RowInFlight& row, Token token, std::uint64_t share_ns);
   void take_token(Slot slot, Token token, bool kept);
-  bool is_stop(std::uint32_t request, Token token) const;
+  bool is_stop(const sl_seq_row& r, Token token) const;
   void index_whole_blocks(Slot slot, std::uint32_t computed_before);
   void close_slot(InFlight& flight, const execute::Collected& done);
   void fail_step(InFlight& flight, const execute::Collected& done);
@@ -260,8 +260,7 @@ class Engine {
   std::vector<Slot> ungated_;  // arrived this step, gates not asked yet
 
   // The batch and what is in flight.
-  std::vector<std::uint64_t> seeds_;       // by request row
-  std::vector<std::vector<Token>> stops_;  // by request row
+  std::vector<Sampling> samplings_;  // by request row
   std::vector<execute::Begin> begins_;
   std::deque<std::vector<Token>> resumed_;  // the tokens that begins_ points to
   std::vector<execute::TableChange> changes_;

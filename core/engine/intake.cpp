@@ -147,6 +147,11 @@ void Engine::take(const Message& message) {
       break;
     case What::hint: requests_->event(SL_EV_HINT, message.request, message.a, message.b); break;
     case What::swap: start_swap(message.swap); break;
+    case What::stop:  // its text came to a stop string
+      for_request(message.request, [&](Slot s) {
+        if (row(s).fork == message.a) end_sequence(s, SL_FINISH_STOP, SL_REASON_NONE);
+      });
+      break;
   }
 }
 
@@ -186,8 +191,7 @@ void Engine::take_arrival(Arrival& arrival) {
     return;
   }
   counters_.prompt_tokens += arrival.prompt.size();
-  seeds_[row(slots.front()).request] = arrival.spec.seed;
-  stops_[row(slots.front()).request] = arrival.spec.stop_ids;
+  samplings_[row(slots.front()).request] = arrival.spec.sampling;
   for (const Slot slot : slots) {
     cache_->bind(slot, {arrival.id, row(slot).request}, arrival.salt, arrival.prompt, arrival.keys,
                  arrival.transient);

@@ -45,6 +45,28 @@ void get_rows(Reader& in, std::vector<Row>& rows) {
   in.raw(rows.data(), n * sizeof(Row));
 }
 
+void put_sampling(const Sampling& how, Writer& out) {
+  out.raw(&how.seed, sizeof(how.seed));
+  for (const float v : {how.temperature, how.top_p, how.min_p, how.repetition, how.presence, how.frequency})
+    out.raw(&v, sizeof(v));
+  out.u64(how.top_k);
+  out.u64(how.min_tokens);
+  put_optional(out, how.alternatives);
+  put_tokens(out, how.stop_ids);
+  put_rows(out, how.bias);
+}
+
+void get_sampling(Reader& in, Sampling& how) {
+  in.raw(&how.seed, sizeof(how.seed));
+  for (float* v : {&how.temperature, &how.top_p, &how.min_p, &how.repetition, &how.presence, &how.frequency})
+    in.raw(v, sizeof(*v));
+  how.top_k = in.u32();
+  how.min_tokens = in.u32();
+  get_optional(in, how.alternatives);
+  get_tokens(in, how.stop_ids);
+  get_rows(in, how.bias);
+}
+
 void put_spec(const requests::RequestSpec& spec, Writer& out) {
   put_tokens(out, spec.prompt);
   out.u64(spec.pieces.size());
@@ -57,10 +79,9 @@ void put_spec(const requests::RequestSpec& spec, Writer& out) {
         spec.tbt_target_ns, spec.end_deadline_ns, std::uint64_t{spec.predicted_p50},
         std::uint64_t{spec.predicted_p90}, std::uint64_t{spec.predicted_p99}})
     out.u64(v);
-  out.raw(&spec.seed, sizeof(spec.seed));
+  put_sampling(spec.sampling, out);
   put_optional(out, spec.max_tokens);
   put_optional(out, spec.priority);
-  put_tokens(out, spec.stop_ids);
   for (const std::string* text :
        {&spec.key, &spec.tenant, &spec.category, &spec.session, &spec.program, &spec.cache_salt})
     out.text(*text);
@@ -82,10 +103,9 @@ void get_spec(Reader& in, requests::RequestSpec& spec) {
   spec.turn = in.u32();
   for (std::uint64_t* v : {&spec.ttft_deadline_ns, &spec.tbt_target_ns, &spec.end_deadline_ns}) *v = in.u64();
   for (std::uint32_t* v : {&spec.predicted_p50, &spec.predicted_p90, &spec.predicted_p99}) *v = in.u32();
-  in.raw(&spec.seed, sizeof(spec.seed));
+  get_sampling(in, spec.sampling);
   get_optional(in, spec.max_tokens);
   get_optional(in, spec.priority);
-  get_tokens(in, spec.stop_ids);
   for (std::string* text :
        {&spec.key, &spec.tenant, &spec.category, &spec.session, &spec.program, &spec.cache_salt})
     *text = in.text();
@@ -118,8 +138,8 @@ void encode(const Message& message, Writer& out) {
 Result<Message> decode_message(Reader& in) {
   Message message;
   const std::uint8_t what = in.u8();
-  if (what < 1 || what > static_cast<std::uint8_t>(Message::What::swap))
-    return fail("damaged step log", "a message of kind 1 to 7", std::to_string(what));
+  if (what < 1 || what > static_cast<std::uint8_t>(Message::What::stop))
+    return fail("damaged step log", "a message of kind 1 to 8", std::to_string(what));
   message.what = static_cast<Message::What>(what);
   message.request = in.u64();
   message.a = in.u64();

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -35,13 +36,18 @@ struct SwapOrder {
   std::shared_ptr<policy::Scheduler> scheduler;  // the one of its kind is set
   std::shared_ptr<policy::Eviction> eviction;
   std::shared_ptr<policy::Preemption> preemption;
+  // Called once on the loop thread, when it decides or when it failed; may be null.
+  std::function<void(Status)> done;
+  void finish(Status status) const {
+    if (done) done(std::move(status));
+  }
 };
 
 struct Message {
-  enum class What : std::uint8_t { arrive = 1, cancel, pause, resume, release, hint, swap };
+  enum class What : std::uint8_t { arrive = 1, cancel, pause, resume, release, hint, swap, stop };
   What what{};
   std::uint64_t request = 0;
-  std::uint64_t a = 0, b = 0;  // pause: predicted end (ns); hint: key and value bits; release: -
+  std::uint64_t a = 0, b = 0;  // pause: predicted end (ns); hint: key and value bits; stop: fork
   std::shared_ptr<Arrival> arrival;
   std::shared_ptr<SwapOrder> swap;
 };

@@ -17,6 +17,7 @@ struct Delivered {
   std::uint32_t index;  // of the request's output tokens, from 0
   requests::Token token;
   std::uint64_t gap_ns;  // since the token before; 0 for the first
+  std::span<const TokenLogprob> logprobs;  // where asked for: its own, then alternatives; holds for the call
 };
 
 // A sequence's end, with everything a table or a timeline needs.

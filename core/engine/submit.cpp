@@ -179,8 +179,8 @@ void Engine::begin_row(Slot slot) {
   requests_->admit(slot, executor_row, first ? r.computed : 0, now_ns_);
   requests_->links(slot).begun_step = step_;
   const std::vector<Token>& known = resumed_.emplace_back(requests_->generated(slot));
-  begins_.push_back({executor_row, r.fork, seeds_[r.request], request.prompt_tokens, request.max_tokens,
-                     requests_->prompt(slot), known, stops_[r.request]});
+  begins_.push_back({executor_row, r.fork, &samplings_[r.request], request.prompt_tokens, request.max_tokens,
+                     requests_->prompt(slot), known});
 }
 
 // Once its blocks are hung in: those may give way to the tree's own, which send_edits() does not tell of for

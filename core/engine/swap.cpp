@@ -28,8 +28,11 @@ void Engine::SwapDeleter::operator()(Swap* swap) const { delete swap; }
 
 // One at a time; others wait for their turn.
 void Engine::start_swap(const std::shared_ptr<SwapOrder>& order) {
-  if (order->is_gate && order->gate >= policies_.gates.size())
+  if (order->is_gate && order->gate >= policies_.gates.size()) {
+    order->finish(
+        fail("swap", fmt::format("a gate below {}", policies_.gates.size()), std::to_string(order->gate)));
     return incident(fmt::format("step {}: swap refused: no gate {}", step_, order->gate));
+  }
   swaps_.push_back(order);
   if (swap_ == nullptr) begin_swap();
 }
@@ -139,6 +142,8 @@ bool Engine::continue_swap() {
     incident(fmt::format("step {}: swap to '{}' failed in the handover; the old policy goes on", step_,
                          order.plugin));
     if (order.eviction != nullptr) cache_->end_handover();
+    order.finish(fail(fmt::format("swap to '{}'", order.plugin), "a policy that takes the state over",
+                      fmt::format("status {} in the handover", status), "the policy before it goes on"));
     return true;
   }
   if (swap_->told_all) {
@@ -167,6 +172,7 @@ bool Engine::finish_swap() {
   ++epoch_;
   ++counters_.swaps;
   spdlog::info("step {}: '{}' took over ({})", step_, order.plugin, policy::name_of(order.kind));
+  order.finish({});
   return true;
 }
 

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "base/result.hpp"
+#include "base/sampling.hpp"
 
 namespace serveloop::execute {
 
@@ -21,11 +22,10 @@ namespace serveloop::execute {
 struct Begin {
   std::uint32_t row;
   std::uint32_t fork;
-  std::uint64_t seed;  // sampling depends on (seed, fork, position) alone
+  const Sampling* sampling;  // this and the spans are valid for the call
   std::uint32_t prompt_tokens, max_tokens;
-  std::span<const std::uint32_t> prompt;  // valid for the call
+  std::span<const std::uint32_t> prompt;
   std::span<const std::uint32_t> generated;
-  std::span<const std::uint32_t> stop_ids;
 };
 
 // Entry `index` of a row's block table becomes `block`.
@@ -65,8 +65,10 @@ struct Collected {
   std::uint64_t decode_ns =
       0;  // the model's device time for the decode rows alone, for `decode` and `stretched`
   std::span<const std::uint32_t>
-      tokens;  // one per row of the batch; meaningless where it does not sample. Valid until the
+      tokens;  // one per row of the batch; meaningless where it does not sample. Valid, as is `logprobs`, until the
                // next submit
+  // Empty, or one a row: the token's own, then the alternatives, likeliest first; empty where it asks for none.
+  std::span<const std::vector<TokenLogprob>> logprobs;
 };
 
 class Executor {
@@ -76,9 +78,11 @@ class Executor {
   virtual void submit(const Batch& batch) = 0;
   // [loop] The oldest step not collected; waits for it.
   virtual Collected collect() = 0;
-  // [control] The operations that a precision plan is asked for, and what took effect.
+  // [control] The operations that a precision plan is asked for.
   virtual std::span<const sl_op_key> op_keys() const = 0;
   virtual Status apply(std::uint32_t mode, std::span<const sl_op_plan> plans) = 0;
+  // [control] The plan of an applied mode as it took effect, one a key.
+  virtual std::span<const sl_op_plan> effective(std::uint32_t mode) const = 0;
 };
 
 }  // namespace serveloop::execute

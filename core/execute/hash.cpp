@@ -60,7 +60,7 @@ std::uint32_t HashExecutor::sample(const BatchRow& at) const {
 void HashExecutor::submit(const Batch& batch) {
   for (const Begin& begin : batch.begins) {
     Row& row = rows_[begin.row];
-    row.seed = mix(begin.seed, begin.fork);
+    row.seed = mix(begin.sampling->seed, begin.fork);
     row.tokens.assign(begin.prompt.begin(), begin.prompt.end());
     row.tokens.insert(row.tokens.end(), begin.generated.begin(), begin.generated.end());
     row.table.clear();

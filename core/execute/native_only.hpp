@@ -32,12 +32,19 @@ class NativeOnly : public Executor {
               fmt::format("precision mode {}, layer {}, role {}", mode, keys_[i].layer, keys_[i].role),
               "native numbers (this executor computes none)", fmt::format("dtype {}", format->dtype),
               "choose precision plugin 'native'");
+    if (mode >= effective_.size()) effective_.resize(mode + 1);
+    effective_[mode].assign(plans.begin(), plans.end());
     return {};
+  }
+  std::span<const sl_op_plan> effective(std::uint32_t mode) const override {
+    if (mode >= effective_.size()) return {};
+    return effective_[mode];
   }
 
  private:
   static constexpr std::int32_t kLayers = 2;
   std::vector<sl_op_key> keys_;
+  std::vector<std::vector<sl_op_plan>> effective_;  // by mode
 };
 
 }  // namespace serveloop::execute

@@ -8,7 +8,7 @@ SimulatedExecutor::SimulatedExecutor(Clock& clock, const sl_cost& cost, std::uin
     : device_(clock, cost), seeds_(max_sequences) {}
 
 void SimulatedExecutor::submit(const Batch& batch) {
-  for (const Begin& begin : batch.begins) seeds_[begin.row] = mix(begin.seed, begin.fork);
+  for (const Begin& begin : batch.begins) seeds_[begin.row] = mix(begin.sampling->seed, begin.fork);
   std::vector<std::uint32_t> tokens;
   if (!spare_.empty()) {
     tokens = std::move(spare_.back());

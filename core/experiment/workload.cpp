@@ -233,7 +233,7 @@ RequestSpec Workload::build(std::uint64_t i) const {
   spec.pieces = pieces(i, l.prompt);
   open_with_shared_prefix(i, spec.pieces);
   spec.n = config_.n;
-  spec.seed = streams_.sampling.bits(i);
+  spec.sampling.seed = streams_.sampling.bits(i);
   add_labels(i, spec);
   return spec;
 }

@@ -85,7 +85,7 @@ Status Manager::arrive(std::uint64_t id, const RequestSpec& spec, std::span<cons
     sequence.planned = 0;
     sequence.prompt_tokens = request.prompt_tokens;
     sequence.max_tokens = max_tokens;
-    sequence.has_stops = !spec.stop_ids.empty();
+    sequence.has_stops = !spec.sampling.stop_ids.empty();
     sequence.named_step = UINT64_MAX;
     sequence.longest_gap_ns = 0;
     sl_seq_row& row = seqs_[slot];

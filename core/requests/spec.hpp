@@ -8,6 +8,8 @@
 #include <string>
 #include <vector>
 
+#include "base/sampling.hpp"
+
 namespace serveloop::requests {
 
 using Token = std::uint32_t;
@@ -35,8 +37,7 @@ struct RequestSpec {
   std::vector<PromptPiece> pieces;          // seeded ones; one of the two
   std::optional<std::uint32_t> max_tokens;  // unset: as many as the pool and the context hold
   std::uint32_t n = 1;                      // sequences
-  std::uint64_t seed = 0;                   // sampling
-  std::vector<Token> stop_ids;
+  Sampling sampling;
   std::string key, tenant, category;  // for the priority rules; tenant also salts the prefix cache
   std::string session, program, cache_salt;
   std::uint64_t parent = 0;

@@ -151,7 +151,7 @@ const engine::Finished& Stage::end_of(std::uint64_t request) const {
 requests::RequestSpec ask(std::uint64_t seed, std::uint32_t prompt_tokens, std::uint32_t max_tokens) {
   requests::RequestSpec spec;
   spec.pieces = {{seed, prompt_tokens}};
-  spec.seed = seed;
+  spec.sampling.seed = seed;
   spec.max_tokens = max_tokens;
   return spec;
 }
@@ -173,7 +173,7 @@ std::uint64_t script_mixed_load(Stage& stage, std::uint64_t seed, std::uint32_t 
     if (draw(2) == 0)
       spec.pieces.insert(spec.pieces.begin(), {100 + draw(3), static_cast<std::uint32_t>(8 + draw(30))});
     if (draw(4) == 0) spec.n = static_cast<std::uint32_t>(2 + draw(2));
-    if (draw(4) == 0) spec.stop_ids = {static_cast<requests::Token>(draw(1000))};
+    if (draw(4) == 0) spec.sampling.stop_ids = {static_cast<requests::Token>(draw(1000))};
     if (draw(6) == 0) spec.end_deadline_ns = 5'000'000 + draw(60'000'000);
     if (draw(8) == 0) spec.max_tokens.reset(), spec.end_deadline_ns = 30'000'000;
     if (draw(3) == 0) spec.hints = {{7, static_cast<double>(i)}};

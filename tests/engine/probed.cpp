@@ -19,7 +19,7 @@ std::vector<Ask> asks_of(bool silent) {
     const auto k = static_cast<std::uint32_t>(i);
     asks[i].at_step = UINT64_MAX;  // when the test sends it
     asks[i].cancel_after = 0;      // likewise
-    s.seed = i + 1;                // so that the executor knows whose a row is
+    s.sampling.seed = i + 1;       // so that the executor knows whose a row is
     s.priority.reset();
     if (silent) continue;
     s.tenant = i % 2 == 0 ? "acme" : "zeta";

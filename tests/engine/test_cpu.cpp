@@ -45,9 +45,10 @@ const model::Model& tiny_model() {
 // Greedy repeats itself on random weights: the largest logit's id, moved by who asks and where.
 class Moved final : public execute::cpu::Sampler {
  public:
-  std::uint32_t sample(const execute::cpu::SampleAt& at, float* logits, int vocabulary) const override {
+  std::uint32_t sample(const execute::cpu::SampleAt& at, float* logits, int vocabulary,
+                       std::vector<TokenLogprob>&) const override {
     const auto best = static_cast<std::uint64_t>(kernels::cpu::kernels().argmax(logits, vocabulary));
-    const std::uint64_t by = mix(mix(at.seed, at.fork), at.position) % 1000;
+    const std::uint64_t by = mix(mix(at.how->seed, at.fork), at.position) % 1000;
     return static_cast<std::uint32_t>((best + by) % static_cast<std::uint64_t>(vocabulary));
   }
 };

@@ -28,7 +28,7 @@ std::vector<Ask> plain_asks(std::uint32_t count, std::uint64_t apart = 2) {
     asks[i].at_step = i * apart;
     asks[i].spec.pieces = {{100 + i, 20 + i}};
     asks[i].spec.max_tokens = 6;
-    asks[i].spec.seed = i;
+    asks[i].spec.sampling.seed = i;
   }
   return asks;
 }
@@ -185,7 +185,7 @@ BOOST_AUTO_TEST_CASE(what_an_ejected_scheduler_had_parked_is_let_go) {
     BOOST_CHECK_EQUAL(world.row_of(world.id_of(3)).not_ready, SL_NOT_READY_PARKED);
     world.tell(engine::Message::What::hint, 1);  // nobody wakes up by itself: the next arrival asks it again
     Ask more = asks.front();
-    more.spec.seed = 99;
+    more.spec.sampling.seed = 99;
     for (int i = 0; i < 10; ++i) {
       world.send(more);
       world.one_step();

@@ -90,7 +90,7 @@ BOOST_AUTO_TEST_CASE(slices_and_live_events_make_one_picture) {
     for (std::uint32_t i = 0; i < kWaiting; ++i) {
       asks[i].spec.pieces = {{i % 50, 3 + i % 20}};
       asks[i].spec.max_tokens = 2 + i % 3;
-      asks[i].spec.seed = i % 50;
+      asks[i].spec.sampling.seed = i % 50;
       asks[i].at_step = i < 700 ? 0 : i - 700;
     }
     Setting s;

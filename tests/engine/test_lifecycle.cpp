@@ -18,7 +18,7 @@ Ask ask(std::uint64_t seed, std::uint32_t prompt, std::uint32_t tokens, std::uin
   a.at_step = at_step;
   a.spec.pieces = {{seed, prompt}};
   a.spec.max_tokens = tokens;
-  a.spec.seed = seed;
+  a.spec.sampling.seed = seed;
   return a;
 }
 
@@ -45,7 +45,7 @@ const Outputs& reference() {
 }
 std::size_t watched() {
   for (std::size_t i = 0; i < asks().size(); ++i)
-    if (asks()[i].spec.seed == 1) return i;
+    if (asks()[i].spec.sampling.seed == 1) return i;
   return 0;
 }
 
@@ -258,7 +258,7 @@ BOOST_AUTO_TEST_CASE(n_sequences_of_one_request) {
     std::vector<Ask> some = {ask(5, 41, 12), ask(6, 30, 9)};
     some[0].spec.n = 4;
     const Outputs right = alone(some);
-    some[0].spec.stop_ids = {right.at({0, 1})[2]};  // one fork, at least, ends sooner
+    some[0].spec.sampling.stop_ids = {right.at({0, 1})[2]};  // one fork, at least, ends sooner
     const Outputs stopped = alone(some);
     World world(tight(lag), some);
     world.run();

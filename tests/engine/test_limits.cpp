@@ -16,7 +16,7 @@ Ask ask(std::uint64_t seed, std::uint32_t prompt, std::optional<std::uint32_t> t
   Ask a;
   a.spec.pieces = {{seed, prompt}};
   a.spec.max_tokens = tokens;
-  a.spec.seed = seed;
+  a.spec.sampling.seed = seed;
   return a;
 }
 

@@ -16,7 +16,7 @@ class Pressed {
   explicit Pressed(std::uint32_t lag) : asks_(asks()), world_(setting(lag), asks_) {
     world_.watched_executor().submitted = [this](const execute::Batch& batch) {
       begun_.clear();
-      for (const execute::Begin& begin : batch.begins) begun_.insert({begin.seed, begin.fork});
+      for (const execute::Begin& begin : batch.begins) begun_.insert({begin.sampling->seed, begin.fork});
     };
   }
 
@@ -44,7 +44,7 @@ class Pressed {
   static std::vector<Ask> asks() {
     std::vector<Ask> asks = mixed_asks(80, 11, 60);
     for (std::size_t i = 0; i < asks.size(); ++i) {
-      asks[i].spec.seed = i;  // so that the executor knows whose a row is
+      asks[i].spec.sampling.seed = i;  // so that the executor knows whose a row is
       asks[i].cancel_after = 0;
     }
     return asks;

@@ -13,7 +13,7 @@ Ask ask(std::uint64_t seed, std::uint32_t prompt, std::uint32_t tokens, std::uin
   Ask a;
   a.spec.pieces = {{seed, prompt}};
   a.spec.max_tokens = tokens;
-  a.spec.seed = seed;
+  a.spec.sampling.seed = seed;
   a.at_step = at_step;
   return a;
 }

@@ -168,7 +168,7 @@ BOOST_AUTO_TEST_CASE(a_swap_with_thousands_waiting_takes_several_steps) {
     for (std::uint32_t i = 0; i < kWaiting; ++i) {
       asks[i].spec.pieces = {{i % 50, 3 + i % 20}};
       asks[i].spec.max_tokens = 2 + i % 3;
-      asks[i].spec.seed = i % 50;
+      asks[i].spec.sampling.seed = i % 50;
     }
     Setting s;
     s.lag = lag;

@@ -42,6 +42,9 @@ class WatchedExecutor final : public execute::Executor {
   Status apply(std::uint32_t mode, std::span<const sl_op_plan> plans) override {
     return executor_.apply(mode, plans);
   }
+  std::span<const sl_op_plan> effective(std::uint32_t mode) const override {
+    return executor_.effective(mode);
+  }
   std::function<void(const execute::Batch&)> submitted;
   std::function<void(const execute::Collected&)> collected;
 

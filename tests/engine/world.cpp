@@ -226,9 +226,9 @@ std::vector<Ask> mixed_asks(std::uint32_t count, std::uint64_t seed, std::uint32
     if (draw(8) == 0) ask.spec.pieces = {{1000 + draw(5), static_cast<std::uint32_t>(longest_prompt / 2)}};
     ask.spec.max_tokens = static_cast<std::uint32_t>(1 + draw(28));
     ask.spec.n = draw(5) == 0 ? static_cast<std::uint32_t>(2 + draw(2)) : 1;
-    ask.spec.seed = draw(1u << 30);
+    ask.spec.sampling.seed = draw(1u << 30);
     if (draw(4) == 0)
-      ask.spec.stop_ids = {static_cast<requests::Token>(draw(1000)),
+      ask.spec.sampling.stop_ids = {static_cast<requests::Token>(draw(1000)),
                            static_cast<requests::Token>(draw(1000))};
     ask.spec.priority = static_cast<std::int32_t>(draw(3));
     ask.cancel_after = draw(6) == 0 ? static_cast<std::uint32_t>(1 + draw(12)) : 0;

@@ -23,7 +23,7 @@ requests::RequestSpec spec_of(std::size_t i) {
   spec.pieces = {{7, static_cast<std::uint32_t>(4 * (i % 3))},
                  {100 + i, static_cast<std::uint32_t>(3 + 2 * i)}};
   spec.max_tokens = static_cast<std::uint32_t>(3 + i);
-  spec.seed = i;
+  spec.sampling.seed = i;
   return spec;
 }
 

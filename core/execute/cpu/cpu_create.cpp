@@ -22,7 +22,7 @@ Status check(const CpuOptions& o, const model::Architecture& a) {
   if (Status good = between("engine.lag", o.lag, 0, 1); !good) return good;
   if (Status good = between("engine.max_sequences", o.max_sequences, 1, 1u << 20); !good) return good;
   if (Status good = between("engine.token_budget", o.token_budget, 1, 1u << 24); !good) return good;
-  if (Status good = between("engine.kv_blocks", o.blocks, 1, INT32_MAX); !good) return good;
+  if (Status good = between("engine.kv_blocks", o.blocks, 0, INT32_MAX); !good) return good;
   if (o.block_tokens > 4096 || !std::has_single_bit(o.block_tokens))
     return fail("engine.block_tokens", "a power of two up to 4096", std::to_string(o.block_tokens));
   if (a.head_dim > kMostHeadDim)
@@ -76,6 +76,7 @@ CpuExecutor::~CpuExecutor() {
 Status CpuExecutor::apply(std::uint32_t mode, std::span<const sl_op_plan> plans) {
   auto numerics = numerics_of(keys_, plans, weights_);
   if (!numerics) return tl::unexpected(numerics.error());
+  if (options_.blocks == 0) return fail("engine.kv_blocks", "at least 1", "0");
   if (mode >= 256) return fail("precision mode", "below 256", std::to_string(mode));
   for (const auto& other : modes_)
     if (other && other->kv_types() != numerics->kv_types())
@@ -90,6 +91,12 @@ Status CpuExecutor::apply(std::uint32_t mode, std::span<const sl_op_plan> plans)
   if (mode >= modes_.size()) modes_.resize(mode + 1);
   modes_[mode] = std::move(*numerics);
   return {};
+}
+
+Result<std::uint64_t> CpuExecutor::block_bytes(std::span<const sl_op_plan> plans) const {
+  auto numerics = numerics_of(keys_, plans, weights_);
+  if (!numerics) return tl::unexpected(numerics.error());
+  return KvCache::block_bytes(model_.architecture, numerics->kv_types(), options_.block_tokens);
 }
 
 std::span<const sl_op_plan> CpuExecutor::effective(std::uint32_t mode) const {
@@ -110,8 +117,8 @@ void CpuExecutor::submit(const Batch& batch) {
     const std::size_t first = to.known.size();
     to.known.insert(to.known.end(), begin.prompt.begin(), begin.prompt.end());
     to.known.insert(to.known.end(), begin.generated.begin(), begin.generated.end());
-    to.begins.push_back(
-        {begin.row, begin.fork, begin.seed, first, to.known.size() - first, begin.max_tokens});
+    to.begins.push_back({begin.row, begin.fork, begin.prompt_tokens, *begin.sampling, first,
+                         to.known.size() - first, begin.max_tokens});
   }
   to.changes.assign(batch.changes.begin(), batch.changes.end());
   to.copies.assign(batch.copies.begin(), batch.copies.end());
@@ -138,7 +145,7 @@ Collected CpuExecutor::collect() {
     compute(oldest);
   }
   return {oldest.step, oldest.start_ns,  oldest.end_ns, oldest.failed,
-          oldest.why,  oldest.decode_ns, oldest.tokens};
+          oldest.why,  oldest.decode_ns, oldest.tokens, oldest.logprobs};
 }
 
 void CpuExecutor::serve() {

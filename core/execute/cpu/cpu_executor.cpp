@@ -16,14 +16,17 @@ constexpr std::int32_t kNoBlock = -1;
 }  // namespace
 
 // Hands each run's logits to the sampler.
-class CpuExecutor::Sampling final : public LogitSink {
+class CpuExecutor::Choosing final : public LogitSink {
  public:
-  Sampling(CpuExecutor& executor, Job& job) : executor_(executor), job_(job) {}
+  Choosing(CpuExecutor& executor, Job& job) : executor_(executor), job_(job) {}
   void take(std::size_t run, float* logits, int vocabulary) override {
     const BatchRow& at = job_.rows[run];
     const Row& row = executor_.rows_[at.row];
-    job_.tokens[run] =
-        executor_.sampler_->sample({at.row, row.seed, row.fork, at.start + at.tokens}, logits, vocabulary);
+    const std::uint32_t position = at.start + at.tokens;
+    std::vector<TokenLogprob> none;  // allocates nothing
+    job_.tokens[run] = executor_.sampler_->sample(
+        {at.row, &row.sampling, row.fork, position, row.prompt_tokens, std::span(row.tokens).first(position)},
+        logits, vocabulary, row.sampling.alternatives ? job_.logprobs[run] : none);
   }
 
  private:
@@ -34,6 +37,7 @@ class CpuExecutor::Sampling final : public LogitSink {
 void CpuExecutor::compute(Job& job) {
   job.start_ns = clock_.now_ns();
   job.tokens.assign(job.rows.size(), 0);
+  job.logprobs.clear();
   Status good;
   try {
     edit_rows(job);
@@ -51,8 +55,9 @@ void CpuExecutor::compute(Job& job) {
 void CpuExecutor::edit_rows(const Job& job) {
   for (const JobBegin& begin : job.begins) {
     Row& row = rows_[begin.row];
-    row.seed = begin.seed;
+    row.sampling = begin.sampling;
     row.fork = begin.fork;
+    row.prompt_tokens = begin.prompt_tokens;
     const auto first = job.known.begin() + static_cast<std::ptrdiff_t>(begin.first_token);
     const std::size_t most = std::size_t{options_.blocks} * options_.block_tokens;
     row.tokens.reserve(std::min(begin.tokens + begin.max_tokens, most));  // so that decodes do not allocate
@@ -78,8 +83,10 @@ Status CpuExecutor::step(Job& job) {
     return fail(fmt::format("step {}: precision mode {}", job.step, job.mode), "a mode that was applied");
   if (Status good = move_blocks(job); !good) return good;
   if (Status good = make_runs(job); !good) return good;
-  Sampling sampling(*this, job);
-  forward_->pass(runs_, *modes_[job.mode], *cache_, sampling);
+  for (const BatchRow& at : job.rows)
+    if (at.samples && rows_[at.row].sampling.alternatives) job.logprobs.resize(job.rows.size());
+  Choosing choosing(*this, job);
+  forward_->pass(runs_, *modes_[job.mode], *cache_, choosing);
   return {};
 }
 

@@ -47,8 +47,12 @@ class CpuExecutor final : public Executor {
   std::span<const sl_op_key> op_keys() const override { return keys_; }
   // Refuses what numerics.hpp does not name, and modes that keep K and V in other types than the first mode applied.
   Status apply(std::uint32_t mode, std::span<const sl_op_plan> plans) override;
-  // What took effect: the plan with dtypes in place of NATIVE. Empty where the mode was not applied.
-  std::span<const sl_op_plan> effective(std::uint32_t mode) const;
+  // With dtypes in place of NATIVE. Empty where the mode was not applied.
+  std::span<const sl_op_plan> effective(std::uint32_t mode) const override;
+  // Of the KV cache under these plans.
+  Result<std::uint64_t> block_bytes(std::span<const sl_op_plan> plans) const;
+  // How many blocks the cache has, where the options did not say: they may depend on the plan. Before apply().
+  void set_blocks(std::uint32_t blocks) { options_.blocks = blocks; }
 
   void set_sampler(std::unique_ptr<Sampler> sampler) { sampler_ = std::move(sampler); }  // no step in flight
   void set_times(PassTimes* times) { forward_->times = times; }                          // likewise
@@ -56,15 +60,15 @@ class CpuExecutor final : public Executor {
 
  private:
   struct Row {
-    std::uint64_t seed = 0;
-    std::uint32_t fork = 0;
+    Sampling sampling;
+    std::uint32_t fork = 0, prompt_tokens = 0;
     std::vector<std::uint32_t> tokens;  // known, those sampled here included
     std::vector<std::int32_t> table;
     std::uint32_t holes = 0;  // entries of the table without a block
   };
   struct JobBegin {
-    std::uint32_t row, fork;
-    std::uint64_t seed;
+    std::uint32_t row, fork, prompt_tokens;
+    Sampling sampling;
     std::size_t first_token, tokens;  // of Job::known
     std::uint32_t max_tokens;
   };
@@ -76,11 +80,12 @@ class CpuExecutor final : public Executor {
     std::vector<TableChange> changes;
     std::vector<BlockCopy> copies;
     std::vector<BatchRow> rows;
-    std::vector<std::uint32_t> tokens;  // the result, one a row
-    std::string why;                    // it failed
+    std::vector<std::uint32_t> tokens;                // the result, one a row
+    std::vector<std::vector<TokenLogprob>> logprobs;  // likewise; empty where no row asks
+    std::string why;                                  // it failed
     bool failed = false, done = false;
   };
-  class Sampling;
+  class Choosing;
 
   CpuExecutor(Clock& clock, model::Model model, const CpuOptions& options);
   Job& job(std::uint64_t number) { return jobs_[number % jobs_.size()]; }

@@ -24,10 +24,7 @@ class KvCache {
     KvCache cache;
     std::size_t bytes = 0;
     for (const kernels::cpu::KvType type : types) {
-      kernels::cpu::KvLayout layout{type, static_cast<int>(architecture.kv_heads),
-                                    static_cast<int>(architecture.head_dim), static_cast<int>(block_tokens),
-                                    0};
-      layout.block_stride = (kernels::cpu::kv_block_bytes(layout) + 63) / 64 * 64;
+      const kernels::cpu::KvLayout layout = layout_of(architecture, type, block_tokens);
       std::size_t layer = 0;
       cache.layers_.push_back({layout, bytes});
       if (__builtin_mul_overflow(layout.block_stride, std::size_t{blocks}, &layer) ||
@@ -42,6 +39,15 @@ class KvCache {
     return cache;
   }
 
+  // Of one block in all layers.
+  static std::uint64_t block_bytes(const model::Architecture& architecture,
+                                   std::span<const kernels::cpu::KvType> types, std::uint32_t block_tokens) {
+    std::uint64_t bytes = 0;
+    for (const kernels::cpu::KvType type : types)
+      bytes += layout_of(architecture, type, block_tokens).block_stride;
+    return bytes;
+  }
+
   std::uint32_t blocks() const { return blocks_; }
   const kernels::cpu::KvLayout& layout(std::size_t layer) const { return layers_[layer].layout; }
   void* layer(std::size_t layer) const { return pages_.data() + layers_[layer].offset; }
@@ -54,6 +60,13 @@ class KvCache {
   }
 
  private:
+  static kernels::cpu::KvLayout layout_of(const model::Architecture& architecture, kernels::cpu::KvType type,
+                                          std::uint32_t block_tokens) {
+    kernels::cpu::KvLayout layout{type, static_cast<int>(architecture.kv_heads),
+                                  static_cast<int>(architecture.head_dim), static_cast<int>(block_tokens), 0};
+    layout.block_stride = (kernels::cpu::kv_block_bytes(layout) + 63) / 64 * 64;
+    return layout;
+  }
   struct Layer {
     kernels::cpu::KvLayout layout;
     std::size_t offset;

@@ -3,7 +3,10 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
+#include <vector>
 
+#include "base/sampling.hpp"
 #include "kernels/cpu/kernels.hpp"
 
 namespace serveloop::execute::cpu {
@@ -11,23 +14,28 @@ namespace serveloop::execute::cpu {
 // Who samples, and where. A token may depend on these and the logits alone (law 1): no state of a step, no order.
 struct SampleAt {
   std::uint32_t row;  // of the executor
-  std::uint64_t seed;
+  const Sampling* how;
   std::uint32_t fork;
   std::uint32_t position;  // of the new token
+  std::uint32_t prompt_tokens;
+  std::span<const std::uint32_t> tokens;  // [position], of prompt and output
 };
 
 class Sampler {
  public:
   virtual ~Sampler() = default;
-  virtual std::uint32_t sample(const SampleAt& at, float* logits,
-                               int vocabulary) const = 0;  // logits may be changed
+  // The token. Where `how` asks for log-probabilities they are appended, the token's own first. logits: [vocabulary],
+  // may be changed.
+  virtual std::uint32_t sample(const SampleAt& at, float* logits, int vocabulary,
+                               std::vector<TokenLogprob>& logprobs) const = 0;
 };
 
 // The largest logit; of equal ones the lowest id. Seeds play no part.
 class Greedy final : public Sampler {
  public:
   explicit Greedy(const kernels::cpu::Kernels& kernels) : kernels_(kernels) {}
-  std::uint32_t sample(const SampleAt&, float* logits, int vocabulary) const override {
+  std::uint32_t sample(const SampleAt&, float* logits, int vocabulary,
+                       std::vector<TokenLogprob>&) const override {
     return static_cast<std::uint32_t>(kernels_.argmax(logits, vocabulary));
   }
 

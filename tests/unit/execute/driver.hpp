@@ -52,14 +52,9 @@ class Driver {
              std::uint32_t fork = 0, const Tokens& generated = {}) {
     kept_.push_back(prompt);
     kept_.push_back(generated);
-    begins_.push_back({row,
-                       fork,
-                       seed,
-                       static_cast<std::uint32_t>(prompt.size()),
-                       100,
-                       kept_[kept_.size() - 2],
-                       kept_.back(),
-                       {}});
+    samplings_.push_back({.seed = seed});
+    begins_.push_back({row, fork, &samplings_.back(), static_cast<std::uint32_t>(prompt.size()), 100,
+                       kept_[kept_.size() - 2], kept_.back()});
     for (std::uint32_t i = 0; i < table.size(); ++i) change(row, i, table[i]);
   }
   void change(std::uint32_t row, std::uint32_t index, std::uint32_t block) {
@@ -112,6 +107,7 @@ class Driver {
  private:
   std::uint64_t step_ = 0;
   std::deque<Tokens> kept_;
+  std::deque<Sampling> samplings_;
   std::vector<Begin> begins_;
   std::vector<TableChange> changes_;
 };

@@ -38,15 +38,16 @@ using Trace = std::map<std::pair<std::uint64_t, std::uint32_t>, std::pair<std::u
 // Greedy, but for a shift by seed and position, since tiny models repeat themselves; keeps a trace.
 class Tracing final : public Sampler {
  public:
-  std::uint32_t sample(const SampleAt& at, float* logits, int vocabulary) const override {
+  std::uint32_t sample(const SampleAt& at, float* logits, int vocabulary,
+                       std::vector<TokenLogprob>&) const override {
     std::uint64_t hash = 14695981039346656037u;
     for (int i = 0; i < vocabulary; ++i)
       hash = (hash ^ std::bit_cast<std::uint32_t>(logits[i])) * 1099511628211u;
     const auto best = static_cast<std::uint64_t>(std::max_element(logits, logits + vocabulary) - logits);
-    const auto token = static_cast<std::uint32_t>((best + at.seed * 17 + at.position * 29) %
+    const auto token = static_cast<std::uint32_t>((best + at.how->seed * 17 + at.position * 29) %
                                                   static_cast<std::uint64_t>(vocabulary));
     const std::lock_guard lock(mutex_);
-    const auto [found, added] = trace_.emplace(std::pair(at.seed, at.position), std::pair(hash, token));
+    const auto [found, added] = trace_.emplace(std::pair(at.how->seed, at.position), std::pair(hash, token));
     same_ = same_ && (added || found->second == std::pair(hash, token));  // a second life repeats the first
     return token;
   }
@@ -136,14 +137,9 @@ class Player {
     free_rows_.pop_back();
     life.at = 0;
     life.sampled = static_cast<std::uint32_t>(life.generated.size());
-    begins_.push_back({life.row,
-                       0,
-                       life.number,
-                       static_cast<std::uint32_t>(life.story->prompt.size()),
-                       life.story->generate,
-                       life.story->prompt,
-                       life.generated,
-                       {}});
+    samplings_.push_back({.seed = life.number});
+    begins_.push_back({life.row, 0, &samplings_.back(), static_cast<std::uint32_t>(life.story->prompt.size()),
+                       life.story->generate, life.story->prompt, life.generated});
   }
   void give_back(Life& life) {
     free_rows_.insert(free_rows_.begin() + draw(static_cast<std::uint32_t>(free_rows_.size()) + 1), life.row);
@@ -223,6 +219,7 @@ class Player {
   const Tracing* tracing_ = nullptr;
   std::mt19937 random_{1};
   std::vector<Life> live_;
+  std::deque<Sampling> samplings_;
   std::vector<Begin> begins_;
   std::vector<TableChange> changes_;
   std::vector<std::uint32_t> free_rows_, free_blocks_;

@@ -36,7 +36,8 @@ BOOST_AUTO_TEST_CASE(each_runs_a_step) {
     VirtualClock clock;
     const auto executor = made(name, clock);
     const Tokens prompt = {5, 6, 7};
-    const Begin begin{0, 0, 1, 3, 10, prompt, {}, {}};
+    const Sampling sampling{.seed = 1};
+    const Begin begin{0, 0, &sampling, 3, 10, prompt, {}};
     const TableChange change{0, 0, 0};
     const BatchRow rows[] = {{0, 0, 3, true}};
     executor->submit({42, 0, 0, 3, {&begin, 1}, {&change, 1}, {}, rows});

@@ -15,7 +15,8 @@ struct Rig {
   std::uint64_t step = 0;
 
   void begin(std::uint32_t row, std::uint64_t seed, std::uint32_t fork) {
-    const Begin begin{row, fork, seed, 10, 100, {}, {}, {}};
+    const Sampling sampling{.seed = seed};
+    const Begin begin{row, fork, &sampling, 10, 100, {}, {}};
     executor.submit({step++, 0, 0, 0, {&begin, 1}, {}, {}, {}});
     executor.collect();
   }

@@ -15,7 +15,7 @@ bool same_requests(const Specs& a, const Specs& b) {
   if (a.size() != b.size()) return false;
   for (std::size_t i = 0; i < a.size(); ++i)
     if (a[i].arrival_ns != b[i].arrival_ns || a[i].pieces != b[i].pieces ||
-        a[i].max_tokens != b[i].max_tokens || a[i].seed != b[i].seed)
+        a[i].max_tokens != b[i].max_tokens || a[i].sampling.seed != b[i].sampling.seed)
       return false;
   return true;
 }
@@ -44,7 +44,7 @@ BOOST_AUTO_TEST_CASE(first_requests_are_fixed) {
     BOOST_TEST(specs[i].arrival_ns == arrivals[i]);
     BOOST_TEST(specs[i].prompt_tokens() == prompt[i]);
     BOOST_TEST(*specs[i].max_tokens == output[i]);
-    BOOST_TEST(specs[i].seed == seeds[i]);
+    BOOST_TEST(specs[i].sampling.seed == seeds[i]);
   }
 }
 

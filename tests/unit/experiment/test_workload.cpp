@@ -42,8 +42,8 @@ BOOST_AUTO_TEST_CASE(a_trace_as_it_is) {
   BOOST_TEST(specs.back().arrival_ns == 3'501'721'937'000u);
   BOOST_TEST(specs[0].pieces.size() == 1u);
   BOOST_TEST(specs[0].pieces[0].seed != specs[1].pieces[0].seed);
-  BOOST_TEST(specs[0].seed != specs[1].seed);
-  BOOST_TEST(specs[0].stop_ids.empty());
+  BOOST_TEST(specs[0].sampling.seed != specs[1].sampling.seed);
+  BOOST_TEST(specs[0].sampling.stop_ids.empty());
 }
 
 BOOST_AUTO_TEST_CASE(a_window_counts_time_from_its_start) {

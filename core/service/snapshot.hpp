@@ -1,0 +1,49 @@
+// The engine's state at one step's border, for /metrics and tables. Plain values.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "engine/output.hpp"
+
+namespace serveloop::service {
+
+// Durations in buckets with upper bounds in seconds; the last bucket is without bound.
+struct TimeHistogram {
+  static constexpr std::array<double, 19> kBounds{0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1,
+                                                  2.5,   5,      10,    25,   50,    100,  250, 500,  1000};
+  std::array<std::uint64_t, kBounds.size() + 1> counts{};
+  double sum_s = 0;
+  std::uint64_t count = 0;
+  void add(std::uint64_t ns);
+};
+
+// A policy in force.
+struct PolicyInForce {
+  std::string kind;   // scheduler, gate, eviction, preemption, precision
+  std::string place;  // a gate's id in the configuration; empty for others
+  std::string id;     // "built-in": the linked-in fallback, after an ejection
+  std::string version, sha256, options_toml;
+};
+
+struct Decision {
+  std::string plugin, decision, reason;  // "sarathi", "admit", "policy reason's name"
+  std::uint64_t count = 0;
+};
+
+struct Snapshot {
+  engine::Counters counters;
+  std::uint32_t running = 0, waiting = 0, paused = 0;  // sequences
+  std::uint32_t kv_blocks = 0, kv_free = 0,
+                kv_cached = 0;  // device blocks; cached: held by nobody, evictable
+  std::uint32_t block_tokens = 0;
+  std::vector<Decision> decisions;
+  std::map<std::string, std::uint64_t> finished;  // sequences by finish reason
+  TimeHistogram first_token, between_tokens, end_to_end, queue, prefill, decode;
+  std::vector<PolicyInForce> policies;
+};
+
+}  // namespace serveloop::service
