@@ -5,6 +5,8 @@
 #include <optional>
 #include <vector>
 
+#include "base/result.hpp"
+
 namespace serveloop {
 
 inline constexpr std::uint32_t kMaxAlternatives = 20;  // beside the token's own log-probability
@@ -34,6 +36,9 @@ struct Sampling {
       alternatives;  // log-probabilities asked for, with so many alternatives a token
   bool operator==(const Sampling&) const = default;
 };
+
+// Names what is out of range as clients name it: "top_p".
+Status check_sampling(const Sampling& sampling);
 
 struct TokenLogprob {
   std::uint32_t token = 0;

@@ -11,6 +11,7 @@ namespace serveloop {
 
 class SteadyClock final : public Clock {
  public:
+  void restart() { start_ = std::chrono::steady_clock::now(); }  // before anybody reads it
   std::uint64_t now_ns() override {
     return static_cast<std::uint64_t>(
         std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::steady_clock::now() - start_)
@@ -23,7 +24,7 @@ class SteadyClock final : public Clock {
   }
 
  private:
-  const std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
+  std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
 };
 
 }  // namespace serveloop

@@ -21,6 +21,8 @@ inline constexpr int kBadInput = 2;  // did not run
 using Arguments = std::vector<std::string>;
 
 int simulate(const Arguments& arguments);
+int bench(const Arguments& arguments);
+int generate(const Arguments& arguments);
 int replay(const Arguments& arguments);
 int plugin(const Arguments& arguments);
 

@@ -22,6 +22,10 @@ struct Subcommand {
 constexpr std::array kSubcommands{
     Subcommand{"simulate", "run a configuration's workload under virtual time and print what came of it",
                cli::simulate},
+    Subcommand{"bench",
+               "run a configuration's workload on a real model in real time and print what came of it",
+               cli::bench},
+    Subcommand{"generate", "let a model answer one prompt", cli::generate},
     Subcommand{"replay", "feed a step log to the same plugins and compare every decision", cli::replay},
     Subcommand{"plugin", "list the policies that can be found, or show one", cli::plugin},
 };

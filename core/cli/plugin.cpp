@@ -12,7 +12,7 @@
 #include <vector>
 
 #include "cli/command.hpp"
-#include "experiment/rig.hpp"
+#include "rig/settings.hpp"
 
 namespace serveloop::cli {
 
@@ -144,7 +144,7 @@ int plugin(const Arguments& arguments) {
     if (!loaded) return bad_input(loaded.error());
     config = std::move(*loaded);
   }
-  const policy::Host host = experiment::plugin_host(config);
+  const policy::Host host = rig::plugin_host(config);
   return action == "list" ? list(host) : info(host, name);
 }
 

@@ -18,16 +18,16 @@ namespace serveloop::config {
 
 struct Model {
   std::string path;  // absolute
-  bool random_weights = false;
+  std::optional<std::uint64_t> random_weights;  // draws them from this seed; `path` is a config.json
   bool operator==(const Model&) const = default;
 };
 
 struct Engine {
-  std::string executor = "simulated";     // simulated | hash | null
+  std::string executor = "simulated";     // simulated | hash | null | cpu
   std::uint32_t threads = 0;              // 0 = one a core
   std::uint32_t token_budget = 2048;      // tokens a step
   std::uint32_t max_sequences = 256;      // running at once
-  std::uint32_t context_tokens = 131072;  // longest prompt plus output of a sequence
+  std::optional<std::uint32_t> context_tokens;  // longest prompt plus output of a sequence; unset: the model's
   std::uint32_t block_tokens = 16;
   std::optional<std::uint64_t> kv_memory_bytes;  // at most one of the two; neither: the executor's choice
   std::optional<std::uint32_t> kv_blocks;
@@ -80,7 +80,7 @@ struct Admin {
 };
 
 struct Simulated {
-  std::string calibration = "h100-llama3.1-8b";  // a name, or an absolute path
+  std::string calibration;  // a name, or an absolute path; empty: the executor's own
   bool operator==(const Simulated&) const = default;
 };
 

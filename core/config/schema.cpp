@@ -30,12 +30,15 @@ Section model_section() {
   return {
       "model",
       Repeat::once,
-      "The model that is served. No executor of this version reads it.",
+      "The model that is served; only `engine.executor = \"cpu\"` reads it.",
       "",
       part<&Config::model>,
       no_records,
-      {special<&Model::path>("path", Kind::path, "Weights: a file or a folder."),
-       plain<&Model::random_weights>("random_weights", "Draw weights from a seed instead of reading them.")}};
+      {special<&Model::path>("path", Kind::path,
+                             "Weights: a GGUF file, or a folder that holds one. With `random_weights` a "
+                             "`config.json`, or a folder that holds one."),
+       number<&Model::random_weights>("random_weights", 0, kMost, "",
+                                      "Seed: draw weights from it instead of reading them.")}};
 }
 
 Section engine_section() {
@@ -47,18 +50,19 @@ Section engine_section() {
       part<&Config::engine>,
       no_records,
       {choice<&Engine::executor>(
-           "executor", "simulated|hash|null",
+           "executor", "simulated|hash|null|cpu",
            "What runs the batches: `simulated` takes the time that a calibration says; in "
-           "`hash` each token depends on every KV slot read; `null` takes no time."),
+           "`hash` each token depends on every KV slot read; `null` takes no time; `cpu` computes "
+           "the model of `[model]`, in real time."),
        number<&Engine::threads>("threads", 0, 4096, "threads",
-                                "Worker threads of the executor; 0 = one a core. No executor of this version "
-                                "has any."),
+                                "Threads that compute, of the CPU executor; 0 = one a core."),
        number<&Engine::token_budget>("token_budget", 1, 1 << 20, "tokens",
                                      "Most tokens computed in one step."),
        number<&Engine::max_sequences>("max_sequences", 1, 65536, "sequences",
                                       "Most sequences running at once."),
        number<&Engine::context_tokens>("context_tokens", 2, 1 << 24, "tokens",
-                                       "Longest prompt plus output that a sequence may have."),
+                                       "Longest prompt plus output that a sequence may have; unset: the model's positions, "
+                                       "or 131072 without a model."),
        number<&Engine::block_tokens>("block_tokens", 1, 4096, "tokens", "Tokens of one KV block."),
        special<&Engine::kv_memory_bytes>(
            "kv_memory", Kind::bytes,
@@ -166,7 +170,8 @@ std::vector<Section> service_sections() {
        no_records,
        {special<&Simulated::calibration>(
            "calibration", Kind::named,
-           "Cost model: the name of a file in `configs/calibrations`, or a path.")}},
+           "Cost model: the name of a file in `configs/calibrations`, or a path. Empty: "
+           "`h100-llama3.1-8b`, or `cpu-smollm2-135m` for the CPU executor, whose policies ask it.")}},
   };
 }
 

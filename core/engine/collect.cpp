@@ -4,6 +4,7 @@
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
+#include <bit>
 
 #include "engine/engine.hpp"
 #include "engine/records.hpp"
@@ -18,6 +19,9 @@ void Engine::collect() {
   last_step_ns_ = done.device_end_ns - done.device_start_ns;
   counters_.device_ns += last_step_ns_;
   counters_.batch_rows += flight.rows.size();
+  const int bucket = flight.rows.size() > 1 ? std::bit_width(flight.rows.size() - 1) : 0;
+  ++counters_.batch_sizes[std::min<std::size_t>(static_cast<std::size_t>(bucket),
+                                                counters_.batch_sizes.size() - 1)];
   close_slot(flight, done);
   Shares shares{last_step_ns_, flight.decodes + flight.prefill_tokens};
   if (done.failed || flight.is_void || flight.some_ended) {
@@ -33,11 +37,10 @@ void Engine::collect() {
     wants_tokens_ = output_.wants_tokens();
     for (std::size_t i = 0; i < flight.rows.size(); ++i) {
       prefetch(flight.rows, i);
-      const std::size_t before = delivered_.size();
-      collect_row(flight.rows[i], done.tokens[i], shares.of(flight.rows[i].tokens));
-      if (!done.logprobs.empty() && delivered_.size() > before) delivered_.back().logprobs = done.logprobs[i];
+      collect_row(flight.rows[i], done.tokens[i], shares.of(flight.rows[i].tokens),
+                  done.logprobs.empty() ? std::span<const TokenLogprob>() : done.logprobs[i]);
     }
-    if (wants_tokens_) output_.tokens(delivered_);
+    deliver();
   }
   requests_->event(SL_EV_STEP_END, flight.step, last_step_ns_, flight.rows.size());
   mark(Phase::tokens, static_cast<std::uint32_t>(flight.rows.size()));
@@ -61,7 +64,14 @@ void Engine::prefetch(const Buffer<RowInFlight>& rows, std::size_t at) const {
   if (at + kAhead / 2 < rows.size()) requests_->prefetch_next_token(SL_SEQ_SLOT(rows[at + kAhead / 2].seq));
 }
 
-void Engine::collect_row(const RowInFlight& in, Token token, std::uint64_t share_ns) {
+// What came so far; a sequence's tokens leave before its end does.
+void Engine::deliver() {
+  if (!delivered_.empty()) output_.tokens(delivered_);
+  delivered_.clear();
+}
+
+void Engine::collect_row(const RowInFlight& in, Token token, std::uint64_t share_ns,
+                         std::span<const TokenLogprob> logprobs) {
   if (!requests_->alive(in.seq)) {  // it ended in flight: nothing of this counts
     counters_.void_tokens += in.samples ? 1 : 0;
     return;
@@ -80,10 +90,10 @@ void Engine::collect_row(const RowInFlight& in, Token token, std::uint64_t share
     r.high_water = std::max(r.high_water, r.computed);
     if (before >> block_shift_ != r.computed >> block_shift_) index_whole_blocks(slot, before);
   }
-  if (in.samples) take_token(slot, token, kept);
+  if (in.samples) take_token(slot, token, kept, logprobs);
 }
 
-void Engine::take_token(Slot slot, Token token, bool kept) {
+void Engine::take_token(Slot slot, Token token, bool kept, std::span<const TokenLogprob> logprobs) {
   sl_seq_row& r = row(slot);
   sl_seq_cold_row& cold = requests_->cold(slot);
   requests::Sequence& sequence = requests_->at(slot);
@@ -100,7 +110,8 @@ void Engine::take_token(Slot slot, Token token, bool kept) {
   if (!kept) ++r.runnable;
   ++counters_.output_tokens;
   if (wants_tokens_)
-    delivered_.push_back({requests_->request_of(slot).request, r.fork, r.generated - 1, token, gap, {}});
+    delivered_.push_back(
+        {requests_->request_of(slot).request, r.fork, r.generated - 1, token, gap, logprobs});
   if (sequence.has_stops && is_stop(r, token))
     end_sequence(slot, SL_FINISH_STOP, SL_REASON_NONE);
   else if (r.generated == sequence.max_tokens)

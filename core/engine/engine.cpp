@@ -5,7 +5,7 @@
 #include <bit>
 #include <new>
 
-#include "engine/precision_check.hpp"
+#include "engine/precision_setup.hpp"
 
 namespace serveloop::engine {
 
@@ -42,7 +42,12 @@ Result<std::unique_ptr<Engine>> Engine::create(const Options& options, requests:
                 fmt::format("{} KV blocks, {} waiting", options.kv_blocks, options.max_waiting),
                 "lower engine.kv_memory or engine.max_waiting");
   }
-  if (Status ready = engine->set_up_precision(); !ready) return tl::unexpected(ready.error());
+  if (engine->policies_.precision != nullptr) {
+    const Result<std::uint32_t> modes =
+        set_up_precision(*engine->policies_.precision, executor, options.deterministic);
+    if (!modes) return tl::unexpected(modes.error());
+    engine->modes_ = *modes;
+  }
   return engine;
 }
 
@@ -82,31 +87,6 @@ Engine::Engine(const Options& options, requests::Labeler labeler, Policies polic
 }
 
 Engine::~Engine() = default;
-
-// The precision plan is asked for once, checked, given to the executor, and handed back as it took effect.
-Status Engine::set_up_precision() {
-  if (policies_.precision == nullptr) return {};
-  policy::Precision& precision = *policies_.precision;
-  const std::span<const sl_op_key> keys = executor_.op_keys();
-  const sl_table key_table = table_of(keys.data(), keys.size());
-  if (precision.modes(modes_) < 0)
-    return fail(fmt::format("precision '{}' names no mode", precision.id()), "at least 1 mode",
-                "0 or a failed call");
-  std::vector<sl_op_plan> plans(keys.size());
-  for (std::uint32_t mode = 0; mode < modes_; ++mode) {
-    sl_out out = out_of(plans.data(), plans.size());
-    const std::int32_t status = precision.assign(key_table, mode, out);
-    if (status < 0 || out.count != keys.size())
-      return fail(fmt::format("precision '{}' gave no plan for mode {}", precision.id(), mode),
-                  fmt::format("{} operation plans", keys.size()),
-                  status < 0 ? fmt::format("status {}", status) : std::to_string(out.count));
-    if (Status checked = check_precision(keys, plans, options_.deterministic); !checked) return checked;
-    if (Status applied = executor_.apply(mode, plans); !applied) return applied;
-    const std::span<const sl_op_plan> effective = executor_.effective(mode);
-    precision.effective(key_table, mode, table_of(effective.data(), effective.size()));
-  }
-  return {};
-}
 
 std::string Engine::audit(bool idle) const {
   if (std::string bad = cache_->audit(idle); !bad.empty()) return bad;

@@ -26,6 +26,7 @@
 
 #include "base/clock.hpp"
 #include "base/mapping.hpp"
+#include "engine/decisions.hpp"
 #include "engine/flight.hpp"
 #include "engine/messages.hpp"
 #include "engine/options.hpp"
@@ -68,6 +69,8 @@ class Engine {
   // made again.
   Result<std::shared_ptr<Arrival>> rebuild(Arrival recorded) const;
 
+  std::uint64_t longest_request() const;  // [any thread] prompt + output, in tokens
+
   // One step. False: nothing to do until a message comes or `next_wake_ns` passes.
   bool step();
   std::uint64_t next_wake_ns() const;  // SL_NEVER if no timer runs
@@ -75,6 +78,7 @@ class Engine {
 
   // ---- For tests, reports and replay.
   const Counters& counters() const { return counters_; }
+  const Decisions& decisions() const { return decisions_; }
   const Mapping& mapping() const { return mapping_; }
   std::size_t table_bytes() const { return table_bytes_; }  // of the mapping; answer buffers lie behind
   const kv::Cache& cache() const { return *cache_; }
@@ -95,7 +99,6 @@ class Engine {
  private:
   Engine(const Options&, requests::Labeler, Policies, Clock&, execute::Executor&, Output&, observe::StepLog*,
          Mapping);
-  Status set_up_precision();
 
   // step.cpp
   bool work_to_plan() const;
@@ -108,7 +111,7 @@ class Engine {
   void pause(Slot slot, std::uint64_t until_ns);
   void hash(Arrival& arrival) const;
   Status check(const requests::RequestSpec& spec) const;
-  std::uint64_t longest_request() const;  // prompt + output, in tokens
+  Status check_ids(const requests::RequestSpec& spec) const;
   void end_sequence(Slot slot, std::uint32_t finish, std::uint16_t reason);
   void for_request(std::uint64_t request, const std::function<void(Slot)>& act);
   // propose.cpp
@@ -175,8 +178,10 @@ class Engine {
   void collect();
   void prefetch(const Buffer<RowInFlight>& rows, std::size_t at) const;
   void bill_the_living(const InFlight& flight);
-  void collect_row(const RowInFlight& row, Token token, std::uint64_t share_ns);
-  void take_token(Slot slot, Token token, bool kept);
+  void deliver();
+  void collect_row(const RowInFlight& row, Token token, std::uint64_t share_ns,
+                   std::span<const TokenLogprob> logprobs);
+  void take_token(Slot slot, Token token, bool kept, std::span<const TokenLogprob> logprobs);
   bool is_stop(const sl_seq_row& r, Token token) const;
   void index_whole_blocks(Slot slot, std::uint32_t computed_before);
   void close_slot(InFlight& flight, const execute::Collected& done);
@@ -225,6 +230,7 @@ class Engine {
   std::vector<Life> lives_;
   observe::Ledger ledger_;
   Counters counters_;
+  Decisions decisions_;
   Override override_;
   std::vector<std::string> incidents_;
 

@@ -13,12 +13,13 @@ namespace {
 
 constexpr std::uint32_t kMaxSequencesPerRequest = 128;
 
-std::vector<Token> make_whole(const requests::RequestSpec& spec) {
+std::vector<Token> make_whole(const requests::RequestSpec& spec, std::uint32_t vocabulary) {
   if (spec.pieces.empty()) return spec.prompt;
   std::vector<Token> prompt;
   prompt.reserve(spec.prompt_tokens());
   for (const requests::PromptPiece& piece : spec.pieces)
-    for (std::uint32_t i = 0; i < piece.tokens; ++i) prompt.push_back(requests::seeded_token(piece.seed, i));
+    for (std::uint32_t i = 0; i < piece.tokens; ++i)
+      prompt.push_back(requests::seeded_token(piece.seed, i, vocabulary));
   return prompt;
 }
 
@@ -41,6 +42,22 @@ Status Engine::check(const requests::RequestSpec& spec) const {
                             by_pool ? "the KV pool alone" : "engine.context_tokens"),
                 fmt::format("{} + {}", prompt, spec.max_tokens.value_or(1)),
                 by_pool ? "raise engine.kv_memory, or ask for fewer tokens" : "ask for fewer tokens");
+  if (Status good = check_sampling(spec.sampling); !good) return good;
+  return check_ids(spec);
+}
+
+Status Engine::check_ids(const requests::RequestSpec& spec) const {
+  const std::uint32_t ids = options_.vocabulary;
+  const auto below = [&](const char* what, Token token) -> Status {
+    if (ids == 0 || token < ids) return {};
+    return fail(what, fmt::format("token ids below {}", ids), std::to_string(token));
+  };
+  for (const Token token : spec.prompt)
+    if (Status good = below("prompt", token); !good) return good;
+  for (const TokenBias& bias : spec.sampling.bias)
+    if (Status good = below("logit_bias", bias.token); !good) return good;
+  for (const Token token : spec.sampling.stop_ids)
+    if (Status good = below("stop_token_ids", token); !good) return good;
   return {};
 }
 
@@ -57,7 +74,7 @@ Result<std::shared_ptr<Arrival>> Engine::prepare(requests::RequestSpec spec) {
   arrival->id = next_id_.fetch_add(1);
   arrival->max_tokens =
       spec.max_tokens.value_or(static_cast<std::uint32_t>(longest_request() - spec.prompt_tokens()));
-  arrival->prompt = make_whole(spec);
+  arrival->prompt = make_whole(spec, options_.vocabulary);
   arrival->ready_ns = spec.arrival_ns;
   arrival->transient = !options_.prefix_cache;
   arrival->spec = std::move(spec);
@@ -81,7 +98,7 @@ Result<std::shared_ptr<Arrival>> Engine::rebuild(Arrival recorded) const {
     return fail("damaged step log", "a request that the pool can hold",
                 fmt::format("{} output tokens", recorded.max_tokens));
   auto arrival = std::make_shared<Arrival>(std::move(recorded));
-  arrival->prompt = make_whole(arrival->spec);
+  arrival->prompt = make_whole(arrival->spec, options_.vocabulary);
   hash(*arrival);
   return arrival;
 }
@@ -269,6 +286,7 @@ void Engine::end_sequence(Slot slot, std::uint32_t finish, std::uint16_t reason)
   std::erase(found->second, slot);
   if (found->second.empty()) by_request_.erase(found);
   log(observe::Item::ended, [&](observe::Writer& out) { encode_end(end, out); });
+  deliver();
   output_.finished(end, requests_->generated(slot));
 }
 

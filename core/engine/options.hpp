@@ -19,6 +19,7 @@ struct Options {
   std::uint32_t max_waiting = 65536;  // sequences known and not running; beyond it a request is refused
   std::uint32_t bypass_steps = 64;    // steps without progress after which the fallback plans
   std::uint32_t context_tokens = 131072;
+  std::uint32_t vocabulary = 0;  // token ids are below it; 0: any are taken
   std::uint64_t seed = 0;
   std::uint64_t numerics = 0;  // id of weights, plan and KV scales: part of every block's key
   sl_cost cost{};

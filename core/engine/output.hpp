@@ -1,6 +1,7 @@
 // What leaves the loop: tokens and ends. Called on the loop thread; must not block.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <map>
 #include <span>
@@ -16,7 +17,7 @@ struct Delivered {
   std::uint32_t fork;
   std::uint32_t index;  // of the request's output tokens, from 0
   requests::Token token;
-  std::uint64_t gap_ns;  // since the token before; 0 for the first
+  std::uint64_t gap_ns;                    // since the token before; 0 for the first
   std::span<const TokenLogprob> logprobs;  // where asked for: its own, then alternatives; holds for the call
 };
 
@@ -44,6 +45,7 @@ class Output {
   virtual ~Output() = default;
   virtual void tokens(std::span<const Delivered> /*tokens*/) {}
   virtual bool wants_tokens() const { return false; }
+  // After the sequence's last token.
   virtual void finished(const Finished& /*end*/, std::span<const requests::Token> /*generated*/) {}
 };
 
@@ -58,6 +60,7 @@ struct Counters {
   std::uint64_t preemptions = 0, evicted_blocks = 0, split_prompts = 0, failed_steps = 0, swaps = 0,
                 ejected = 0;
   std::uint64_t device_ns = 0, batch_rows = 0;
+  std::array<std::uint64_t, 18> batch_sizes{};  // steps of up to 2^i rows, and more than half as many
   std::uint64_t unbilled_ns = 0;  // of device_ns: steps whose sequences had all ended when they came back
   std::map<std::uint16_t, std::uint64_t> fell;  // by reason
   std::map<std::pair<std::uint8_t, std::uint16_t>, std::uint64_t>

@@ -114,8 +114,10 @@ void Engine::ask_gates() {
     if (reason != SL_REASON_CALL_FAILED) heard_.gates[i] = told;
     if (reason != SL_REASON_NONE)
       refused(policy::Kind::scheduler, *gate, reason);
-    else
+    else {
+      decisions_.add(gate.get(), std::span<const sl_entry>(entries_, plan_count_));
       apply_park_verbs({entries_, plan_count_}, static_cast<requests::Holder>(i));
+    }
     if (eject_if_failing(policy::Kind::scheduler, gate)) let_go(static_cast<requests::Holder>(i));
     mark(Phase::policy, plan_count_);
   }
@@ -138,6 +140,8 @@ void Engine::ask_scheduler() {
     check_plan({entries_, plan_count_}, false);
     empty_in_a_row_ = bypassed_in_a_row_ = 0;
   }
+  decisions_.add(reason == SL_REASON_NONE ? policies_.scheduler.get() : nullptr,
+                 std::span<const sl_entry>(entries_, plan_count_));
   mark(Phase::policy, plan_count_);
   if (reason != SL_REASON_CALL_FAILED) heard_.scheduler = told;  // else it may not have read them
   note_preemption();

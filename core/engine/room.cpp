@@ -72,6 +72,8 @@ std::uint32_t Engine::evict(std::uint32_t need) {
     std::copy(own.begin(), own.end(), victims_);
     victims.count = static_cast<std::uint32_t>(own.size());
   }
+  decisions_.add(reason == SL_REASON_NONE ? policies_.eviction.get() : nullptr,
+                 std::span<const sl_victim>(victims_, victims.count));
   if (options_.host_kv_blocks == 0)  // a demotion is a drop
     for (sl_victim& victim : std::span(victims_, victims.count))
       if (victim.to == SL_TIER_HOST) {
@@ -177,6 +179,8 @@ bool Engine::preempt_for(std::size_t in_need, std::uint32_t need) {
   }
   if (reason != SL_REASON_NONE)
     yields.count = fallback::preempt({candidates_, candidate_count_}, need, {yields_, candidate_count_});
+  decisions_.add(reason == SL_REASON_NONE ? policies_.preemption.get() : nullptr,
+                 std::span<const sl_yield>(yields_, yields.count));
   mark(Phase::policy, yields.count);
   const YieldBy by = reason == SL_REASON_NONE ? YieldBy::policy : YieldBy::fallback;
   for (std::uint32_t i = 0; i < yields.count; ++i)

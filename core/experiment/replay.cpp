@@ -10,9 +10,9 @@
 #include <tuple>
 #include <unordered_set>
 
-#include "execute/factory.hpp"
-#include "experiment/planned_swap.hpp"
 #include "experiment/shown.hpp"
+#include "rig/planned_swap.hpp"
+#include "rig/rig.hpp"
 
 namespace serveloop::experiment {
 
@@ -102,11 +102,12 @@ class ScriptClock final : public Clock {
 
 class ScriptExecutor final : public execute::Executor {
  public:
-  ScriptExecutor(Script& script, execute::Executor& model) : script_(script), model_(model) {}
+  ScriptExecutor(Script& script, std::vector<sl_op_key> op_keys)
+      : script_(script), op_keys_(std::move(op_keys)) {}
   void submit(const execute::Batch& batch) override { in_flight_.push_back({batch.step, batch.rows.size()}); }
   execute::Collected collect() override {
     observe::Reader in(script_.take(Item::collected));
-    execute::Collected done = decode_collected(in, tokens_);
+    execute::Collected done = rig::decode_collected(in, tokens_);
     const Submitted step = in_flight_.front();
     in_flight_.pop_front();
     if (!in.ok() || !in.done() || done.step != step.step || done.tokens.size() != step.rows ||
@@ -115,10 +116,13 @@ class ScriptExecutor final : public execute::Executor {
                     fmt::format("step {} with {}", done.step, done.tokens.size())};
     return done;
   }
-  std::span<const sl_op_key> op_keys() const override { return model_.op_keys(); }
-  Status apply(std::uint32_t mode, std::span<const sl_op_plan> plans) override {
-    return model_.apply(mode, plans);
+  // Plans are asked for again and not compared: of precision a log holds each step's mode.
+  std::span<const sl_op_key> op_keys() const override { return op_keys_; }
+  Status apply(std::uint32_t, std::span<const sl_op_plan> plans) override {
+    plans_.assign(plans.begin(), plans.end());
+    return {};
   }
+  std::span<const sl_op_plan> effective(std::uint32_t) const override { return plans_; }
 
  private:
   struct Submitted {
@@ -126,7 +130,8 @@ class ScriptExecutor final : public execute::Executor {
     std::size_t rows;
   };
   Script& script_;
-  execute::Executor& model_;
+  std::vector<sl_op_key> op_keys_;
+  std::vector<sl_op_plan> plans_;
   std::deque<Submitted> in_flight_;
   std::vector<std::uint32_t> tokens_;
 };
@@ -148,11 +153,12 @@ Difference explain(const Differs& d, const Script& script, const engine::Engine&
   return out;
 }
 
-Status check_builds(const LogHeader& header, const engine::Policies& policies, const config::Config& config) {
+Status check_builds(const rig::LogHeader& header, const engine::Policies& policies,
+                    const config::Config& config) {
   if (header.abi_stamp != fmt::format("{:016x}", SL_ABI_STAMP))
     return fail("the log was written under another ABI", "stamp " + fmt::format("{:016x}", SL_ABI_STAMP),
                 header.abi_stamp, "replay it with the build that wrote it");
-  const LogHeader now = log_header(config, header.model, policies);
+  const rig::LogHeader now = rig::log_header(config, header.facts, policies, header.op_keys);
   if (header.plugins.size() != now.plugins.size())
     return fail("the log names other plugins than its configuration", std::to_string(now.plugins.size()),
                 std::to_string(header.plugins.size()));
@@ -187,7 +193,7 @@ Status post_messages(const observe::StepRecord& record, engine::Engine& engine, 
       message->arrival = *arrival;
     }
     if (message->swap != nullptr) {
-      auto order = load_swap(
+      auto order = rig::load_swap(
           {0, message->swap->kind, message->swap->is_gate, message->swap->gate, message->swap->plugin, {}},
           host, limits);
       if (!order) return tl::unexpected(order.error());
@@ -202,18 +208,18 @@ Result<ReplayResult> replay_file(const std::string& path, const ReplayOptions& o
   const auto begun = std::chrono::steady_clock::now();
   auto reader = observe::LogReader::open(path);
   if (!reader) return tl::unexpected(reader.error());
-  Result<LogHeader> header = decode_log_header((*reader)->header());
+  Result<rig::LogHeader> header = rig::decode_log_header((*reader)->header());
   if (!header) return tl::unexpected(header.error());
   Result<config::Config> config = config::parse(header->config_toml, path, "/");
   if (!config) return tl::unexpected(config.error());
   if (options.scheduler) config->policy.scheduler = {*options.scheduler};
   if (options.eviction) config->policy.eviction = {*options.eviction};
   if (options.preemption) config->policy.preemption = {*options.preemption};
-  const Model* model = &header->model;
-  Result<engine::Options> engine_opts = engine_options(*config, *model);
-  if (!engine_opts) return tl::unexpected(engine_opts.error());
-  const policy::Host host = plugin_host(*config);
-  Result<engine::Policies> policies = load_policies(*config, host, *engine_opts);
+  const engine::Options engine_opts = rig::engine_options(*config, header->facts);
+  const policy::Host host = rig::plugin_host(*config);
+  auto precision = rig::load_precision(*config, host, header->facts.cost);
+  if (!precision) return tl::unexpected(precision.error());
+  Result<engine::Policies> policies = rig::load_policies(*config, host, engine_opts, *precision);
   if (!policies) return tl::unexpected(policies.error());
   const bool others = options.scheduler || options.eviction || options.preemption;
   if (!options.any_build && !others)
@@ -222,15 +228,10 @@ Result<ReplayResult> replay_file(const std::string& path, const ReplayOptions& o
   Script script;
   script.other_policies = others;
   ScriptClock clock(script);
-  VirtualClock unused_clock(model->host);
-  auto executor_model = execute::make_executor(
-      config->engine.executor, {unused_clock, model->cost, engine_opts->lag, engine_opts->max_sequences,
-                                engine_opts->block_tokens, engine_opts->kv_blocks});
-  if (!executor_model) return tl::unexpected(executor_model.error());
-  ScriptExecutor executor(script, **executor_model);
+  ScriptExecutor executor(script, header->op_keys);
   engine::Output discard;
-  auto engine = engine::Engine::create(*engine_opts, labeler(*config), std::move(*policies), clock, executor,
-                                       discard, &script);
+  auto engine = engine::Engine::create(engine_opts, rig::labeler(*config), std::move(*policies), clock,
+                                       executor, discard, &script);
   if (!engine) return tl::unexpected(engine.error());
   if (options.recorded_answers) (*engine)->set_override([&](Item tag) { return script.peek(tag); });
 
@@ -240,7 +241,7 @@ Result<ReplayResult> replay_file(const std::string& path, const ReplayOptions& o
     const Result<bool> more = (*reader)->next(script.record);
     if (!more) return tl::unexpected(more.error());
     if (!*more) break;
-    if (Status posted = post_messages(script.record, **engine, host, limits(*engine_opts), seen); !posted)
+    if (Status posted = post_messages(script.record, **engine, host, rig::limits(engine_opts), seen); !posted)
       return tl::unexpected(posted.error());
     try {
       (*engine)->step();

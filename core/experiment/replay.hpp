@@ -10,7 +10,7 @@
 #include <optional>
 #include <string>
 
-#include "experiment/rig.hpp"
+#include "engine/engine.hpp"
 #include "observe/step_log.hpp"
 
 namespace serveloop::experiment {

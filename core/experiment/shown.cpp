@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <vector>
 
+#include "engine/decisions.hpp"
 #include "engine/records.hpp"
 
 namespace serveloop::experiment {
@@ -40,13 +41,11 @@ Shown show_plan(Bytes bytes, const engine::Engine& engine) {
   auto& requests = const_cast<requests::Manager&>(engine.requests());
   const Result<std::uint32_t> count = engine::decode_plan(in, requests.running(), requests, entries);
   if (!count) return {"cannot be read"};
-  static constexpr const char* kVerbs[] = {"?",        "run",     "admit", "reserve", "swap in",
-                                           "prefetch", "preempt", "park",  "release", "reject"};
   Shown out{{}, "entries", {}};
   for (std::uint32_t i = 0; i < *count; ++i) {
     const sl_entry& e = entries[i];
-    out.rows.push_back(fmt::format("{} {}.{} x{}", e.verb < std::size(kVerbs) ? kVerbs[e.verb] : "?",
-                                   SL_SEQ_SLOT(e.seq), SL_SEQ_GENERATION(e.seq), e.tokens));
+    out.rows.push_back(fmt::format("{} {}.{} x{}", engine::verb_name(e.verb), SL_SEQ_SLOT(e.seq),
+                                   SL_SEQ_GENERATION(e.seq), e.tokens));
     if (e.reason != 0) out.rows.back() += fmt::format(" reason {}", e.reason);
   }
   return out;

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "engine/output.hpp"
+#include "rig/plugin_mark.hpp"
 
 namespace serveloop::experiment {
 
@@ -33,17 +34,11 @@ struct Percentiles {
 };
 Percentiles percentiles(std::vector<std::uint64_t> ns);
 
-// A plugin's object, as logs and results name it.
-struct PluginMark {
-  std::string kind, id, version, sha256;
-  bool operator==(const PluginMark&) const = default;
-};
-
 // What would have to be the same for the same figures.
 struct Origin {
   std::string config_toml;  // whole, with what overrides and defaults made of it; keys are masked
   std::uint64_t seed = 0, engine_seed = 0;  // of the workload, of policies
-  std::vector<PluginMark> plugins;          // loaded at the start, then those swapped in, by step
+  std::vector<rig::PluginMark> plugins;     // loaded at the start, then those swapped in, by step
   std::vector<std::string> swaps;           // as they were asked for
 };
 

@@ -199,7 +199,7 @@ std::string origin(const Origin& from) {
   for (std::size_t i = 0; i < from.swaps.size(); ++i) out += (i == 0 ? "" : ", ") + quoted(from.swaps[i]);
   out += "], \"plugins\": [";
   for (std::size_t i = 0; i < from.plugins.size(); ++i) {
-    const PluginMark& p = from.plugins[i];
+    const rig::PluginMark& p = from.plugins[i];
     out += fmt::format("{}{{\"kind\": {}, \"id\": {}, \"version\": {}, \"sha256\": {}}}", i == 0 ? "" : ", ",
                        quoted(p.kind), quoted(p.id), quoted(p.version), quoted(p.sha256));
   }

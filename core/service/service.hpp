@@ -27,6 +27,7 @@ struct Ask {
   requests::RequestSpec spec;      // prompt as tokens; spec.sampling: how to choose
   std::vector<std::string> stops;  // stop strings; need a vocabulary
   bool ignore_eos = false;         // the model's own end tokens do not stop it
+  bool skip_special = true;        // control tokens have no text
 };
 
 // Why a request was not taken.

@@ -36,7 +36,7 @@ struct Decision {
 
 struct Snapshot {
   engine::Counters counters;
-  std::uint32_t running = 0, waiting = 0, paused = 0;  // sequences
+  std::uint32_t running = 0, waiting = 0;  // sequences
   std::uint32_t kv_blocks = 0, kv_free = 0,
                 kv_cached = 0;  // device blocks; cached: held by nobody, evictable
   std::uint32_t block_tokens = 0;

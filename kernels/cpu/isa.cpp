@@ -11,7 +11,7 @@ namespace {
   Kernels {                                                                                                 \
     Isa::set, set::prepare, product, set::rms_norm, set::rope, set::swiglu, set::geglu, set::add_rows,      \
         set::scale, set::soft_cap, set::exp_all, set::tanh_all, set::kv_write, set::attention, set::argmax, \
-        set::log_sum_exp, set::top_k                                                                        \
+        set::log_sum_exp, set::top_k, set::token_weights                                                    \
   }
 
 void gemm_portable(const Gemm& job) {

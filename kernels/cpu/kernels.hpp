@@ -70,6 +70,11 @@ struct Kernels {
   void (*log_sum_exp)(const float* x, int n, float* max, float* log_sum_exp);
   // The k largest (1 <= k <= n), largest first. ids, values: [k].
   void (*top_k)(const float* x, int n, int k, std::int32_t* ids, float* values);
+  // The tokens that weigh at least `least` (>= 1), in ascending order, and what they weigh: token_weight(x[id], most,
+  // scale) of kernels/token_weight.hpp, bit for bit. most: the largest of x, a number. ids, weights: [n]. Returns how
+  // many there are.
+  int (*token_weights)(const float* x, int n, float most, float scale, std::uint64_t least, std::int32_t* ids,
+                       std::uint64_t* weights);
 };
 
 bool runs(Isa isa);  // on this machine; false too where the compiler could not build it

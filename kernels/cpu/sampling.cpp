@@ -1,4 +1,4 @@
-// Over one row of logits: largest, log of the sum of exponentials, the k largest. NaN counts as minus infinity.
+// Over one row of logits: largest, log of the sum of exponentials, the k largest, weights. NaN counts as minus infinity.
 #include "kernels/cpu/simd.hpp"
 #include "kernels/cpu/table.hpp"
 
@@ -87,6 +87,39 @@ void top_k(const float* x, int n, int k, std::int32_t* ids, float* values) {
     values[size] = value, ids[size] = id;
     sift_down(values, ids, size, 0);
   }
+}
+
+// token_weight()'s steps, a vector at a time up to the last two, which are of 64 bits.
+int token_weights(const float* x, int n, float most, float scale, std::uint64_t least, std::int32_t* ids,
+                  std::uint64_t* weights) {
+  const F magic = set1(12582912.0f);  // rounds to an integer, as in exp()
+  int count = 0;
+  for (int i = 0; i < n; i += kLanes) {
+    const F halvings = fused(sub(set1(most), logits(x, i, n)), set1(scale), zero());
+    if (!any_less(halvings, set1(40.5f))) continue;
+    const F whole = sub(add(halvings, magic), magic);
+    const F r = sub(whole, halvings);
+    F power = set1(1.5252734e-5f);
+    power = fused(power, r, set1(1.5403530e-4f));
+    power = fused(power, r, set1(1.3333558e-3f));
+    power = fused(power, r, set1(9.6181291e-3f));
+    power = fused(power, r, set1(5.5504109e-2f));
+    power = fused(power, r, set1(2.4022651e-1f));
+    power = fused(power, r, set1(6.9314718e-1f));
+    power = fused(power, r, set1(1.0f));
+    alignas(64) float far[kLanes], shift[kLanes], large[kLanes];
+    store(far, halvings);
+    store(shift, whole);
+    store(large, mul(power, set1(1.099511627776e12f)));
+    for (int lane = 0; lane < kLanes && i + lane < n; ++lane) {
+      if (!(far[lane] < 40.5f)) continue;
+      const std::uint64_t weight = static_cast<std::uint64_t>(large[lane]) >> static_cast<int>(shift[lane]);
+      if (weight < least) continue;
+      ids[count] = i + lane;
+      weights[count++] = weight;
+    }
+  }
+  return count;
 }
 
 }  // namespace serveloop::kernels::cpu::SERVELOOP_ISA

@@ -42,6 +42,11 @@ static inline F sub(F a, F b) { return a - b; }
 static inline F mul(F a, F b) { return a * b; }
 static inline F div(F a, F b) { return a / b; }
 static inline F fma(F a, F b, F c) { return a * b + c; }
+static inline F fused(F a, F b, F c) {
+  F out = c;
+  for (int i = 0; i < kLanes; ++i) out[i] = __builtin_fmaf(a[i], b[i], c[i]);
+  return out;
+}
 static inline F max(F a, F b) { return a > b ? a : b; }
 static inline I bits(F x) { return __builtin_bit_cast(I, x); }
 static inline F from_bits(I x) { return __builtin_bit_cast(F, x); }

@@ -25,6 +25,8 @@
   int argmax(const float* x, int n);                                                               \
   void log_sum_exp(const float* x, int n, float* max, float* log_sum_exp);                         \
   void top_k(const float* x, int n, int k, std::int32_t* ids, float* values);                      \
+  int token_weights(const float* x, int n, float most, float scale, std::uint64_t least,           \
+                    std::int32_t* ids, std::uint64_t* weights);                                    \
   }
 
 namespace serveloop::kernels::cpu {

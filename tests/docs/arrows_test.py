@@ -23,16 +23,18 @@ USES = {
     'observe': ['base'],
     'execute': ['base', 'model'],
     'engine': ['base', 'requests', 'kv', 'model', 'text', 'policy', 'observe', 'execute'],
-    'experiment': ['base', 'config', 'requests', 'kv', 'model', 'text', 'policy', 'observe', 'execute', 'engine'],
-    'server': ['base', 'config', 'requests', 'kv', 'model', 'text', 'policy', 'observe', 'execute', 'engine'],
-    'cli': ['base', 'config', 'engine', 'experiment', 'server'],
+    'rig': ['base', 'config', 'requests', 'kv', 'model', 'policy', 'observe', 'execute', 'engine'],
+    'experiment': ['base', 'config', 'requests', 'kv', 'policy', 'observe', 'engine', 'execute', 'rig'],
+    'service': ['base', 'config', 'requests', 'kv', 'model', 'text', 'policy', 'observe', 'engine', 'rig'],
+    'server': ['base', 'config', 'requests', 'text', 'policy', 'observe', 'engine', 'rig', 'service'],
+    'cli': ['base', 'config', 'text', 'engine', 'rig', 'experiment', 'service', 'server'],
 }
 
 # Modules that read the SDK's C headers (<serveloop/*.h>): rows are read in place. '*' = all of them.
 SDK = {
     'base': ['base.h'],
     'requests': '*', 'kv': '*', 'model': '*', 'policy': '*', 'execute': '*', 'engine': '*', 'experiment': '*',
-    'server': '*',
+    'rig': '*', 'service': '*', 'server': '*',
 }
 
 # Modules that may use kernels/.
@@ -41,15 +43,15 @@ KERNELS = ['execute']
 # Third-party headers, by prefix -> where they may be included: modules, or single files where a header is heavy or its
 # library should be easy to replace.
 LIBRARIES = {
-    'fmt/': ['base', 'config', 'requests', 'kv', 'model', 'text', 'policy', 'observe', 'execute', 'engine', 'experiment',
-             'server', 'cli'],
+    'fmt/': ['base', 'config', 'requests', 'kv', 'model', 'text', 'policy', 'observe', 'execute', 'engine', 'rig', 'experiment',
+             'service', 'server', 'cli'],
     'tl/expected.hpp': ['core/base/result.hpp'],
     'toml++/': ['core/base/toml.cpp', 'core/base/toml_value.cpp'],
     'xxhash.h': ['core/kv/hash.cpp'],
     'pcre2.h': ['core/text/pieces.cpp'],
     'sodium': ['core/policy/object_file.cpp', 'core/requests/labels.cpp'],
     'boost/dll/': ['core/policy/library.cpp'],
-    'spdlog/': ['engine', 'server', 'cli'],
+    'spdlog/': ['engine', 'service', 'server', 'cli'],
     'nlohmann/': ['core/experiment/table.cpp', 'core/experiment/traces.cpp', 'core/model/config_json.cpp'],
     'boost/program_options/': ['cli'],
 }

@@ -3,8 +3,10 @@
 
 usage: configs_test.py SOURCE_ROOT BUILD_ROOT
 """
+import json
 import pathlib
 import sys
+import tempfile
 import tomllib
 
 from checks import Checks, root, run
@@ -26,10 +28,32 @@ def simulate(config, *overrides):
         checks.check(float(rows.get('requests completed', 0)) == 50, what)
 
 
+# A model's configuration runs on a tiny one with drawn weights, so that none need be fetched.
+TINY = {
+    'architectures': ['LlamaForCausalLM'], 'model_type': 'llama', 'hidden_act': 'silu', 'vocab_size': 300, 'hidden_size': 32,
+    'intermediate_size': 48, 'num_hidden_layers': 2, 'num_attention_heads': 4, 'num_key_value_heads': 2,
+    'max_position_embeddings': 2048, 'rms_norm_eps': 1e-5, 'rope_theta': 10000.0, 'tie_word_embeddings': True,
+}
+
+
+def run_model(config, folder):
+    tiny = pathlib.Path(folder) / 'config.json'
+    tiny.write_text(json.dumps(TINY))
+    drawn = ['--config', str(config), '--model', str(tiny), '--random-weights', '1']
+    if 'workload' in tomllib.loads(config.read_text()):
+        command = [program, 'bench', *drawn, '--set', 'workload.requests=8', '--set', 'workload.rate_scale=50']
+    else:
+        command = [program, 'generate', *drawn, '--tokens', '5,6,7', '--max-tokens', '4']
+    done = run(command)
+    checks.check(done.returncode == 0, f'{config.relative_to(top)}: exit code {done.returncode}\n{done.stdout}')
+
+
 configs = sorted((top / 'configs').glob('*.toml'))
 checks.check(configs, 'configs/ holds no configuration')
-for config in configs:
-    simulate(config)
+with tempfile.TemporaryDirectory() as folder:
+    for config in configs:
+        real = tomllib.loads(config.read_text())['engine']['executor'] == 'cpu'
+        run_model(config, folder) if real else simulate(config)
 for calibration in sorted((top / 'configs' / 'calibrations').glob('*.toml')):
-    simulate(configs[0], f'simulated.calibration={calibration}')
+    simulate(top / 'configs' / 'simulate_fcfs.toml', f'simulated.calibration={calibration}')
 checks.close()

@@ -5,6 +5,7 @@
 #include <cassert>
 
 #include "execute/cpu/cpu_executor.hpp"
+#include "execute/cpu/drawing.hpp"
 
 namespace serveloop::execute::cpu {
 namespace {
@@ -41,7 +42,7 @@ CpuExecutor::CpuExecutor(Clock& clock, model::Model model, const CpuOptions& opt
       options_(options),
       kernels_(kernels::cpu::kernels(options.isa)),
       pool_(options.threads),
-      sampler_(std::make_unique<Greedy>(kernels_)),
+      sampler_(std::make_unique<Drawing>(kernels_)),
       rows_(options.max_sequences),
       jobs_(options.lag + 2) {
   runs_.reserve(options.max_sequences);

@@ -30,17 +30,4 @@ class Sampler {
                                std::vector<TokenLogprob>& logprobs) const = 0;
 };
 
-// The largest logit; of equal ones the lowest id. Seeds play no part.
-class Greedy final : public Sampler {
- public:
-  explicit Greedy(const kernels::cpu::Kernels& kernels) : kernels_(kernels) {}
-  std::uint32_t sample(const SampleAt&, float* logits, int vocabulary,
-                       std::vector<TokenLogprob>&) const override {
-    return static_cast<std::uint32_t>(kernels_.argmax(logits, vocabulary));
-  }
-
- private:
-  const kernels::cpu::Kernels& kernels_;
-};
-
 }  // namespace serveloop::execute::cpu

@@ -13,7 +13,7 @@ namespace {
 const char* const kEverything = R"(
 [model]
 path = "weights"
-random_weights = true
+random_weights = 42
 [engine]
 executor = "hash"
 kv_blocks = 1234

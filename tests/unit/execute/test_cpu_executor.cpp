@@ -16,7 +16,7 @@ struct Small {
   }
   void begin(std::uint32_t row, const std::vector<std::uint32_t>& prompt, std::vector<std::uint32_t> blocks) {
     kept.push_back(prompt);
-    begins.push_back({row, 0, 1, static_cast<std::uint32_t>(prompt.size()), 9, kept.back(), {}, {}});
+    begins.push_back({row, 0, &sampling, static_cast<std::uint32_t>(prompt.size()), 9, kept.back(), {}});
     for (std::uint32_t i = 0; i < blocks.size(); ++i) changes.push_back({row, i, blocks[i]});
   }
   void submit(std::vector<BatchRow> rows) {
@@ -34,6 +34,7 @@ struct Small {
   SteadyClock clock;
   std::unique_ptr<CpuExecutor> executor;
   std::deque<std::vector<std::uint32_t>> kept;  // prompts, until they are submitted
+  Sampling sampling;
   std::vector<Begin> begins;
   std::vector<TableChange> changes;
   std::vector<BlockCopy> copies;

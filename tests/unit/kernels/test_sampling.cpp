@@ -4,6 +4,7 @@
 #include <numeric>
 
 #include "helpers.hpp"
+#include "kernels/token_weight.hpp"
 
 using namespace serveloop::tests;
 namespace cpu = serveloop::kernels::cpu;
@@ -20,6 +21,35 @@ std::vector<float> logits(int n, Random& random) {
 }  // namespace
 
 BOOST_AUTO_TEST_SUITE(sampling)
+
+// Every instruction set gives the weights that token_weight() gives, which a device computes, too.
+BOOST_AUTO_TEST_CASE(weights_are_those_of_one_token) {
+  using serveloop::kernels::token_weight;
+  Random random(22);
+  for (const Isa isa : isas())
+    for (const int n : {1, 7, 16, 33, 1000, 49152})
+      for (const float scale : {0.3f, 1.442695f, 9.0f, 1e30f})
+        for (const std::uint64_t least : {std::uint64_t{1}, std::uint64_t{1} << 36, std::uint64_t{1} << 40}) {
+          std::vector<float> x(static_cast<std::size_t>(n));
+          for (float& v : x) v = random.normal() * 8.0f;
+          if (n > 16) x[2] = NAN, x[5] = -INFINITY, x[6] = -0.0f;
+          float most = -INFINITY;
+          for (const float v : x) most = v > most ? v : most;
+          std::vector<std::int32_t> ids(x.size());
+          std::vector<std::uint64_t> weights(x.size());
+          const int count =
+              cpu::kernels(isa).token_weights(x.data(), n, most, scale, least, ids.data(), weights.data());
+          int expected = 0;
+          for (int id = 0; id < n; ++id) {
+            const std::uint64_t weight = std::isnan(x[id]) ? 0 : token_weight(x[id], most, scale);
+            if (weight < least) continue;
+            BOOST_REQUIRE_LT(expected, count);
+            BOOST_TEST((ids[expected] == id && weights[expected] == weight));
+            ++expected;
+          }
+          BOOST_TEST(expected == count);
+        }
+}
 
 BOOST_AUTO_TEST_CASE(the_largest_and_the_k_largest) {
   Random random(21);

@@ -1,4 +1,4 @@
-#include "experiment/planned_swap.hpp"
+#include "rig/planned_swap.hpp"
 
 #include <fmt/format.h>
 
@@ -7,7 +7,7 @@
 #include <filesystem>
 #include <iterator>
 
-namespace serveloop::experiment {
+namespace serveloop::rig {
 
 namespace {
 
@@ -167,4 +167,4 @@ Result<std::shared_ptr<engine::SwapOrder>> load_swap(const PlannedSwap& swap, co
   return order;
 }
 
-}  // namespace serveloop::experiment
+}  // namespace serveloop::rig

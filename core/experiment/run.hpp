@@ -1,4 +1,4 @@
-// Runs a configuration's workload on its executor under virtual time.
+// Runs a configuration's workload on its executor: under virtual time, or in real time where the executor is real.
 #pragma once
 
 #include <functional>
@@ -6,9 +6,9 @@
 #include <vector>
 
 #include "config/config.hpp"
-#include "experiment/planned_swap.hpp"
-#include "experiment/rig.hpp"
 #include "experiment/summary.hpp"
+#include "rig/planned_swap.hpp"
+#include "rig/rig.hpp"
 
 namespace serveloop::experiment {
 
@@ -17,15 +17,16 @@ struct Progress {
   double seconds = 0;                  // of the engine's clock
 };
 
-struct SimulateOptions {
+struct RunOptions {
   std::string name;                               // of the column
-  std::vector<PlannedSwap> swaps;                 // by step
+  std::vector<rig::PlannedSwap> swaps;            // by step
   std::function<void(const Progress&)> progress;  // called now and then
+  rig::Progress loading;                          // hears what takes long before the start; may be null
   std::function<bool()> stop;                     // asked before each step: true ends the run there
 };
 
 // Loads and reads all that a run needs, starts nothing and writes nothing.
-Status check(const config::Config& config, const std::vector<PlannedSwap>& swaps);
-Result<Summary> simulate(const config::Config& config, const SimulateOptions& options);
+Status check(const config::Config& config, const std::vector<rig::PlannedSwap>& swaps);
+Result<Summary> run(const config::Config& config, const RunOptions& options);
 
 }  // namespace serveloop::experiment

@@ -1,6 +1,6 @@
-#include "experiment/calibration.hpp"
+#include "rig/calibration.hpp"
 
-namespace serveloop::experiment {
+namespace serveloop::rig {
 
 sl_cost cost_of(const config::Calibration& c, std::uint32_t block_tokens) {
   sl_cost cost{};
@@ -24,4 +24,4 @@ HostModel host_of(const config::Calibration& c) {
   return host;
 }
 
-}  // namespace serveloop::experiment
+}  // namespace serveloop::rig

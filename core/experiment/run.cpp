@@ -1,4 +1,4 @@
-#include "experiment/simulate.hpp"
+#include "experiment/run.hpp"
 
 #include <fmt/format.h>
 
@@ -14,6 +14,9 @@ namespace serveloop::experiment {
 
 namespace {
 
+using rig::PlannedSwap;
+using rig::Rig;
+
 struct LoadedSwap {
   PlannedSwap planned;
   std::shared_ptr<engine::SwapOrder> order;
@@ -26,11 +29,9 @@ struct Parts {
   Swaps swaps;
 };
 
-Result<Parts> load_parts(const config::Config& config, const std::vector<PlannedSwap>& planned) {
-  const Result<Model> model = load_model(config);
-  if (!model) return tl::unexpected(model.error());
-  const Result<engine::Options> o = engine_options(config, *model);
-  if (!o) return tl::unexpected(o.error());
+Result<Parts> load_parts(const Rig& rig, const std::vector<PlannedSwap>& planned) {
+  const config::Config& config = rig.config;
+  const engine::Options* o = &rig.options;
   if (config.workload.n > o->max_waiting)
     return fail("workload.n", fmt::format("at most engine.max_waiting = {}", o->max_waiting),
                 std::to_string(config.workload.n), "raise engine.max_waiting");
@@ -39,14 +40,13 @@ Result<Parts> load_parts(const config::Config& config, const std::vector<Planned
   if (Status held = workload->check_pool(o->kv_blocks, o->block_tokens); !held)
     return tl::unexpected(held.error());
   Swaps swaps;
-  const policy::Host host = plugin_host(config);
   for (const PlannedSwap& asked : planned) {
-    const PlannedSwap swap = with_configured_options(asked, config.policy);
+    const PlannedSwap swap = rig::with_configured_options(asked, config.policy);
     if (swap.is_gate && swap.gate >= config.policy.gates.size())
       return fail("--swap",
                   fmt::format("a gate below {}, the number of policy.gates", config.policy.gates.size()),
                   std::to_string(swap.gate));
-    auto order = load_swap(swap, host, limits(*o));
+    auto order = rig::load_swap(swap, rig.host, rig::limits(*o));
     if (!order) return tl::unexpected(order.error());
     swaps.push_back({swap, *order});
   }
@@ -58,8 +58,9 @@ Result<Parts> load_parts(const config::Config& config, const std::vector<Planned
 // The loop around the loop: arrivals in, time on.
 class Driver {
  public:
-  Driver(Rig& rig, Workload& workload, Swaps swaps, const SimulateOptions& options)
+  Driver(Rig& rig, Recorder& recorder, Workload& workload, Swaps swaps, const RunOptions& options)
       : rig_(rig),
+        recorder_(recorder),
         workload_(workload),
         swaps_(std::move(swaps)),
         planned_swaps_(swaps_.size()),
@@ -76,14 +77,14 @@ class Driver {
       if (Status ok = feed(); !ok) return ok;
       const bool worked = engine.step();
       note_changes();
-      for (const engine::Finished& end : rig_.recorder.take_new()) ended(end.request, end.end_ns);
+      for (const engine::Finished& end : recorder_.take_new()) ended(end.request, end.end_ns);
       if (options_.progress && engine.steps() % 512 == 0) report();
       if (worked) continue;
       const Issue* next = workload_.peek();
       const std::uint64_t at =
           std::min(next == nullptr ? SL_NEVER : next->spec.arrival_ns, engine.next_wake_ns());
       if (at == SL_NEVER) break;
-      rig_.clock->wait_until(at);
+      wait_until(at);
     }
     report();
     return {};
@@ -105,6 +106,12 @@ class Driver {
   }
 
  private:
+  // In real time in short naps, so that a signal is heard.
+  void wait_until(std::uint64_t at_ns) {
+    constexpr std::uint64_t kNap = 50'000'000;
+    Clock& clock = rig_.clock();
+    clock.wait_until(rig_.device.virtual_clock != nullptr ? at_ns : std::min(at_ns, clock.now_ns() + kNap));
+  }
   void note_changes() {
     const engine::Counters& c = rig_.engine->counters();
     if (const std::uint64_t now = c.swaps + c.ejected; now != changes_) {
@@ -122,7 +129,7 @@ class Driver {
       if (Status posted = engine.post(std::move(message)); !posted) return posted;
     }
     for (const Issue* next = workload_.peek();
-         next != nullptr && next->spec.arrival_ns <= rig_.clock->now_ns(); next = workload_.peek()) {
+         next != nullptr && next->spec.arrival_ns <= rig_.clock().now_ns(); next = workload_.peek()) {
       Issue issue = workload_.next();
       const std::uint32_t sequences = issue.spec.n;
       Result<std::shared_ptr<engine::Arrival>> arrival = engine.prepare(std::move(issue.spec));
@@ -134,7 +141,7 @@ class Driver {
         under_way_[(*arrival)->id] = {issue.index, sequences};
       } else {
         ++rejected_;  // bounded intake: as a client would see it
-        workload_.on_end(issue.index, rig_.clock->now_ns());
+        workload_.on_end(issue.index, rig_.clock().now_ns());
       }
     }
     return {};
@@ -149,14 +156,15 @@ class Driver {
   void report() const {
     if (options_.progress)
       options_.progress(
-          {rig_.recorder.ends().size(), workload_.total(), static_cast<double>(rig_.clock->now_ns()) * 1e-9});
+          {recorder_.ends().size(), workload_.total(), static_cast<double>(rig_.clock().now_ns()) * 1e-9});
   }
 
   Rig& rig_;
+  Recorder& recorder_;
   Workload& workload_;
   Swaps swaps_;  // to come
   std::size_t planned_swaps_;
-  const SimulateOptions& options_;
+  const RunOptions& options_;
   struct UnderWay {
     std::uint64_t index;
     std::uint32_t sequences;
@@ -168,14 +176,14 @@ class Driver {
   bool interrupted_ = false;
 };
 
-Origin origin_of(const config::Config& config, const LogHeader& header, const Swaps& swaps) {
+Origin origin_of(const config::Config& config, const rig::LogHeader& header, const Swaps& swaps) {
   Origin from{header.config_toml, config.workload.seed, config.engine.seed, header.plugins, {}};
   for (const LoadedSwap& swap : swaps) {
     const engine::SwapOrder& order = *swap.order;
     from.swaps.push_back(swap.planned.text);
-    from.plugins.push_back(order.eviction != nullptr     ? mark_of(*order.eviction)
-                           : order.preemption != nullptr ? mark_of(*order.preemption)
-                                                         : mark_of(*order.scheduler));
+    from.plugins.push_back(order.eviction != nullptr     ? rig::mark_of(*order.eviction)
+                           : order.preemption != nullptr ? rig::mark_of(*order.preemption)
+                                                         : rig::mark_of(*order.scheduler));
   }
   return from;
 }
@@ -183,23 +191,28 @@ Origin origin_of(const config::Config& config, const LogHeader& header, const Sw
 }  // namespace
 
 Status check(const config::Config& config, const std::vector<PlannedSwap>& swaps) {
-  if (const Result<Parts> parts = load_parts(config, swaps); !parts) return tl::unexpected(parts.error());
-  config::Config quiet = config;
-  quiet.observe.log.clear();
-  if (const Result<std::unique_ptr<Rig>> rig = assemble(quiet); !rig) return tl::unexpected(rig.error());
-  return {};
+  const Result<std::unique_ptr<Rig>> rig = Rig::load(config);
+  if (!rig) return tl::unexpected(rig.error());
+  if (const Result<Parts> parts = load_parts(**rig, swaps); !parts) return tl::unexpected(parts.error());
+  (*rig)->config.observe.log.clear();
+  engine::Output nobody;
+  return (*rig)->start(nobody);
 }
 
-Result<Summary> simulate(const config::Config& config, const SimulateOptions& options) {
+Result<Summary> run(const config::Config& config, const RunOptions& options) {
   const auto begun = std::chrono::steady_clock::now();
-  Result<Parts> parts = load_parts(config, options.swaps);  // before the rig, which opens the step log
+  Recorder recorder;
+  Result<std::unique_ptr<Rig>> loaded = Rig::load(config, options.loading);
+  if (!loaded) return tl::unexpected(loaded.error());
+  Rig& rig = **loaded;
+  Result<Parts> parts = load_parts(rig, options.swaps);
   if (!parts) return tl::unexpected(parts.error());
-  Result<std::unique_ptr<Rig>> rig = assemble(config);
-  if (!rig) return tl::unexpected(rig.error());
-  Origin origin = origin_of(config, (*rig)->header, parts->swaps);
-  Driver driver(**rig, parts->workload, std::move(parts->swaps), options);
+  Origin origin = origin_of(config, rig.header, parts->swaps);
+  if (Status started = rig.start(recorder); !started) return tl::unexpected(started.error());
+  const std::uint64_t start_ns = rig.clock().now_ns();
+  Driver driver(rig, recorder, parts->workload, std::move(parts->swaps), options);
   if (Status ran = driver.run(); !ran) {
-    if ((*rig)->log != nullptr) std::remove(config.observe.log.c_str());
+    if (rig.log != nullptr) std::remove(config.observe.log.c_str());
     return tl::unexpected(ran.error());
   }
   Summary summary;
@@ -207,17 +220,17 @@ Result<Summary> simulate(const config::Config& config, const SimulateOptions& op
   summary.policies = driver.policies();
   summary.origin = std::move(origin);
   summary.interrupted = driver.interrupted();
-  (*rig)->recorder.summarise(summary);
-  summary.counters = (*rig)->engine->counters();
+  recorder.summarise(summary);
+  summary.counters = rig.engine->counters();
   summary.rejected += driver.rejected();
   summary.dropped = parts->workload.dropped_total();
   summary.first_dropped = parts->workload.first_dropped();
-  summary.unfinished = (*rig)->engine->requests().live_count();
-  summary.incidents = (*rig)->engine->incidents();
+  summary.unfinished = rig.engine->requests().live_count();
+  summary.incidents = rig.engine->incidents();
   summary.missed = driver.missed();
-  summary.seconds = static_cast<double>((*rig)->clock->now_ns()) * 1e-9;
-  if ((*rig)->log != nullptr)
-    if (Status written = (*rig)->log->finish({}); !written) return tl::unexpected(written.error());
+  summary.seconds = static_cast<double>(rig.clock().now_ns() - start_ns) * 1e-9;
+  if (rig.log != nullptr)
+    if (Status written = rig.log->finish({}); !written) return tl::unexpected(written.error());
   summary.wall_seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begun).count();
   return summary;
 }

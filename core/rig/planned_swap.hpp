@@ -9,7 +9,7 @@
 #include "config/config.hpp"
 #include "engine/messages.hpp"
 
-namespace serveloop::experiment {
+namespace serveloop::rig {
 
 struct PlannedSwap {
   std::uint64_t at_step = 0;
@@ -30,4 +30,4 @@ PlannedSwap with_configured_options(PlannedSwap swap, const config::Policy& poli
 Result<std::shared_ptr<engine::SwapOrder>> load_swap(const PlannedSwap& swap, const policy::Host& host,
                                                      const policy::Limits& limits);
 
-}  // namespace serveloop::experiment
+}  // namespace serveloop::rig

@@ -1,0 +1,26 @@
+// serveloop bench: on a real executor, one column a configuration.
+#include "cli/runs.hpp"
+
+namespace serveloop::cli {
+
+namespace {
+
+const Help kHelp{
+    "serveloop bench --config FILE [--config FILE ...] [options]",
+    "Runs the [workload] of each configuration on its executor in real time and prints the table that "
+    "`simulate`\n"
+    "prints. Prompts are seeded tokens; the model computes them as it would any other.",
+    "examples\n"
+    "  serveloop bench --config configs/bench_cpu.toml\n"
+    "  serveloop bench --config configs/bench_cpu.toml --set engine.threads=1 --log run.slog --json "
+    "run.json\n"
+    "  serveloop bench --config configs/bench_cpu.toml --model tiny/config.json --random-weights 1\n\n"
+    "Exit code 0: all was done; 1: requests stayed unfinished, a policy was ejected, or a swap did not "
+    "happen; 2: bad\n"
+    "input; 130: interrupted (the table is of what came before).\n"};
+
+}  // namespace
+
+int bench(const Arguments& arguments) { return run_configurations(arguments, {kHelp, true, "s"}); }
+
+}  // namespace serveloop::cli

@@ -1,0 +1,29 @@
+// --model and --random-weights, as overrides of [model].
+#pragma once
+
+#include <fmt/format.h>
+
+#include <boost/program_options/value_semantic.hpp>
+#include <filesystem>
+
+#include "cli/command.hpp"
+
+namespace serveloop::cli {
+
+struct ModelOptions {
+  std::string path, seed;
+};
+
+inline void add_model_options(po::options_description& described, ModelOptions& model) {
+  described.add_options()("model", po::value(&model.path), "the model, in place of [model] path")(
+      "random-weights", po::value(&model.seed),
+      "draw weights from this seed; the model is a config.json then");
+}
+
+inline void add_overrides(const ModelOptions& model, std::vector<std::string>& overrides) {
+  if (!model.path.empty())
+    overrides.push_back(fmt::format("model.path=\"{}\"", std::filesystem::absolute(model.path).string()));
+  if (!model.seed.empty()) overrides.push_back("model.random_weights=" + model.seed);
+}
+
+}  // namespace serveloop::cli

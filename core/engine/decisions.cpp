@@ -1,0 +1,50 @@
+#include "engine/decisions.hpp"
+
+#include <iterator>
+
+#include "policy/reasons.hpp"
+
+namespace serveloop::engine {
+
+const char* verb_name(std::uint16_t verb) {
+  static constexpr const char* kNames[] = {"?",        "run",     "admit", "reserve", "swap in",
+                                           "prefetch", "preempt", "park",  "release", "reject"};
+  return verb < std::size(kNames) ? kNames[verb] : "?";
+}
+
+const char* yield_name(std::uint16_t mode) {
+  static constexpr const char* kNames[] = {"recompute", "swap", "keep"};
+  return mode < std::size(kNames) ? kNames[mode] : "?";
+}
+
+const char* victim_name(std::uint16_t to_tier) { return to_tier == SL_TIER_HOST ? "demote" : "drop"; }
+
+// Rows that stand side by side mostly say the same, and are counted as one.
+template <class Row, class Name>
+void Decisions::add_runs(const policy::Instance* policy, std::span<const Row> rows, Name&& name) {
+  for (std::size_t begin = 0, end; begin < rows.size(); begin = end) {
+    const char* decision = name(rows[begin]);
+    for (end = begin + 1;
+         end < rows.size() && rows[end].reason == rows[begin].reason && name(rows[end]) == decision;)
+      ++end;
+    Count& count = counts_[{policy == nullptr ? "fallback" : policy->id(), decision, rows[begin].reason}];
+    if (count.count == 0)
+      count.reason =
+          policy::reason_name(rows[begin].reason, policy == nullptr ? nullptr : &policy->manifest());
+    count.count += end - begin;
+  }
+}
+
+void Decisions::add(const policy::Instance* policy, std::span<const sl_entry> entries) {
+  add_runs(policy, entries, [](const sl_entry& e) { return verb_name(e.verb); });
+}
+
+void Decisions::add(const policy::Instance* policy, std::span<const sl_victim> victims) {
+  add_runs(policy, victims, [](const sl_victim& v) { return victim_name(v.to); });
+}
+
+void Decisions::add(const policy::Instance* policy, std::span<const sl_yield> yields) {
+  add_runs(policy, yields, [](const sl_yield& y) { return yield_name(y.mode); });
+}
+
+}  // namespace serveloop::engine

@@ -1,0 +1,42 @@
+// Counts of what was decided, by plugin, decision and reason: what /metrics shows. The loop thread's.
+#pragma once
+
+#include <serveloop/eviction.h>
+#include <serveloop/preemption.h>
+#include <serveloop/scheduler.h>
+
+#include <cstdint>
+#include <map>
+#include <span>
+#include <string>
+#include <tuple>
+
+#include "policy/instance.hpp"
+
+namespace serveloop::engine {
+
+const char* verb_name(std::uint16_t verb);       // "admit"; "?" for none of SL_RUN .. SL_REJECT
+const char* yield_name(std::uint16_t mode);      // "recompute"
+const char* victim_name(std::uint16_t to_tier);  // "drop", "demote"
+
+class Decisions {
+ public:
+  // Of an answer that was used. `policy` is null where the linked-in fallback gave it.
+  void add(const policy::Instance* policy, std::span<const sl_entry> entries);
+  void add(const policy::Instance* policy, std::span<const sl_victim> victims);
+  void add(const policy::Instance* policy, std::span<const sl_yield> yields);
+
+  struct Count {
+    std::string reason;  // its name
+    std::uint64_t count = 0;
+  };
+  using Key = std::tuple<std::string, std::string_view, std::uint16_t>;  // plugin, decision, reason's code
+  const std::map<Key, Count>& counts() const { return counts_; }
+
+ private:
+  template <class Row, class Name>
+  void add_runs(const policy::Instance* policy, std::span<const Row> rows, Name&& name);
+  std::map<Key, Count> counts_;
+};
+
+}  // namespace serveloop::engine

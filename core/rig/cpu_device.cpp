@@ -1,0 +1,102 @@
+#include "rig/cpu_device.hpp"
+
+#include <fmt/format.h>
+#include <sched.h>
+
+#include <algorithm>
+#include <bit>
+
+#include "base/hash.hpp"
+#include "engine/precision_setup.hpp"
+#include "execute/cpu/cpu_executor.hpp"
+#include "model/memory_plan.hpp"
+#include "rig/machine.hpp"
+#include "rig/model_file.hpp"
+
+namespace serveloop::rig {
+
+namespace {
+
+using execute::cpu::CpuExecutor;
+
+constexpr std::uint64_t kMostDefaultPool = std::uint64_t{4} << 30;  // bytes
+constexpr double kMega = 1024 * 1024;
+
+// Weights, plan and instruction set: what the values in a block depend on beside its tokens.
+std::uint64_t numerics_id(const std::string& model_identity, std::span<const sl_op_plan> plans,
+                          kernels::cpu::Isa isa) {
+  std::uint64_t id = static_cast<std::uint64_t>(isa);
+  const auto add = [&](const char* data, std::size_t size) {
+    for (std::size_t i = 0; i < size; ++i) id = mix(id, static_cast<unsigned char>(data[i]));
+  };
+  add(model_identity.data(), model_identity.size());
+  static_assert(std::has_unique_object_representations_v<decltype(sl_op_plan::accumulate)>);
+  for (const sl_op_plan& p : plans)
+    for (const sl_format* f : {&p.weight, &p.input, &p.output})
+      id = mix(id, std::uint64_t{f->dtype} << 16 | std::uint64_t{f->granularity} << 8 | f->source);
+  return id;
+}
+
+Status check_memory(const config::Config& config, std::uint64_t weights, std::uint64_t pool) {
+  const std::uint64_t available = available_memory();
+  if (available == 0 || pool <= available) return {};
+  return fail("the model does not fit into memory",
+              fmt::format("a KV pool of at most {:.0f} MiB beside weights of {:.0f} MiB",
+                          static_cast<double>(available) / kMega, static_cast<double>(weights) / kMega),
+              fmt::format("one of {:.0f} MiB", static_cast<double>(pool) / kMega),
+              config.engine.kv_blocks ? "lower engine.kv_blocks" : "lower engine.kv_memory");
+}
+
+}  // namespace
+
+Result<Device> cpu_device(const config::Config& config, const sl_cost& cost, policy::Precision& precision,
+                          const Progress& progress) {
+  Device device;
+  const config::Engine& e = config.engine;
+  const unsigned threads = e.threads > 0 ? e.threads : usable_cores();
+  if (progress) progress("reading " + config.model.path);
+  Result<NamedModel> named = read_model(config.model, threads);
+  if (!named) return tl::unexpected(named.error());
+  const model::Architecture a = named->model.architecture;
+  if (e.context_tokens && *e.context_tokens > a.max_positions)
+    return fail("engine.context_tokens", fmt::format("at most {}, the model's positions", a.max_positions),
+                std::to_string(*e.context_tokens));
+  LoadedModel& loaded = device.model.emplace();
+  loaded.name = named->name;
+  loaded.vocabulary = std::move(named->model.vocabulary);
+  loaded.weight_bytes = model::weight_bytes(named->model.weights, a).total;
+  loaded.description = fmt::format("{}: {}, {} layers, {:.0f} MiB of weights", loaded.name, a.family,
+                                   a.layers.size(), static_cast<double>(loaded.weight_bytes) / kMega);
+
+  if (progress) progress("packing " + loaded.description);
+  auto clock = std::make_unique<SteadyClock>();
+  device.steady_clock = clock.get();
+  device.clock = std::move(clock);
+  execute::cpu::CpuOptions options;
+  options.threads = threads;
+  options.lag = e.lag;
+  options.max_sequences = e.max_sequences;
+  options.token_budget = e.token_budget;
+  options.block_tokens = e.block_tokens;
+  auto executor = CpuExecutor::create(*device.clock, std::move(named->model), options);
+  if (!executor) return tl::unexpected(executor.error());
+  auto plans = engine::assign(precision, (*executor)->op_keys(), 0);
+  if (!plans) return tl::unexpected(plans.error());
+  auto block_bytes = (*executor)->block_bytes(*plans);
+  if (!block_bytes) return tl::unexpected(block_bytes.error());
+  loaded.kv_block_bytes = *block_bytes;
+  const Result<std::uint32_t> blocks =
+      pool_blocks(e, static_cast<double>(*block_bytes), std::min(kMostDefaultPool, available_memory() / 4));
+  if (!blocks) return tl::unexpected(blocks.error());
+  if (Status fits = check_memory(config, loaded.weight_bytes, *blocks * *block_bytes); !fits)
+    return tl::unexpected(fits.error());
+  (*executor)->set_blocks(*blocks);
+
+  device.facts = {cost,         {},
+                  *blocks,      e.context_tokens.value_or(a.max_positions),
+                  a.vocabulary, numerics_id(named->identity, *plans, options.isa)};
+  device.executor = std::move(*executor);
+  return device;
+}
+
+}  // namespace serveloop::rig

@@ -1,0 +1,69 @@
+#include "rig/model_file.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <vector>
+
+#include "model/from_config.hpp"
+
+namespace serveloop::rig {
+
+namespace {
+
+namespace fs = std::filesystem;
+
+// The one file of that kind in a folder.
+Result<fs::path> only_file(const fs::path& folder, bool random) {
+  std::vector<fs::path> found;
+  std::error_code error;
+  for (const fs::directory_entry& entry : fs::directory_iterator(folder, error))
+    if (random ? entry.path().filename() == "config.json" : entry.path().extension() == ".gguf")
+      found.push_back(entry.path());
+  if (found.size() == 1) return found.front();
+  return fail("model.path: " + folder.string(), random ? "a config.json in it" : "one *.gguf file in it",
+              found.empty() ? "none" : fmt::format("{} of them", found.size()), "name the file itself");
+}
+
+}  // namespace
+
+Result<NamedModel> read_model(const config::Model& model, unsigned threads) {
+  const bool random = model.random_weights.has_value();
+  if (model.path.empty())
+    return fail("model.path", random ? "a config.json" : "a GGUF file", "nothing",
+                "set [model] path, or --model PATH");
+  fs::path path = model.path;
+  std::error_code error;
+  if (!fs::exists(path, error)) return fail("model.path", "a file", "none at " + model.path);
+  if (fs::is_directory(path, error)) {
+    Result<fs::path> file = only_file(path, random);
+    if (!file) return tl::unexpected(file.error());
+    path = *file;
+  }
+  NamedModel named;
+  if (random) {
+    auto architecture = model::load_config_json(path.string());
+    if (!architecture) return tl::unexpected(architecture.error());
+    auto made = model::random_model(std::move(*architecture), *model.random_weights, threads);
+    if (!made) return tl::unexpected(made.error());
+    named.model = std::move(*made);
+    const std::string stem =
+        path.filename() == "config.json" ? path.parent_path().filename().string() : path.stem().string();
+    named.name = fmt::format("{}-random-{}", stem, *model.random_weights);
+    named.identity = fmt::format("{}:{}", path.string(), *model.random_weights);
+    return named;
+  }
+  if (path.extension() == ".json")
+    return fail("model.path", "a GGUF file", path.string(),
+                "add random_weights = SEED to run a config.json with drawn weights");
+  auto read = model::load_gguf(path.string());
+  if (!read) return tl::unexpected(read.error());
+  named.model = std::move(*read);
+  named.name = path.stem().string();
+  named.identity = fmt::format("{}:{}:{}", path.string(), fs::file_size(path, error),
+                               fs::last_write_time(path, error).time_since_epoch().count());
+  return named;
+}
+
+}  // namespace serveloop::rig

@@ -1,0 +1,20 @@
+// The model that [model] names: a GGUF file, or a config.json whose weights are drawn from a seed.
+#pragma once
+
+#include <string>
+
+#include "config/config.hpp"
+#include "model/model.hpp"
+
+namespace serveloop::rig {
+
+struct NamedModel {
+  model::Model model;
+  std::string name;      // "SmolLM2-135M-Instruct-Q4_1", or "Llama-3.1-8B-random-42"
+  std::string identity;  // of the weights: path, size and time of the file, or the seed
+};
+
+// A path may be a folder that holds one of the two. Errors say what was looked for.
+Result<NamedModel> read_model(const config::Model& model, unsigned threads);
+
+}  // namespace serveloop::rig

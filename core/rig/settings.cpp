@@ -1,0 +1,81 @@
+#include "rig/settings.hpp"
+
+namespace serveloop::rig {
+
+engine::Options engine_options(const config::Config& config, const DeviceFacts& facts) {
+  const config::Engine& e = config.engine;
+  engine::Options o;
+  o.token_budget = e.token_budget;
+  o.max_sequences = e.max_sequences;
+  o.block_tokens = e.block_tokens;
+  o.prefix_cache = e.prefix_cache;
+  o.lag = e.lag;
+  o.deterministic = e.deterministic;
+  o.max_waiting = e.max_waiting;
+  o.bypass_steps = e.bypass_steps;
+  o.seed = e.seed;
+  o.kv_blocks = facts.kv_blocks;
+  o.context_tokens = facts.context_tokens;
+  o.vocabulary = facts.vocabulary;
+  o.numerics = facts.numerics;
+  o.cost = facts.cost;
+  return o;
+}
+
+requests::Labeler labeler(const config::Config& config) {
+  std::vector<requests::Tenant> tenants;
+  for (const auto& [name, tenant] : config.tenants) tenants.push_back({name, tenant.keys, tenant.weight});
+  std::vector<requests::PriorityRule> rules;
+  for (const config::PriorityRule& r : config.rules)
+    rules.push_back({r.name, r.key, r.tenant, r.category, r.min_prompt_tokens, r.max_prompt_tokens,
+                     r.priority, r.service_class});
+  return {std::move(tenants), std::move(rules)};
+}
+
+policy::Host plugin_host(const config::Config& config) {
+  policy::SearchOptions options;
+  options.folders = config.policy.search;
+  options.allow_unsigned = config.policy.allow_unsigned;
+  return policy::Host(options);
+}
+
+policy::Limits limits(const engine::Options& o) {
+  const requests::Options sizes{o.max_waiting, o.max_sequences};
+  return {o.seed,         sizes.slots(),  {o.kv_blocks, o.host_kv_blocks},
+          o.block_tokens, o.token_budget, o.max_sequences,
+          o.lag,          o.cost};
+}
+
+policy::Choice choice_of(const config::PluginChoice& choice) { return {choice.plugin, choice.options}; }
+
+Result<std::shared_ptr<policy::Precision>> load_precision(const config::Config& config,
+                                                          const policy::Host& host, const sl_cost& cost) {
+  engine::Options options = engine_options(config, {});
+  options.cost = cost;
+  return host.load_precision(choice_of(config.policy.precision), limits(options));
+}
+
+Result<engine::Policies> load_policies(const config::Config& config, const policy::Host& host,
+                                       const engine::Options& options,
+                                       std::shared_ptr<policy::Precision> precision) {
+  const policy::Limits l = limits(options);
+  engine::Policies p;
+  for (const std::string& id : config.policy.gates) {
+    auto gate = host.load_gate(choice_of(config.policy.gate.at(id)), l);
+    if (!gate) return tl::unexpected(gate.error());
+    p.gates.push_back(*gate);
+  }
+  auto scheduler = host.load_scheduler(choice_of(config.policy.scheduler), l);
+  if (!scheduler) return tl::unexpected(scheduler.error());
+  auto eviction = host.load_eviction(choice_of(config.policy.eviction), l);
+  if (!eviction) return tl::unexpected(eviction.error());
+  auto preemption = host.load_preemption(choice_of(config.policy.preemption), l);
+  if (!preemption) return tl::unexpected(preemption.error());
+  p.scheduler = *scheduler;
+  p.eviction = *eviction;
+  p.preemption = *preemption;
+  p.precision = std::move(precision);
+  return p;
+}
+
+}  // namespace serveloop::rig

@@ -1,0 +1,61 @@
+#include "service/check.hpp"
+
+#include <fmt/format.h>
+
+#include "engine/output.hpp"
+#include "rig/rig.hpp"
+#include "service/text.hpp"
+
+namespace serveloop::service {
+
+namespace {
+
+std::string mebibytes(std::uint64_t bytes) {
+  return fmt::format("{:.1f} MiB", static_cast<double>(bytes) / (1024.0 * 1024.0));
+}
+
+}  // namespace
+
+Result<std::string> check(const config::Config& config) {
+  config::Config quiet = config;
+  quiet.observe.log.clear();
+  Result<std::unique_ptr<rig::Rig>> loaded = rig::Rig::load(quiet);
+  if (!loaded) return tl::unexpected(loaded.error());
+  rig::Rig& rig = **loaded;
+  if (!rig.device.model)
+    return fail("engine.executor", "cpu, which computes a model", "'" + config.engine.executor + "'");
+  const rig::LoadedModel& model = *rig.device.model;
+  std::string text = "no vocabulary: token ids in and out";
+  if (model.vocabulary) {
+    const Result<Text> made = Text::create(*model.vocabulary);
+    if (!made) return tl::unexpected(made.error());
+    text = fmt::format("{} tokens, {}", made->tokenizer->size(),
+                       made->chat_template ? "with a chat template" : "no chat template");
+  }
+  engine::Output nobody;
+  if (Status started = rig.start(nobody); !started) return tl::unexpected(started.error());
+  const engine::Options& o = rig.options;
+  const std::uint64_t pool = std::uint64_t{o.kv_blocks} * model.kv_block_bytes;
+  const std::uint64_t pool_tokens = std::uint64_t{o.kv_blocks} * o.block_tokens;
+  const std::uint64_t longest = rig.engine->longest_request();
+  const auto fit = [&](std::uint64_t tokens) {  // the last one sampled needs no KV
+    return std::min<std::uint64_t>(pool_tokens / std::max<std::uint64_t>(tokens - 1, 1), o.max_sequences);
+  };
+  std::string out;
+  const auto line = [&](const char* what, const std::string& value) {
+    out += fmt::format("{:<10} {}\n", what, value);
+  };
+  line("model", model.description);
+  line("text", text);
+  line("weights", mebibytes(model.weight_bytes));
+  line("KV pool", fmt::format("{}: {} blocks of {} tokens, {} bytes a token", mebibytes(pool), o.kv_blocks,
+                              o.block_tokens, model.kv_block_bytes / o.block_tokens));
+  line("context", fmt::format("{} tokens; the longest request {}", o.context_tokens, longest));
+  line("sequences", fmt::format("at most {} at once; {} of the longest fit, {} of 1,024 tokens",
+                                o.max_sequences, fit(longest), fit(1024)));
+  for (const rig::PluginMark& mark : rig.header.plugins)
+    line(mark.kind.c_str(), fmt::format("{} {}", mark.id, mark.version));
+  return out;
+}
+
+}  // namespace serveloop::service

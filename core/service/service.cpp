@@ -1,0 +1,238 @@
+#include "service/service.hpp"
+
+#include <fmt/format.h>
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <future>
+#include <mutex>
+#include <thread>
+
+#include "rig/planned_swap.hpp"
+#include "rig/rig.hpp"
+#include "service/loop.hpp"
+#include "service/outlet.hpp"
+
+namespace serveloop::service {
+
+namespace {
+
+constexpr auto kSwapPatience = std::chrono::seconds(60);
+constexpr auto kEndPatience = std::chrono::seconds(10);
+constexpr auto kGlance = std::chrono::milliseconds(5);
+
+std::uint64_t unix_seconds() {
+  return static_cast<std::uint64_t>(
+      std::chrono::duration_cast<std::chrono::seconds>(std::chrono::system_clock::now().time_since_epoch())
+          .count());
+}
+
+tl::unexpected<Refusal> refuse(Refusal::Why why, std::string parameter, Error error) {
+  return tl::unexpected<Refusal>(Refusal{why, std::move(parameter), std::move(error)});
+}
+
+PolicyInForce in_force(const char* kind, const std::string& place, const policy::Instance* instance,
+                       const toml::Value& options) {
+  PolicyInForce out{kind, place, "fallback", "", "", ""};
+  if (instance == nullptr) return out;
+  const rig::PluginMark mark = rig::mark_of(*instance);
+  out.id = mark.id;
+  out.version = mark.version;
+  out.sha256 = mark.sha256;
+  out.options_toml = toml::to_inline(options);
+  return out;
+}
+
+}  // namespace
+
+// In an order in which they can be destroyed: the loop, which uses all others, first.
+struct Service::Parts {
+  Info info;
+  std::unique_ptr<rig::Rig> rig;
+  std::optional<Text> text;
+  std::unique_ptr<Outlet> outlet;
+  std::atomic<bool> closing = false;
+  std::mutex swap_mutex;  // one swap at a time; guards `config`
+  config::Policy config;  // of the policies in force
+  std::unique_ptr<Loop> loop;
+};
+
+Service::Service(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) {}
+
+Result<std::unique_ptr<Service>> Service::start(const config::Config& config,
+                                                std::function<void(const std::string&)> progress) {
+  if (!rig::is_real(config))
+    return fail("engine.executor", "cpu, which computes a model", "'" + config.engine.executor + "'",
+                "set [engine] executor = \"cpu\"");
+  auto parts = std::make_unique<Parts>();
+  Result<std::unique_ptr<rig::Rig>> loaded = rig::Rig::load(config, progress);
+  if (!loaded) return tl::unexpected(loaded.error());
+  parts->rig = std::move(*loaded);
+  const rig::LoadedModel& model = *parts->rig->device.model;
+  if (model.vocabulary) {
+    Result<Text> text = Text::create(*model.vocabulary);
+    if (!text) return tl::unexpected(text.error());
+    parts->text = std::move(*text);
+  }
+  Parts* p = parts.get();
+  parts->outlet =
+      std::make_unique<Outlet>(p->text ? &*p->text : nullptr, [p](std::uint64_t request, std::uint32_t fork) {
+        engine::Message message;
+        message.what = engine::Message::What::stop;
+        message.request = request;
+        message.a = fork;
+        p->rig->engine->inject(std::move(message));
+      });
+  if (Status started = parts->rig->start(*parts->outlet); !started) return tl::unexpected(started.error());
+  const engine::Options& o = parts->rig->options;
+  parts->info = {model.name, unix_seconds(), o.vocabulary, parts->rig->engine->longest_request(),
+                 o.max_waiting};
+  parts->config = config.policy;
+  parts->loop = std::make_unique<Loop>(*parts->rig->engine, parts->rig->clock());
+  parts->loop->start([p] { p->outlet->abandon(); });
+  return std::unique_ptr<Service>(new Service(std::move(parts)));
+}
+
+Service::~Service() {
+  parts_->closing = true;
+  parts_->outlet->each_open([this](std::uint64_t request) { cancel(request); });
+  const auto until = std::chrono::steady_clock::now() + kEndPatience;
+  while (parts_->outlet->open_requests() > 0 && parts_->loop->running() &&
+         std::chrono::steady_clock::now() < until)
+    std::this_thread::sleep_for(kGlance);
+  parts_->loop->stop();
+  if (parts_->rig->log != nullptr)
+    if (Status written = parts_->rig->log->finish({}); !written)
+      spdlog::error("{}", written.error().message());
+}
+
+tl::expected<std::uint64_t, Refusal> Service::submit(Ask ask, std::shared_ptr<Receiver> receiver) {
+  using Why = Refusal::Why;
+  Parts& p = *parts_;
+  if (p.closing || !p.loop->running())
+    return refuse(Why::closing, "", {"the service is closing", "", "", "try another"});
+  StreamOptions stream;
+  stream.choices = ask.spec.n;
+  stream.skip_special = ask.skip_special;
+  stream.min_tokens = ask.spec.sampling.min_tokens;
+  if (!ask.stops.empty()) {
+    if (!p.text)
+      return refuse(Why::invalid, "stop",
+                    {"stop", "a model with a vocabulary", "stop strings", "use stop_token_ids"});
+    Result<text::StopSet> stops = text::StopSet::create(std::move(ask.stops));
+    if (!stops) return refuse(Why::invalid, "stop", stops.error());
+    stream.stops = std::make_shared<text::StopSet>(std::move(*stops));
+  }
+  std::vector<requests::Token>& stop_ids = ask.spec.sampling.stop_ids;
+  if (p.text && !ask.ignore_eos)
+    stop_ids.insert(stop_ids.end(), p.text->end_ids.begin(), p.text->end_ids.end());
+  stream.stop_ids = stop_ids;
+  ask.spec.arrival_ns = p.rig->clock().now_ns();
+  engine::Engine& engine = *p.rig->engine;
+  Result<std::shared_ptr<engine::Arrival>> arrival = engine.prepare(std::move(ask.spec));
+  if (!arrival) return refuse(Why::invalid, "", arrival.error());
+  (*arrival)->ready_ns = p.rig->clock().now_ns();
+  const std::uint64_t id = (*arrival)->id;
+  p.outlet->open(id, std::move(stream), std::move(receiver));
+  engine::Message message;
+  message.what = engine::Message::What::arrive;
+  message.arrival = std::move(*arrival);
+  if (Status posted = p.loop->post(std::move(message)); !posted) {
+    p.outlet->close(id);
+    return refuse(Why::full, "", posted.error());
+  }
+  return id;
+}
+
+void Service::cancel(std::uint64_t request) {
+  engine::Message message;
+  message.what = engine::Message::What::cancel;
+  message.request = request;
+  static_cast<void>(parts_->loop->post(std::move(message)));  // only arrivals are ever refused
+}
+
+void Service::drain(std::uint64_t longest_ns) {
+  parts_->closing = true;
+  const auto until = std::chrono::steady_clock::now() + std::chrono::nanoseconds(longest_ns);
+  while (parts_->outlet->open_requests() > 0 && parts_->loop->running() &&
+         std::chrono::steady_clock::now() < until)
+    std::this_thread::sleep_for(kGlance);
+}
+
+const Info& Service::info() const { return parts_->info; }
+const Text* Service::text() const { return parts_->text ? &*parts_->text : nullptr; }
+bool Service::healthy() const { return !parts_->closing && parts_->loop->running(); }
+
+Snapshot Service::snapshot() {
+  Snapshot out;
+  parts_->loop->call([&](engine::Engine& engine) {
+    out.counters = engine.counters();
+    const requests::Manager& requests = engine.requests();
+    out.running = requests.running_count();
+    out.waiting = requests.waiting_count();
+    const sl_tier tier = engine.cache().tier(SL_TIER_DEVICE);
+    out.kv_blocks = parts_->rig->options.kv_blocks;
+    out.kv_free = static_cast<std::uint32_t>(tier.free);
+    out.kv_cached = static_cast<std::uint32_t>(tier.evictable);
+    out.block_tokens = parts_->rig->options.block_tokens;
+    for (const auto& [key, count] : engine.decisions().counts())
+      out.decisions.push_back({std::get<0>(key), std::string(std::get<1>(key)), count.reason, count.count});
+    parts_->outlet->totals().fill(out);
+  });
+  out.policies = policies();
+  return out;
+}
+
+std::vector<PolicyInForce> Service::policies() {
+  engine::Policies now;
+  if (!parts_->loop->call([&](engine::Engine& engine) { now = engine.policies(); })) return {};
+  const std::lock_guard lock(parts_->swap_mutex);
+  const config::Policy& c = parts_->config;
+  std::vector<PolicyInForce> out;
+  out.push_back(in_force("scheduler", "", now.scheduler.get(), c.scheduler.options));
+  for (std::size_t i = 0; i < now.gates.size() && i < c.gates.size(); ++i)
+    out.push_back(in_force("gate", c.gates[i], now.gates[i].get(), c.gate.at(c.gates[i]).options));
+  out.push_back(in_force("eviction", "", now.eviction.get(), c.eviction.options));
+  out.push_back(in_force("preemption", "", now.preemption.get(), c.preemption.options));
+  out.push_back(in_force("precision", "", now.precision.get(), c.precision.options));
+  return out;
+}
+
+Status Service::swap(const SwapAsk& ask) {
+  const std::lock_guard lock(parts_->swap_mutex);
+  config::Policy& c = parts_->config;
+  rig::PlannedSwap planned;
+  planned.kind = ask.kind;
+  planned.is_gate = !ask.gate.empty();
+  if (planned.is_gate) {
+    const auto found = std::find(c.gates.begin(), c.gates.end(), ask.gate);
+    if (found == c.gates.end()) return fail("gate", "one of policy.gates", "'" + ask.gate + "'");
+    planned.gate = static_cast<std::uint32_t>(found - c.gates.begin());
+  }
+  planned.plugin = ask.choice.plugin;
+  if (!ask.choice.options.entries().empty())
+    planned.plugin += ",options=" + toml::to_inline(ask.choice.options);
+  auto order = rig::load_swap(planned, parts_->rig->host, rig::limits(parts_->rig->options));
+  if (!order) return tl::unexpected(order.error());
+  auto promise = std::make_shared<std::promise<Status>>();
+  std::future<Status> done = promise->get_future();
+  (*order)->done = [promise](Status status) { promise->set_value(std::move(status)); };
+  engine::Message message;
+  message.what = engine::Message::What::swap;
+  message.swap = std::move(*order);
+  if (Status posted = parts_->loop->post(std::move(message)); !posted) return posted;
+  if (done.wait_for(kSwapPatience) != std::future_status::ready)
+    return fail("swap", "an answer within a minute", "none",
+                "the policy before it goes on until the swap is over");
+  if (Status status = done.get(); !status) return status;
+  config::PluginChoice& place = planned.is_gate                        ? c.gate.at(ask.gate)
+                                : ask.kind == policy::Kind::eviction   ? c.eviction
+                                : ask.kind == policy::Kind::preemption ? c.preemption
+                                                                       : c.scheduler;
+  place = {ask.choice.plugin, ask.choice.options};
+  return {};
+}
+
+}  // namespace serveloop::service
