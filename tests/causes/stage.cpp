@@ -8,9 +8,10 @@
 #include <stdexcept>
 
 #include "base/hash.hpp"
+#include "config/calibration.hpp"
 #include "execute/hash.hpp"
 #include "execute/simulated.hpp"
-#include "experiment/simulate.hpp"
+#include "rig/planned_swap.hpp"
 
 namespace serveloop::test {
 
@@ -77,11 +78,13 @@ config::Config config_of(const Scene& s, const TempFolder& folder) {
   return c;
 }
 
-Stage::Stage(const Scene& scene) : rig_(need(experiment::assemble(config_of(scene, folder_)))) {}
+Stage::Stage(const Scene& scene) : rig_(need(rig::Rig::load(config_of(scene, folder_)))) {
+  if (Status started = rig_->start(recorder_); !started) throw std::runtime_error(started.error().message());
+}
 
 execute::DeviceTime& Stage::device() {
-  if (auto* hash = dynamic_cast<execute::HashExecutor*>(rig_->executor.get())) return hash->device();
-  return dynamic_cast<execute::SimulatedExecutor&>(*rig_->executor).device();
+  if (auto* hash = dynamic_cast<execute::HashExecutor*>(rig_->device.executor.get())) return hash->device();
+  return dynamic_cast<execute::SimulatedExecutor&>(*rig_->device.executor).device();
 }
 
 void Stage::run(std::uint64_t most_steps) {
@@ -130,8 +133,8 @@ void Stage::swap(policy::Kind kind, const std::string& plugin, int gate) {
   engine::Message message;
   message.what = engine::Message::What::swap;
   message.swap =
-      need(experiment::load_swap({0, kind, gate >= 0, static_cast<std::uint32_t>(std::max(gate, 0)), plugin},
-                                 rig_->host, experiment::limits(rig_->options)));
+      need(rig::load_swap({0, kind, gate >= 0, static_cast<std::uint32_t>(std::max(gate, 0)), plugin},
+                                 rig_->host, rig::limits(rig_->options)));
   engine().inject(std::move(message));
 }
 

@@ -10,7 +10,8 @@
 #include <vector>
 
 #include "execute/device_time.hpp"
-#include "experiment/rig.hpp"
+#include "experiment/summary.hpp"
+#include "rig/rig.hpp"
 
 namespace serveloop::test {
 
@@ -56,18 +57,19 @@ class Stage {
   void wait(std::uint64_t ns) { clock().wait_until(clock().now_ns() + ns); }
   std::vector<std::uint64_t> live() const;  // requests
 
-  VirtualClock& clock() { return *rig_->clock; }
+  VirtualClock& clock() { return *rig_->device.virtual_clock; }
   execute::DeviceTime& device();
   engine::Engine& engine() { return *rig_->engine; }
-  const std::vector<engine::Finished>& ends() const { return rig_->recorder.ends(); }
+  const std::vector<engine::Finished>& ends() const { return recorder_.ends(); }
   const engine::Finished& end_of(std::uint64_t request) const;
-  const experiment::Rig& rig() const { return *rig_; }
+  const rig::Rig& rig() const { return *rig_; }
   std::string log_path() const { return rig_->config.observe.log; }
   const TempFolder& folder() const { return folder_; }
 
  private:
   TempFolder folder_;
-  std::unique_ptr<experiment::Rig> rig_;
+  experiment::Recorder recorder_;
+  std::unique_ptr<rig::Rig> rig_;
   std::multimap<std::uint64_t, std::function<void()>> script_;
   std::function<void()> after_each_;
 };

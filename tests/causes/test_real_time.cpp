@@ -24,15 +24,15 @@ std::vector<engine::Finished> run(std::int64_t sleep_us) {
   scene.scheduler_options["at"] = 10;
   scene.scheduler_options["sleep_us"] = sleep_us;
   const config::Config config = config_of(scene, folder);
-  const experiment::Model model = *experiment::load_model(config);
-  const engine::Options options = *experiment::engine_options(config, model);
+  const rig::Device device = *rig::make_device(config, rig::plugin_host(config));
+  const engine::Options options = rig::engine_options(config, device.facts);
   SteadyClock clock;
-  execute::HashExecutor executor(clock, model.cost, options.max_sequences, options.kv_blocks,
+  execute::HashExecutor executor(clock, device.facts.cost, options.max_sequences, options.kv_blocks,
                                  options.block_tokens);
   experiment::Recorder recorder;
-  const policy::Host host = experiment::plugin_host(config);
-  auto engine = *engine::Engine::create(options, experiment::labeler(config),
-                                        *experiment::load_policies(config, host, options), clock, executor,
+  const policy::Host host = rig::plugin_host(config);
+  auto engine = *engine::Engine::create(options, rig::labeler(config),
+                                        *rig::load_policies(config, host, options, device.precision), clock, executor,
                                         recorder, nullptr);
   for (std::uint64_t i = 0; i < 2; ++i) {
     requests::RequestSpec spec = ask(10 + i, 12, 12);

@@ -4,7 +4,8 @@
 
 #include "base/mapping.hpp"
 #include "engine/records.hpp"
-#include "experiment/rig.hpp"
+#include "rig/log_header.hpp"
+#include "rig/recording_executor.hpp"
 
 using namespace serveloop;
 
@@ -44,7 +45,7 @@ void read_item(const observe::StepRecord::Entry& item, const requests::Manager& 
     case observe::Item::ended: engine::decode_end(in); return;
     case observe::Item::collected: {
       std::vector<std::uint32_t> tokens;
-      experiment::decode_collected(in, tokens);
+      rig::decode_collected(in, tokens);
       return;
     }
     default: return;
@@ -58,7 +59,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   static const requests::Manager requests(mapping, {16, 4});
   auto reader = observe::LogReader::over({data, size});
   if (!reader) return 0;
-  experiment::decode_log_header((*reader)->header());
+  rig::decode_log_header((*reader)->header());
   observe::StepRecord step;
   while (true) {
     const Result<bool> more = (*reader)->next(step);

@@ -26,7 +26,7 @@ struct Log {
   std::string bytes, path = folder.path("spoilt.slog");
   std::uint64_t steps = 0;
   std::size_t first_step = 0;  // offset
-  experiment::LogHeader header;
+  rig::LogHeader header;
 
   explicit Log(std::uint32_t lag = 1) {
     Scene scene;
@@ -45,8 +45,13 @@ struct Log {
     bytes = file_of(stage.log_path());
     steps = stage.engine().steps();
     const auto reader = *observe::LogReader::open(stage.log_path());
-    header = *experiment::decode_log_header(reader->header());
-    first_step = bytes.find(header.plugins.back().sha256) + 64;
+    header = *rig::decode_log_header(reader->header());
+    first_step = [&] {  // behind the header and its size
+      observe::Writer payload, size;
+      encode(header, payload);
+      size.u64(payload.size());
+      return 6 + size.size() + payload.size();
+    }();
   }
   Result<ReplayResult> replay(const std::string& spoilt, bool recorded_answers = false) const {
     std::ofstream(path, std::ios::binary | std::ios::trunc) << spoilt;
@@ -60,10 +65,10 @@ struct Log {
     return result;
   }
   // The log with another header, or with one item's bytes changed.
-  std::string with_header(const experiment::LogHeader& other) const {
+  std::string with_header(const rig::LogHeader& other) const {
     observe::Writer payload, out;
     encode(other, payload);
-    out.raw("SLOG\1\1", 6);
+    out.raw("SLOG\2\1", 6);
     out.u64(payload.size());
     out.raw(payload.bytes().data(), payload.size());
     return std::string(reinterpret_cast<const char*>(out.bytes().data()), out.size()) +
@@ -164,8 +169,8 @@ BOOST_AUTO_TEST_CASE(runs_of_hostile_bytes) {
 BOOST_AUTO_TEST_CASE(headers_that_do_not_fit) {
   const Log log;
   BOOST_CHECK(!log.replay(log.with_header(log.header))->difference);
-  const auto refusal = [&](const std::function<void(experiment::LogHeader&)>& change) {
-    experiment::LogHeader header = log.header;
+  const auto refusal = [&](const std::function<void(rig::LogHeader&)>& change) {
+    rig::LogHeader header = log.header;
     change(header);
     const auto result = log.replay(log.with_header(header));
     return result ? std::string("accepted") : result.error().message();
@@ -180,17 +185,18 @@ BOOST_AUTO_TEST_CASE(headers_that_do_not_fit) {
   expect(refusal([](auto& h) { h.plugins.pop_back(); }), "the log names other plugins");
   expect(refusal([](auto& h) { h.config_toml = "[engine]\nlagg = 1\n"; }),
          "unknown key 'engine.lagg'; did you mean 'lag'?");
-  expect(refusal([](auto& h) { h.model.cost.step_fixed_ns = -1; }), "damaged step log: expected costs");
-  expect(refusal([](auto& h) { h.model.cost.prefill_token_ns = std::numeric_limits<double>::quiet_NaN(); }),
+  expect(refusal([](auto& h) { h.facts.kv_blocks = 0; }), "1 to 100,000,000 blocks");
+  expect(refusal([](auto& h) { h.facts.cost.step_fixed_ns = -1; }), "damaged step log: expected costs");
+  expect(refusal([](auto& h) { h.facts.cost.prefill_token_ns = std::numeric_limits<double>::quiet_NaN(); }),
          "expected costs");
 }
 
 BOOST_AUTO_TEST_CASE(another_version_and_no_log) {
   const Log log;
   std::string newer = log.bytes;
-  newer[4] = 2;
+  newer[4] = 3;
   BOOST_CHECK(log.replay(newer).error().message().ends_with(
-      ": step log of another version: expected 1, found 2; read it with the release that wrote it"));
+      ": step log of another version: expected 2, found 3; read it with the release that wrote it"));
   BOOST_CHECK(!log.replay("not a log at all"));
   BOOST_CHECK(!log.replay(""));
   BOOST_CHECK(!experiment::replay(log.folder.path("missing.slog"), {}));

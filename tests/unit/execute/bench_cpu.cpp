@@ -94,7 +94,7 @@ class Bench {
     for (std::uint32_t i = 0; i < prompt_tokens; ++i)
       prompt_[i] = (i * 7919 + 13) % executor_->model().architecture.vocabulary;
     for (std::uint32_t row = 0; row < kMostDecodes; ++row) {
-      begins_.push_back({row, 0, row, prompt_tokens, 1000, prompt_, {}, {}});
+      begins_.push_back({row, 0, &sampling_, prompt_tokens, 1000, prompt_, {}});
       for (std::uint32_t i = 0; i < kRowBlocks; ++i) changes_.push_back({row, i, row * kRowBlocks + i});
     }
   }
@@ -132,6 +132,7 @@ class Bench {
   cpu::PassTimes times_;
   std::unique_ptr<cpu::CpuExecutor> executor_;
   std::vector<std::uint32_t> prompt_;
+  Sampling sampling_;  // the likeliest token
   std::vector<execute::Begin> begins_;
   std::vector<execute::TableChange> changes_;
   std::uint64_t number_ = 0;

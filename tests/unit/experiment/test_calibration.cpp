@@ -3,9 +3,9 @@
 #include <boost/test/unit_test.hpp>
 #include <cstdlib>
 
-#include "experiment/calibration.hpp"
+#include "rig/calibration.hpp"
 
-namespace serveloop::experiment::test {
+namespace serveloop::rig::test {
 
 namespace {
 
@@ -106,4 +106,4 @@ BOOST_AUTO_TEST_CASE(a_steps_host_work_is_charged_once) {
 
 BOOST_AUTO_TEST_SUITE_END()
 
-}  // namespace serveloop::experiment::test
+}  // namespace serveloop::rig::test
