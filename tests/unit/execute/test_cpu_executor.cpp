@@ -116,7 +116,12 @@ BOOST_AUTO_TEST_CASE(options_that_cannot_be_are_refused) {
   refused({0, 0, 2, 16, 4, 8}, "engine.threads");
   refused({1, 2, 2, 16, 4, 8}, "engine.lag");
   refused({1, 0, 2, 16, 6, 8}, "engine.block_tokens");
-  refused({1, 0, 2, 16, 4, 0}, "engine.kv_blocks");
+  auto unsized = CpuExecutor::create(clock, random(qwen2()), {1, 0, 2, 16, 4, 0}).value();
+  const auto plans = plans_of(unsized->op_keys(), SL_F32, SL_F32);
+  BOOST_CHECK_EQUAL(unsized->apply(0, plans).error().what, "engine.kv_blocks");
+  BOOST_CHECK_GT(unsized->block_bytes(plans).value(), 0u);
+  unsized->set_blocks(8);
+  BOOST_CHECK(unsized->apply(0, plans));
   Small s;
   BOOST_CHECK(!s.executor->apply(1, plans_of(s.executor->op_keys(), SL_F32, SL_BF16)));  // another cache
   BOOST_CHECK(s.executor->apply(1, plans_of(s.executor->op_keys(), SL_BF16, SL_F32)));
