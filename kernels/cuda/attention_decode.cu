@@ -2,12 +2,13 @@
 #include <algorithm>
 
 #include "attention_decode.cuh"
+#include "launch.hpp"
 
 namespace serveloop::kernels::cuda {
 namespace {
 
 template <int head_dim, bool both_halves, bool capped>
-Status launch(const Job& job, cudaStream_t stream) {
+Status launch_decode(const Job& job, cudaStream_t stream) {
   const auto kernel = decode_kernel<head_dim, both_halves, capped>;
   constexpr int shared_bytes = group_leaves * ring_bytes<head_dim>;
   int device = 0;
@@ -22,17 +23,22 @@ Status launch(const Job& job, cudaStream_t stream) {
     error = cudaOccupancyMaxActiveBlocksPerMultiprocessor(&resident, kernel, block_threads, shared_bytes);
   if (error != cudaSuccess) return {"decode_attention: launch configuration", error};
   if (resident == 0) return {"decode_attention: shared memory, expected room for one block"};
-  kernel<<<processors * resident, block_threads, shared_bytes, stream>>>(job);
-  return launch_status("decode_attention");
+  const int most = std::max(1, job.plan.max_items * job.packs);  // pieces of work
+  return launch("decode_attention", kernel,
+                {dim3(static_cast<unsigned>(std::min(processors * resident, most))), dim3(block_threads),
+                 shared_bytes, stream},
+                job);
 }
 
 template <int head_dim>
-Status launch(const Job& job, cudaStream_t stream) {
+Status launch_decode(const Job& job, cudaStream_t stream) {
   const bool capped = job.shape.soft_cap > 0.0f;
   if (job.pack_heads > 8) {
-    return capped ? launch<head_dim, true, true>(job, stream) : launch<head_dim, true, false>(job, stream);
+    return capped ? launch_decode<head_dim, true, true>(job, stream)
+                  : launch_decode<head_dim, true, false>(job, stream);
   }
-  return capped ? launch<head_dim, false, true>(job, stream) : launch<head_dim, false, false>(job, stream);
+  return capped ? launch_decode<head_dim, false, true>(job, stream)
+                : launch_decode<head_dim, false, false>(job, stream);
 }
 
 void set_packs(Job& job) {
@@ -104,9 +110,9 @@ Status decode_attention(const AttentionShape& shape, const AttentionRows& rows, 
   job.states = reinterpret_cast<float*>(base + layout.states);
   job.sums = reinterpret_cast<float2*>(base + layout.sums);
   switch (shape.head_dim) {
-    case 64: return launch<64>(job, stream);
-    case 128: return launch<128>(job, stream);
-    default: return launch<256>(job, stream);
+    case 64: return launch_decode<64>(job, stream);
+    case 128: return launch_decode<128>(job, stream);
+    default: return launch_decode<256>(job, stream);
   }
 }
 

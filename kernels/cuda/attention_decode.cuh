@@ -11,6 +11,7 @@
 #include "attention_fold.cuh"
 #include "attention_leaf.cuh"
 #include "attention_plan.cuh"
+#include "hopper.cuh"
 
 namespace serveloop::kernels::cuda {
 inline constexpr int block_threads = group_leaves * 32;
@@ -204,6 +205,8 @@ __global__ void __launch_bounds__(block_threads) decode_kernel(const Job job) {
   __shared__ float2 sums[group_leaves][pack_heads_limit];
   __shared__ int next_work;
   __shared__ int arrived;
+  let_successor_start();
+  wait_for_predecessor();
   const int total = job.plan.words[1] * job.packs;
   const int warp = threadIdx.x / 32;
   for (int work = blockIdx.x;; work = next_work) {

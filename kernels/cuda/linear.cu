@@ -2,6 +2,7 @@
 // touches a bit of the result.
 #include <algorithm>
 
+#include "launch.hpp"
 #include "linear.cuh"
 #include "tensor_map.hpp"
 
@@ -9,7 +10,8 @@ namespace serveloop::kernels::cuda {
 namespace {
 
 constexpr int most_warps = 8;
-constexpr int most_blocks = 4;  // a warp
+constexpr int most_blocks = 4;             // a warp
+constexpr int most_prefetched = 20 << 20;  // bytes, of an L2 cache of 50 MB
 
 int ceil_div(int a, int b) { return (a + b - 1) / b; }
 
@@ -32,43 +34,40 @@ Cut cut_columns(int n, int unit, int processors) {
 }
 
 template <int row_tiles, int blocks, LinearEnd end>
-Status launch(const LinearPlan& plan, const CUtensorMap& x, const CUtensorMap& w, int shared_bytes, int grid,
-              cudaStream_t stream) {
+Status launch_linear(const LinearPlan& plan, const CUtensorMap& x, const CUtensorMap& w, int shared_bytes,
+                     int grid, cudaStream_t stream) {
   const auto kernel = linear_kernel<row_tiles, blocks, end>;
-  cudaError_t error = cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, shared_bytes);
+  const cudaError_t error =
+      cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, shared_bytes);
   if (error != cudaSuccess) return {"linear: launch configuration", error};
-  cudaLaunchConfig_t config = {};
-  config.gridDim = dim3(static_cast<unsigned>(grid));
-  config.blockDim = dim3(static_cast<unsigned>(plan.warps + 1) * 32);
-  config.dynamicSmemBytes = static_cast<std::size_t>(shared_bytes);
-  config.stream = stream;
-  cudaLaunchAttribute early = {};
-  early.id = cudaLaunchAttributeProgrammaticStreamSerialization;
-  early.val.programmaticStreamSerializationAllowed = 1;
-  config.attrs = &early;
-  config.numAttrs = plan.job.early ? 1 : 0;
-  error = cudaLaunchKernelEx(&config, kernel, x, w, plan);
-  return error == cudaSuccess ? launch_status("linear") : Status{"linear", error};
+  const Launch how{dim3(static_cast<unsigned>(grid)),
+                   dim3(static_cast<unsigned>(plan.warps + 1) * 32),
+                   static_cast<std::size_t>(shared_bytes),
+                   stream,
+                   1,
+                   plan.job.early};
+  return launch("linear", kernel, how, x, w, plan);
 }
 
 template <int row_tiles, int blocks>
-Status launch(const LinearPlan& plan, const CUtensorMap& x, const CUtensorMap& w, int bytes, int grid,
-              cudaStream_t stream) {
+Status launch_linear(const LinearPlan& plan, const CUtensorMap& x, const CUtensorMap& w, int bytes, int grid,
+                     cudaStream_t stream) {
   switch (plan.job.end) {
     case LinearEnd::store:
-      return launch<row_tiles, blocks, LinearEnd::store>(plan, x, w, bytes, grid, stream);
+      return launch_linear<row_tiles, blocks, LinearEnd::store>(plan, x, w, bytes, grid, stream);
     case LinearEnd::store_f32:
-      return launch<row_tiles, blocks, LinearEnd::store_f32>(plan, x, w, bytes, grid, stream);
-    case LinearEnd::add: return launch<row_tiles, blocks, LinearEnd::add>(plan, x, w, bytes, grid, stream);
+      return launch_linear<row_tiles, blocks, LinearEnd::store_f32>(plan, x, w, bytes, grid, stream);
+    case LinearEnd::add:
+      return launch_linear<row_tiles, blocks, LinearEnd::add>(plan, x, w, bytes, grid, stream);
     case LinearEnd::gate: break;
   }
   if constexpr (blocks > 1)
-    return launch<row_tiles, blocks, LinearEnd::gate>(plan, x, w, bytes, grid, stream);
+    return launch_linear<row_tiles, blocks, LinearEnd::gate>(plan, x, w, bytes, grid, stream);
   return {"linear: an end that doesn't exist"};
 }
 
 template <int row_tiles>
-Status launch(LinearPlan& plan, int blocks, const CUtensorMap& w, int grid, cudaStream_t stream) {
+Status launch_linear(LinearPlan& plan, int blocks, const CUtensorMap& w, int grid, cudaStream_t stream) {
   TensorShape shape;
   shape.size[0] = plan.job.k;
   shape.size[1] = plan.job.rows;
@@ -82,10 +81,11 @@ Status launch(LinearPlan& plan, int blocks, const CUtensorMap& w, int grid, cuda
   const int wanted = (block_bytes > 200 * 1024 ? 190 : 96) * 1024 / stage_bytes;
   plan.stages = std::clamp(std::max(wanted, std::min(4, 200 * 1024 / stage_bytes)), 2, linear_max_stages);
   const int bytes = plan.stages * stage_bytes + 1024;
+  plan.further = plan.job.early ? most_prefetched / grid / (plan.columns * 128) : 0;
   switch (blocks) {
-    case 1: return launch<row_tiles, 1>(plan, x, w, bytes, grid, stream);
-    case 2: return launch<row_tiles, 2>(plan, x, w, bytes, grid, stream);
-    default: return launch<row_tiles, 4>(plan, x, w, bytes, grid, stream);
+    case 1: return launch_linear<row_tiles, 1>(plan, x, w, bytes, grid, stream);
+    case 2: return launch_linear<row_tiles, 2>(plan, x, w, bytes, grid, stream);
+    default: return launch_linear<row_tiles, 4>(plan, x, w, bytes, grid, stream);
   }
 }
 
@@ -130,9 +130,9 @@ Status linear(const LinearJob& job, cudaStream_t stream) {
   CUtensorMap w;
   if (const Status status = make_tensor_map(job.weight, shape, w); !status.ok()) return status;
   const int grid = std::min(plan.bands, processors);
-  if (job.rows <= 16) return launch<1>(plan, cut.blocks, w, grid, stream);
-  if (job.rows <= 32) return launch<2>(plan, cut.blocks, w, grid, stream);
-  return launch<4>(plan, cut.blocks, w, grid, stream);
+  if (job.rows <= 16) return launch_linear<1>(plan, cut.blocks, w, grid, stream);
+  if (job.rows <= 32) return launch_linear<2>(plan, cut.blocks, w, grid, stream);
+  return launch_linear<4>(plan, cut.blocks, w, grid, stream);
 }
 
 }  // namespace serveloop::kernels::cuda

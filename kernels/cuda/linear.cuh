@@ -20,7 +20,8 @@ struct LinearPlan {
   int columns;  // of a band: warps x blocks x 8
   int bands;
   int stages;
-  bool pairs;  // out takes two elements in one access
+  int further;  // stages past the ring that a block asks into the L2 cache while it waits for its predecessor
+  bool pairs;   // out takes two elements in one access
 };
 
 // row_tiles: of 16 rows; blocks: of 8 columns, a warp. Fragments of two products of 16 terms.
@@ -157,7 +158,8 @@ struct LinearRing {
   }
 };
 
-// One thread. Weights of the first stages are asked for before the predecessor has ended, x after.
+// One thread. Weights of the first stages are asked for before the predecessor has ended, and some of the next into
+// the L2 cache; x after.
 template <int row_tiles, LinearEnd end>
 __device__ void bring(const LinearPlan& plan, const CUtensorMap& x_map, const CUtensorMap& w_map,
                       LinearRing ring) {
@@ -180,6 +182,10 @@ __device__ void bring(const LinearPlan& plan, const CUtensorMap& x_map, const CU
   const int ahead = min(steps, ring.stages);
   LinearRing first = ring;
   for (int step = 0; step < ahead; ++step, first.step()) weights(first, blockIdx.x, step);
+  for (int step = ahead; step < min(steps, ahead + plan.further); ++step) {
+    prefetch_box(w_map, step * linear_step, blockIdx.x * shown);
+    if constexpr (gated) prefetch_box(w_map, step * linear_step, plan.job.n / 2 + blockIdx.x * shown);
+  }
   wait_for_predecessor();
   for (int step = 0; step < ahead; ++step, ring.step()) rows(ring, step);
   for (int band = blockIdx.x; band < plan.bands; band += gridDim.x) {

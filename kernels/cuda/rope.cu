@@ -2,7 +2,8 @@
 // held by lane i xor 16.
 #include <cmath>
 
-#include "device.cuh"
+#include "hopper.cuh"
+#include "launch.hpp"
 #include "rope.hpp"
 
 namespace serveloop::kernels::cuda {
@@ -89,6 +90,8 @@ __device__ void turn(Elements<size>& x, const float2* angles, RopePairs pairs) {
 template <int head_dim>
 __global__ void __launch_bounds__(block_heads * 32) rope_kernel(const RopeJob job) {
   constexpr int size = head_dim / 32;
+  let_successor_start();
+  wait_for_predecessor();
   const int token = blockIdx.x;
   const int head = blockIdx.y * block_heads + threadIdx.x / 32;
   const int position = job.position[token];
@@ -168,12 +171,12 @@ Status rope_and_store(const RopeJob& job, cudaStream_t stream) {
   const int heads = job.q_heads + 2 * job.kv_heads;
   const dim3 grid(static_cast<unsigned>(job.tokens),
                   static_cast<unsigned>((heads + block_heads - 1) / block_heads));
+  const Launch how{grid, dim3(block_heads * 32), 0, stream};
   switch (job.head_dim) {
-    case 64: rope_kernel<64><<<grid, block_heads * 32, 0, stream>>>(job); break;
-    case 128: rope_kernel<128><<<grid, block_heads * 32, 0, stream>>>(job); break;
-    default: rope_kernel<256><<<grid, block_heads * 32, 0, stream>>>(job); break;
+    case 64: return launch("rope_and_store", rope_kernel<64>, how, job);
+    case 128: return launch("rope_and_store", rope_kernel<128>, how, job);
+    default: return launch("rope_and_store", rope_kernel<256>, how, job);
   }
-  return launch_status("rope_and_store");
 }
 
 }  // namespace serveloop::kernels::cuda
