@@ -68,8 +68,9 @@ Status gather_embedding(const __nv_bfloat16* table, const std::int32_t* id, __nv
   if (hidden < 1 || vocabulary < 1) return {"gather_embedding: table, expected at least one element"};
   if (rows == 0) return {};
   const bool aligned = hidden % 8 == 0 && is_aligned(table) && is_aligned(out);
-  return launch("gather_embedding", gather_kernel, {grid_of(rows, hidden), dim3(threads), 0, stream}, table,
-                id, out, vocabulary, hidden, scale, aligned);
+  return launch("gather_embedding", gather_kernel,
+                {grid_of(rows, hidden), dim3(threads), 0, stream, 1, false}, table, id, out, vocabulary,
+                hidden, scale, aligned);
 }
 
 }  // namespace serveloop::kernels::cuda

@@ -77,9 +77,9 @@ Status clear_attention_workspace(void* workspace, std::size_t bytes, cudaStream_
   return error == cudaSuccess ? Status{} : Status{"clear_attention_workspace", error};
 }
 
-Status decode_attention(const AttentionShape& shape, const AttentionRows& rows, const AttentionCache& cache,
-                        const AttentionPlan& plan, const __nv_bfloat16* q, std::int64_t q_stride,
-                        __nv_bfloat16* out, void* workspace, cudaStream_t stream) {
+Status make_job(const AttentionShape& shape, const AttentionRows& rows, const AttentionCache& cache,
+                const AttentionPlan& plan, const __nv_bfloat16* q, std::int64_t q_stride, __nv_bfloat16* out,
+                void* workspace, Job& job) {
   if (const Status status = check_attention(shape); !status.ok()) return status;
   if (rows.tokens < 0 || rows.tokens > plan.max_tokens)
     return {"decode_attention: tokens, expected 0 to the plan's max_tokens"};
@@ -92,8 +92,7 @@ Status decode_attention(const AttentionShape& shape, const AttentionRows& rows, 
     return {"decode_attention: cache, expected multiples of 16 bytes"};
   if (!at_multiple(q, 4) || !at_multiple(out, 8))
     return {"decode_attention: q and out, expected multiples of 4 and 8 bytes"};
-  if (rows.tokens == 0) return {};
-  Job job{};
+  job = {};
   job.shape = shape;
   set_packs(job);
   job.rows = rows;
@@ -109,6 +108,17 @@ Status decode_attention(const AttentionShape& shape, const AttentionRows& rows, 
   job.counters = reinterpret_cast<std::int32_t*>(base + layout.counters);
   job.states = reinterpret_cast<float*>(base + layout.states);
   job.sums = reinterpret_cast<float2*>(base + layout.sums);
+  return {};
+}
+
+Status decode_attention(const AttentionShape& shape, const AttentionRows& rows, const AttentionCache& cache,
+                        const AttentionPlan& plan, const __nv_bfloat16* q, std::int64_t q_stride,
+                        __nv_bfloat16* out, void* workspace, cudaStream_t stream) {
+  Job job;
+  if (const Status status = make_job(shape, rows, cache, plan, q, q_stride, out, workspace, job);
+      !status.ok())
+    return status;
+  if (rows.tokens == 0) return {};
   switch (shape.head_dim) {
     case 64: return launch_decode<64>(job, stream);
     case 128: return launch_decode<128>(job, stream);

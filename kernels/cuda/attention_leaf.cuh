@@ -89,9 +89,10 @@ class UnitRing {
   int taken_ = 0;
 };
 
-// Query rows as fragments of a: rows past `heads` are zero. q: [heads, head_dim].
+// Query rows as fragments of a: rows past `heads` are zero. q: [heads, head_dim], `stride` from head to head.
 template <int head_dim>
-__device__ void load_query(const bf16* q, int heads, std::uint32_t (&fragments)[head_dim / 16][4]) {
+__device__ void load_query(const bf16* q, int heads, std::uint32_t (&fragments)[head_dim / 16][4],
+                           int stride = head_dim) {
   const int lane = threadIdx.x % 32;
 #pragma unroll
   for (int step = 0; step < head_dim / 16; ++step) {
@@ -100,7 +101,7 @@ __device__ void load_query(const bf16* q, int heads, std::uint32_t (&fragments)[
       const int row = lane / 4 + i % 2 * 8;
       const int column = step * 16 + lane % 4 * 2 + i / 2 * 8;
       fragments[step][i] =
-          row < heads ? *reinterpret_cast<const std::uint32_t*>(q + row * head_dim + column) : 0u;
+          row < heads ? *reinterpret_cast<const std::uint32_t*>(q + row * stride + column) : 0u;
     }
   }
 }

@@ -10,8 +10,7 @@ namespace serveloop::kernels::cuda {
 namespace {
 
 constexpr int most_warps = 8;
-constexpr int most_blocks = 4;             // a warp
-constexpr int most_prefetched = 20 << 20;  // bytes, of an L2 cache of 50 MB
+constexpr int most_blocks = 4;  // a warp
 
 int ceil_div(int a, int b) { return (a + b - 1) / b; }
 
@@ -72,7 +71,7 @@ Status launch_linear(LinearPlan& plan, int blocks, const CUtensorMap& w, int gri
   shape.size[0] = plan.job.k;
   shape.size[1] = plan.job.rows;
   shape.stride[1] = plan.job.x_stride;
-  shape.box[1] = row_tiles * 16;
+  shape.box[1] = plan.job.rows;
   CUtensorMap x;
   if (const Status status = make_tensor_map(plan.job.x, shape, x); !status.ok()) return status;
   const int stage_bytes = (row_tiles * 16 + plan.columns) * 128;
@@ -81,7 +80,6 @@ Status launch_linear(LinearPlan& plan, int blocks, const CUtensorMap& w, int gri
   const int wanted = (block_bytes > 200 * 1024 ? 190 : 96) * 1024 / stage_bytes;
   plan.stages = std::clamp(std::max(wanted, std::min(4, 200 * 1024 / stage_bytes)), 2, linear_max_stages);
   const int bytes = plan.stages * stage_bytes + 1024;
-  plan.further = plan.job.early ? most_prefetched / grid / (plan.columns * 128) : 0;
   switch (blocks) {
     case 1: return launch_linear<row_tiles, 1>(plan, x, w, bytes, grid, stream);
     case 2: return launch_linear<row_tiles, 2>(plan, x, w, bytes, grid, stream);

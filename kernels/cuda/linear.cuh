@@ -20,8 +20,7 @@ struct LinearPlan {
   int columns;  // of a band: warps x blocks x 8
   int bands;
   int stages;
-  int further;  // stages past the ring that a block asks into the L2 cache while it waits for its predecessor
-  bool pairs;   // out takes two elements in one access
+  bool pairs;  // out takes two elements in one access
 };
 
 // row_tiles: of 16 rows; blocks: of 8 columns, a warp. Fragments of two products of 16 terms.
@@ -158,8 +157,8 @@ struct LinearRing {
   }
 };
 
-// One thread. Weights of the first stages are asked for before the predecessor has ended, and some of the next into
-// the L2 cache; x after.
+// One thread. Weights of the first stages are asked for before the predecessor has ended, x after. Only the job's rows
+// are brought: what else lies in a tile of rows ends in rows that nobody stores.
 template <int row_tiles, LinearEnd end>
 __device__ void bring(const LinearPlan& plan, const CUtensorMap& x_map, const CUtensorMap& w_map,
                       LinearRing ring) {
@@ -170,7 +169,7 @@ __device__ void bring(const LinearPlan& plan, const CUtensorMap& x_map, const CU
   const std::uint64_t once = policy_evict_first();
   const std::uint64_t again = policy_evict_last();
   const auto weights = [&](const LinearRing& at, int band, int step) {
-    barrier_arrive_expecting(at.full(), ring.stage_bytes);
+    barrier_arrive_expecting(at.full(), (plan.job.rows + plan.columns) * 128);
     const std::uint32_t to = at.slot() + x_bytes;
     copy_box(to, w_map, at.full(), step * linear_step, band * shown, once);
     if constexpr (gated)
@@ -182,10 +181,6 @@ __device__ void bring(const LinearPlan& plan, const CUtensorMap& x_map, const CU
   const int ahead = min(steps, ring.stages);
   LinearRing first = ring;
   for (int step = 0; step < ahead; ++step, first.step()) weights(first, blockIdx.x, step);
-  for (int step = ahead; step < min(steps, ahead + plan.further); ++step) {
-    prefetch_box(w_map, step * linear_step, blockIdx.x * shown);
-    if constexpr (gated) prefetch_box(w_map, step * linear_step, plan.job.n / 2 + blockIdx.x * shown);
-  }
   wait_for_predecessor();
   for (int step = 0; step < ahead; ++step, ring.step()) rows(ring, step);
   for (int band = blockIdx.x; band < plan.bands; band += gridDim.x) {

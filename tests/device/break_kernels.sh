@@ -62,6 +62,9 @@ start one_fork test_sampling ../random.hpp 's/>> 32\), fork, 0/>> 32), 0, 0/' sa
 start no_bias test_gemm gemm_library.cu 's/job\.bias == nullptr\) return/true) return/' gemm_library
 start splits_k test_gemm gemm_search.cu 's/if \(splits_k\(suggestion\)\) continue/if (!splits_k(suggestion)) continue/; s/if \(!equal\) continue;//' gemm_search
 start never_recalls test_gemm gemm.cu 's/known != state_->recalled\.end\(\)/false/' gemm
+start own_key_missing test_step_attention attention_step.cuh 's/share\.put_fresh\(own\);//' attention_step
+start own_key_not_kept test_step_attention attention_step.cuh 's/side == 0 \? job\.k_cache : job\.v_cache/job.v_cache/' attention_step
+start quarter_of_another test_step_attention attention_step.cuh 's/\(warp \* chunks \+ chunk\) \* 8/chunk * 8/' attention_step
 start norms_too_early test_step norm.cu 's/^ *wait_for_predecessor\(\);//' norm
 start attends_too_early test_step attention_decode.cuh 's/^ *wait_for_predecessor\(\);//' attention_decode
 for job in "${jobs_running[@]}"; do wait "$job" || status=1; done

@@ -6,7 +6,7 @@
 #include <random>
 
 #include "kernels/cuda/activation.hpp"
-#include "kernels/cuda/attention.hpp"
+#include "kernels/cuda/attention_step.hpp"
 #include "kernels/cuda/gemm.hpp"
 #include "kernels/cuda/norm.hpp"
 #include "kernels/cuda/rope.hpp"
@@ -128,15 +128,15 @@ class ModelCase {
   void enqueue(cudaStream_t stream, int only = -1) {
     const auto wanted = [only](Kind kind) { return only < 0 || only == kind; };
     if (wanted(kind_start)) {
+      if (items_ > 0) require(plan_attention(asking(), 0, plan(), stream));
       require(
           gather_embedding(head.get(), ids_.get(), x_.get(), rows_, s.vocabulary, s.hidden, 1.0f, stream));
-      if (items_ > 0) require(plan_attention(asking(), 0, plan(), stream));
     }
     for (int i = 0; i < s.layers; ++i) {
       const Layer& layer = *layers_[i];
       if (wanted(kind_norm)) normalise(layer.norm, i > 0 && pending(s.hidden, s.intermediate), stream);
       if (wanted(kind_qkv)) product(normed_, layer.qkv, qkv_, s.qkv(), s.hidden, LinearEnd::store, stream);
-      if (wanted(kind_rope)) require(rope_and_store(rope(layer), stream));
+      if (wanted(kind_rope) && !in_one()) require(rope_and_store(rope(layer), stream));
       if (wanted(kind_attention)) attend(layer, stream);
       if (wanted(kind_o)) residual_product(attended_, layer.o, s.attended(), stream);
       if (wanted(kind_norm)) normalise(layer.post_norm, pending(s.hidden, s.attended()), stream);
@@ -157,6 +157,7 @@ class ModelCase {
   int launches(int kind) const {
     if (kind == kind_start || kind == kind_head || kind == kind_sample) return kind == kind_start ? 2 : 1;
     if (kind == kind_norm) return 2 * s.layers + 1;
+    if (kind == kind_rope && in_one()) return 0;
     if (kind == kind_gate) return has_ends(2 * s.intermediate, s.hidden) ? 0 : s.layers;
     return s.layers;
   }
@@ -204,6 +205,8 @@ class ModelCase {
     const GemmChoice* choice = gemm_.choice({n, k}, rows_);
     return choice != nullptr && choice->own;
   }
+  // Whether rope and attention are one launch.
+  bool in_one() const { return items_ > 0 && rows_ * s.kv_heads <= 132; }
   // Whether a product has left its sum to the next norm.
   bool pending(int n, int k) const { return !has_ends(n, k); }
 
@@ -268,6 +271,11 @@ class ModelCase {
     return job;
   }
   void attend(const Layer& layer, cudaStream_t stream) {
+    if (in_one()) {
+      require(step_attention(
+          {attention_, rope(layer), plan(), attended_.get(), attention_workspace_->get(), true}, stream));
+      return;
+    }
     const AttentionCache cache{layer.k_cache.get(), layer.v_cache.get(), block_elements_, table_.get(),
                                stride_};
     if (items_ > 0) {
