@@ -15,7 +15,6 @@ namespace serveloop::kernels::cuda {
 inline constexpr int unit_tokens = 16;
 inline constexpr int leaf_units = attention_leaf_tokens / unit_tokens;
 inline constexpr int group_leaves = attention_group_tokens / attention_leaf_tokens;
-inline constexpr int ring_slots = 6;
 inline constexpr float log2_e = 1.4426950408889634f;
 
 template <int head_dim>
@@ -39,20 +38,21 @@ struct LeafState {
   float o[head_dim / 8][4];
 };
 
-template <int head_dim>
+// slots: units in the ring, all but one of them under way.
+template <int head_dim, int slots>
 class UnitRing {
  public:
   __device__ UnitRing(const Leaf& leaf, std::uint32_t memory) : leaf_(leaf), memory_(memory) {
-    for (int i = 0; i < ring_slots - 1; ++i) start_next();
+    for (int i = 0; i < slots - 1; ++i) start_next();
   }
 
   // The address of the next unit, whole and visible to all lanes.
   __device__ std::uint32_t next() {
-    copy_async_wait<ring_slots - 2>();
+    copy_async_wait<slots - 2>();
     __syncwarp();
     start_next();
     const std::uint32_t unit = memory_ + taken_ * unit_bytes<head_dim>;
-    taken_ = taken_ + 1 == ring_slots ? 0 : taken_ + 1;
+    taken_ = taken_ + 1 == slots ? 0 : taken_ + 1;
     return unit;
   }
 
@@ -76,7 +76,7 @@ class UnitRing {
         const bool visible = position + row >= leaf_.first && position + row <= leaf_.last;
         copy_async_16(to + (row * row_chunks + (column ^ (row & 7))) * 16, from + chunk * 8, visible);
       }
-      slot_ = slot_ + 1 == ring_slots ? 0 : slot_ + 1;
+      slot_ = slot_ + 1 == slots ? 0 : slot_ + 1;
       ++started_;
     }
     copy_async_commit();  // an empty group past the end keeps the count right

@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "launch.hpp"
-#include "linear.cuh"
+#include "linear_narrow.cuh"
 #include "tensor_map.hpp"
 
 namespace serveloop::kernels::cuda {
@@ -87,6 +87,62 @@ Status launch_linear(LinearPlan& plan, int blocks, const CUtensorMap& w, int gri
   }
 }
 
+template <int x_rows, LinearEnd end>
+Status launch_narrow(const LinearPlan& plan, const CUtensorMap& x, const CUtensorMap& w,
+                     cudaStream_t stream) {
+  using Layout = NarrowLayout<x_rows, end>;
+  const auto kernel = linear_narrow_kernel<x_rows, end>;
+  const int bytes = Layout::bytes(plan.job.k / linear_step);
+  const cudaError_t error = cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, bytes);
+  if (error != cudaSuccess) return {"linear: launch configuration", error};
+  const int columns = end == LinearEnd::gate ? plan.job.n / 2 : plan.job.n;
+  const Launch how{dim3(static_cast<unsigned>(ceil_div(columns, 8))),
+                   dim3(64),
+                   static_cast<std::size_t>(bytes),
+                   stream,
+                   1,
+                   plan.job.early};
+  return launch("linear", kernel, how, x, w, plan);
+}
+
+template <int x_rows>
+Status launch_narrow(const LinearPlan& plan, cudaStream_t stream) {
+  TensorShape x, w;
+  x.size[0] = plan.job.k;
+  x.size[1] = plan.job.rows;
+  x.stride[1] = plan.job.x_stride;
+  x.box[1] = plan.job.rows;
+  w.rank = 3;  // with steps of k as the last dimension
+  w.size[0] = linear_step;
+  w.size[1] = plan.job.n;
+  w.stride[1] = plan.job.k;
+  w.size[2] = plan.job.k / linear_step;
+  w.stride[2] = linear_step;
+  w.box[1] = 8;
+  w.box[2] = narrow_group;
+  CUtensorMap x_map, w_map;
+  if (const Status status = make_tensor_map(plan.job.x, x, x_map); !status.ok()) return status;
+  if (const Status status = make_tensor_map(plan.job.weight, w, w_map); !status.ok()) return status;
+  switch (plan.job.end) {
+    case LinearEnd::store: return launch_narrow<x_rows, LinearEnd::store>(plan, x_map, w_map, stream);
+    case LinearEnd::store_f32: return launch_narrow<x_rows, LinearEnd::store_f32>(plan, x_map, w_map, stream);
+    case LinearEnd::add: return launch_narrow<x_rows, LinearEnd::add>(plan, x_map, w_map, stream);
+    case LinearEnd::gate: break;
+  }
+  return launch_narrow<x_rows, LinearEnd::gate>(plan, x_map, w_map, stream);
+}
+
+// Whether all blocks of the narrow kernel run at once.
+bool is_narrow(const LinearJob& job, int processors) {
+  if (job.rows > 16 || job.k % linear_step != 0 || job.k / linear_step > narrow_most_steps) return false;
+  const bool gated = job.end == LinearEnd::gate;
+  const int x_rows = job.rows <= 8 ? 8 : 16;
+  const int bytes =
+      ceil_div(job.k / linear_step, narrow_group) * narrow_group * ((gated ? 2048 : 1024) + x_rows * 128);
+  const int beside = 220 * 1024 / (bytes + 2048);
+  return ceil_div(gated ? job.n / 2 : job.n, 8) <= processors * beside;
+}
+
 Status check(const LinearJob& job) {
   if (job.rows < 0 || job.rows > linear_max_rows) return {"linear: rows, expected 0 to 64"};
   if (job.n < 1) return {"linear: n, expected 1 or more"};
@@ -120,6 +176,8 @@ Status linear(const LinearJob& job, cudaStream_t stream) {
   plan.bands = ceil_div(gated ? job.n / 2 : job.n, shown);
   const std::uintptr_t word = job.end == LinearEnd::store_f32 ? 8 : 4;
   plan.pairs = job.out_stride % 2 == 0 && reinterpret_cast<std::uintptr_t>(job.out) % word == 0;
+  if (is_narrow(job, processors))
+    return job.rows <= 8 ? launch_narrow<8>(plan, stream) : launch_narrow<16>(plan, stream);
   TensorShape shape;
   shape.size[0] = job.k;
   shape.size[1] = job.n;
