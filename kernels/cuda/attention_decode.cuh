@@ -1,15 +1,27 @@
-// The kernel of decode_attention(): blocks of four warps, of which each makes the state of one leaf, take one piece of
-// work after another.
+// The kernel of decode_attention(): blocks of two or four warps take one piece of work after another, of whose leaves
+// each warp makes the states of two or one. Small blocks for many tokens, so that many of them wait for memory at once.
 #pragma once
 
 #include "attention_piece.cuh"
 #include "hopper.cuh"
 
 namespace serveloop::kernels::cuda {
-inline constexpr int block_threads = group_leaves * 32;
-// A warp's ring; after the leaf it holds the warp's weighted values [heads, head_dim] in F32.
-template <int head_dim>
-inline constexpr int ring_bytes = ring_slots* unit_bytes<head_dim>;
+
+// Of a block of two or four warps. Shared memory: the warps' rings, then the weighted values of the group's leaves,
+// [heads, head_dim] in F32 each; where each warp has one leaf, these take the place of its ring.
+template <int head_dim, int warps>
+struct DecodeMemory {
+  static constexpr bool one_each = warps == group_leaves;
+  static constexpr int slots = one_each ? 6 : 5;
+  static constexpr int ring_bytes = slots * unit_bytes<head_dim>;
+  static constexpr int results_at = one_each ? 0 : warps * ring_bytes;
+  __host__ __device__ static constexpr int leaf_bytes(int heads) {
+    return one_each ? ring_bytes : heads * head_dim * 4;
+  }
+  __host__ __device__ static constexpr int bytes(int heads) {
+    return one_each ? warps * ring_bytes : results_at + group_leaves * leaf_bytes(heads);
+  }
+};
 
 // Writes the visible rows of a warp's state to its shared memory.
 template <int head_dim, bool both_halves>
@@ -36,36 +48,53 @@ __device__ inline int draw(const Job& job, int total) {
   return blocks + drawn;
 }
 
-template <int head_dim, bool both_halves, bool capped>
-__global__ void __launch_bounds__(block_threads) decode_kernel(const Job job) {
+// `early`: plan, positions, tables and all keys but the tokens' own are read before the predecessor has ended.
+template <int head_dim, int warps, bool both_halves, bool capped>
+__global__ void __launch_bounds__(warps * 32) decode_kernel(const __grid_constant__ Job job, bool early) {
+  using Memory = DecodeMemory<head_dim, warps>;
   extern __shared__ __align__(128) char memory[];
   __shared__ float2 sums[group_leaves][pack_heads_limit];
   __shared__ int next_work;
   __shared__ int arrived;
-  let_successor_start();
-  wait_for_predecessor();
-  const int total = job.plan.words[1] * job.packs;
   const int warp = threadIdx.x / 32;
+  const std::uint32_t ring_memory = shared_address(memory) + warp * Memory::ring_bytes;
+  const LeafResults results = {sums, memory + Memory::results_at, Memory::leaf_bytes(job.pack_heads)};
+  let_successor_start();
+  if (!early) wait_for_predecessor();
+  const int total = job.plan.words[1] * job.packs;
+  bool waits = early;  // still: in the first piece
   for (int work = blockIdx.x;; work = next_work) {
     __syncthreads();  // nobody reads the former piece's shared memory any more
-    if (threadIdx.x == 0) next_work = draw(job, total);
-    if (work < total) {
-      const Piece piece = piece_of(job, work);
-      const Leaf leaf = leaf_of(job, piece, warp);
-      if (leaf.first <= leaf.last) {
-        const bf16* q = job.q + piece.token * job.q_stride + piece.q_head * head_dim;
-        char* ring = memory + warp * ring_bytes<head_dim>;
-        LeafState<head_dim> state;
-        attend_leaf<head_dim, both_halves, capped>(leaf, q, piece.heads, job.shape.scale, job.shape.soft_cap,
-                                                   shared_address(ring), state);
-        copy_async_wait<0>();
-        __syncwarp();
-        store_leaf<head_dim, both_halves>(state, piece.heads, reinterpret_cast<float*>(ring), sums[warp]);
-      }
-      __syncthreads();
-      const LeafResults results = {sums, memory, ring_bytes<head_dim>};
-      if (finish_group<head_dim>(job, piece, results, arrived)) fold_groups<head_dim>(job, piece);
+    if (!waits && threadIdx.x == 0) next_work = draw(job, total);
+    Piece piece = {};
+    if (work < total) piece = piece_of(job, work);
+    for (int index = warp; index < group_leaves && work < total; index += warps) {
+      const Leaf leaf = leaf_of(job, piece, index);
+      if (leaf.first > leaf.last) continue;
+      // What the ring asks for at once must not hold the token's own key.
+      if (waits && leaf.last == piece.last && leaf.end_unit - leaf.first_unit < Memory::slots)
+        wait_for_predecessor();
+      UnitRing<head_dim, Memory::slots> ring(leaf, ring_memory);
+      if (waits) wait_for_predecessor();
+      const bf16* q = job.q + piece.token * job.q_stride + piece.q_head * head_dim;
+      LeafState<head_dim> state;
+      attend_leaf<head_dim, both_halves, capped>(leaf, ring, q, piece.heads, job.shape.scale,
+                                                 job.shape.soft_cap, state);
+      copy_async_wait<0>();
+      __syncwarp();
+      store_leaf<head_dim, both_halves>(
+          state, piece.heads,
+          reinterpret_cast<float*>(memory + Memory::results_at + index * Memory::leaf_bytes(job.pack_heads)),
+          sums[index]);
     }
+    if (waits) {
+      wait_for_predecessor();
+      if (threadIdx.x == 0) next_work = draw(job, total);  // the ticket may be in use until here
+      waits = false;
+    }
+    __syncthreads();
+    if (work < total && finish_group<head_dim>(job, piece, results, arrived))
+      fold_groups<head_dim>(job, piece);
     __syncthreads();
     if (next_work >= total) return;
   }

@@ -193,10 +193,9 @@ __device__ __forceinline__ void pack_unit(const float* s, bool both_halves, std:
 }
 
 // `both_halves`: more than eight query heads. The bits of a row are the same either way.
-template <int head_dim, bool both_halves, bool capped>
-__device__ void attend_leaf(const Leaf& leaf, const bf16* q, int heads, float scale, float soft_cap,
-                            std::uint32_t ring_memory, LeafState<head_dim>& state) {
-  UnitRing<head_dim> ring(leaf, ring_memory);
+template <int head_dim, bool both_halves, bool capped, int slots>
+__device__ void attend_leaf(const Leaf& leaf, UnitRing<head_dim, slots>& ring, const bf16* q, int heads,
+                            float scale, float soft_cap, LeafState<head_dim>& state) {
   float s[leaf_units * 8] = {};
   {
     std::uint32_t fragments[head_dim / 16][4];

@@ -9,8 +9,8 @@ namespace {
 
 constexpr std::int64_t rotation_bytes = std::int64_t{120} << 20;
 constexpr int fill_blocks = 528;
-// linear() is kept unless a suggestion takes less than this share of its time: its ends save launches.
-constexpr double own_favour = 0.85;
+// linear() is kept unless a suggestion takes this much less: its ends save launches, and it starts early.
+constexpr double own_favour_us = 1.5;
 
 // Sums of three uniforms: enough like what a model multiplies, and never all alike.
 __global__ void fill_kernel(__nv_bfloat16* out, std::int64_t size, std::uint64_t seed, float scale) {
@@ -174,7 +174,7 @@ Status GemmSearch::choose(int least, int rows, GemmChoice& choice, GemmAlgorithm
     if (!equal) continue;
     ++choice.equal;
     if (const Status status = time(&suggestion, rows, 5, us); !status.ok()) return status;
-    if (us >= best * (choice.own ? own_favour : 1.0)) continue;
+    if (us >= best - (choice.own ? own_favour_us : 0.0)) continue;
     best = us;
     algorithm = suggestion;
     choice.own = false;

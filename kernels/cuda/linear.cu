@@ -1,8 +1,10 @@
 // The host side of linear(): checks, the cut into bands, choice of the kernel's instance. Nothing chosen here
 // touches a bit of the result.
 #include <algorithm>
+#include <limits>
 
 #include "launch.hpp"
+#include "linear_group.cuh"
 #include "linear_narrow.cuh"
 #include "tensor_map.hpp"
 
@@ -143,8 +145,79 @@ bool is_narrow(const LinearJob& job, int processors) {
   return ceil_div(gated ? job.n / 2 : job.n, 8) <= processors * beside;
 }
 
+template <int pieces>
+Status launch_group(const LinearPlan& plan, const CUtensorMap& x, const CUtensorMap& w, int bytes, int grid,
+                    cudaStream_t stream) {
+  const auto kernel = [&] {
+    switch (plan.job.end) {
+      case LinearEnd::store: return linear_group_kernel<pieces, LinearEnd::store>;
+      case LinearEnd::store_f32: return linear_group_kernel<pieces, LinearEnd::store_f32>;
+      case LinearEnd::add: return linear_group_kernel<pieces, LinearEnd::add>;
+      case LinearEnd::gate: break;
+    }
+    return linear_group_kernel<pieces, LinearEnd::gate>;
+  }();
+  const cudaError_t error = cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, bytes);
+  if (error != cudaSuccess) return {"linear: launch configuration", error};
+  const Launch how{dim3(static_cast<unsigned>(grid)),
+                   dim3(static_cast<unsigned>(plan.warps + 1) * 32),
+                   static_cast<std::size_t>(bytes),
+                   stream,
+                   1,
+                   plan.job.early};
+  return launch("linear", kernel, how, x, w, plan);
+}
+
+// Pieces of 32 columns a band: the fewest bytes of x and weights that one multiprocessor takes in.
+int cut_pieces(int n, int rows, int processors) {
+  int best = 1;
+  std::int64_t least = std::numeric_limits<std::int64_t>::max();
+  for (int pieces = 1; pieces <= 8; ++pieces) {
+    const int rounds = ceil_div(ceil_div(n, pieces * 32), processors);
+    const std::int64_t bytes = static_cast<std::int64_t>(rounds) * (pieces * 32 + rows);
+    if (bytes < least) best = pieces, least = bytes;
+  }
+  return best;
+}
+
+Status launch_group(LinearPlan& plan, int processors, cudaStream_t stream) {
+  const LinearJob& job = plan.job;
+  const bool gated = job.end == LinearEnd::gate;
+  const int tiles = ceil_div(job.rows, 64);
+  const int pieces = cut_pieces(job.n, job.rows, processors);
+  plan.warps = tiles * 4;
+  plan.columns = pieces * 32;
+  const int shown = gated ? plan.columns / 2 : plan.columns;
+  plan.bands = ceil_div(gated ? job.n / 2 : job.n, shown);
+  const int stage_bytes = (tiles * 64 + plan.columns) * 128;
+  plan.stages = std::clamp(200 * 1024 / stage_bytes, 2, linear_max_stages);
+  TensorShape x, w;
+  x.size[0] = w.size[0] = job.k;
+  x.size[1] = job.rows;
+  x.stride[1] = job.x_stride;
+  x.box[1] = job.rows;
+  w.size[1] = job.n;
+  w.stride[1] = job.k;
+  w.box[1] = shown;
+  CUtensorMap x_map, w_map;
+  if (const Status status = make_tensor_map(job.x, x, x_map); !status.ok()) return status;
+  if (const Status status = make_tensor_map(job.weight, w, w_map); !status.ok()) return status;
+  const int bytes = plan.stages * stage_bytes + 1024;
+  const int grid = std::min(plan.bands, processors);
+  switch (pieces) {
+    case 1: return launch_group<1>(plan, x_map, w_map, bytes, grid, stream);
+    case 2: return launch_group<2>(plan, x_map, w_map, bytes, grid, stream);
+    case 3: return launch_group<3>(plan, x_map, w_map, bytes, grid, stream);
+    case 4: return launch_group<4>(plan, x_map, w_map, bytes, grid, stream);
+    case 5: return launch_group<5>(plan, x_map, w_map, bytes, grid, stream);
+    case 6: return launch_group<6>(plan, x_map, w_map, bytes, grid, stream);
+    case 7: return launch_group<7>(plan, x_map, w_map, bytes, grid, stream);
+    default: return launch_group<8>(plan, x_map, w_map, bytes, grid, stream);
+  }
+}
+
 Status check(const LinearJob& job) {
-  if (job.rows < 0 || job.rows > linear_max_rows) return {"linear: rows, expected 0 to 64"};
+  if (job.rows < 0 || job.rows > linear_max_rows) return {"linear: rows, expected 0 to 128"};
   if (job.n < 1) return {"linear: n, expected 1 or more"};
   if (job.k < 8 || job.k % 8 != 0) return {"linear: k, expected a multiple of 8"};
   if (job.x_stride % 8 != 0 || job.x_stride < job.k)
@@ -178,6 +251,7 @@ Status linear(const LinearJob& job, cudaStream_t stream) {
   plan.pairs = job.out_stride % 2 == 0 && reinterpret_cast<std::uintptr_t>(job.out) % word == 0;
   if (is_narrow(job, processors))
     return job.rows <= 8 ? launch_narrow<8>(plan, stream) : launch_narrow<16>(plan, stream);
+  if (job.rows > 64 || (job.rows > 32 && job.n >= 16384)) return launch_group(plan, processors, stream);
   TensorShape shape;
   shape.size[0] = job.k;
   shape.size[1] = job.n;

@@ -111,9 +111,10 @@ __device__ __forceinline__ float bias_at(const LinearJob& job, int column) {
   return job.bias != nullptr && column < job.n ? __bfloat162float(job.bias[column]) : 0.0f;
 }
 
-// A warp's sums to their places; `column`: of its first block.
+// A warp's sums to their places; `column`: of its first block; `first_row`: of its first tile.
 template <int row_tiles, int blocks, LinearEnd end>
-__device__ void finish(const LinearPlan& plan, int column, const float (&sums)[row_tiles][blocks][4]) {
+__device__ void finish(const LinearPlan& plan, int column, const float (&sums)[row_tiles][blocks][4],
+                       int first_row = 0) {
   const int lane = threadIdx.x % 32;
   constexpr bool gated = end == LinearEnd::gate;
   constexpr int shown = gated ? blocks / 2 : blocks;
@@ -138,7 +139,8 @@ __device__ void finish(const LinearPlan& plan, int column, const float (&sums)[r
               (plan.job.gate == Gate::swish ? activate<Gate::swish>(x) : activate<Gate::gelu_tanh>(x)) * up;
         }
       }
-      finish_pair<end>(plan, i / 2 * 16 + i % 2 * 8 + lane / 4, at, columns, values[0], values[1]);
+      finish_pair<end>(plan, first_row + i / 2 * 16 + i % 2 * 8 + lane / 4, at, columns, values[0],
+                       values[1]);
     }
   }
 }

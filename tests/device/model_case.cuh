@@ -280,7 +280,7 @@ class ModelCase {
                                stride_};
     if (items_ > 0) {
       require(decode_attention(attention_, asking(), cache, plan(), qkv_.get(), s.qkv(), attended_.get(),
-                               attention_workspace_->get(), stream));
+                               attention_workspace_->get(), stream, true));
       return;
     }
     const AttentionChunks chunks{chunk_start_->get(), position_->get(), row_->get(), 1, rows_};
