@@ -239,23 +239,27 @@ __global__ void __launch_bounds__(step_threads) step_kernel(const __grid_constan
     wait_for_predecessor();
     turn_heads<head_dim>(job.rope, piece, queries, stride, own);
     __syncthreads();
-    for (int index = side; index < group_leaves; index += leaves_at_once) {
+    const int seen = min(piece.last - piece.group * attention_group_tokens, attention_group_tokens - 1);
+    for (int index = side; (index - side) * attention_leaf_tokens <= seen; index += leaves_at_once) {
       if (index != side) start(index);
-      if (share.leaf.first > share.leaf.last) continue;
-      share.put_fresh(own);
-      std::uint32_t q[head_dim / 16][4];
-      load_query<head_dim>(queries, piece.heads, q, stride);
-      copy_async_wait<1>();
-      __syncwarp();
-      share.store_scores(q, both_halves, scores[side]);
-      named_barrier(1 + side, leaf_warps * 32);
-      finish_leaf<head_dim, both_halves, capped>(
-          share, attention.shape, piece.heads, scores[side],
-          reinterpret_cast<float*>(memory + Memory::results_at + index * Memory::leaf_bytes(heads_limit)),
-          sums[index]);
-      named_barrier(1 + side, leaf_warps * 32);  // the scores have been read
+      const bool works = share.leaf.first <= share.leaf.last;
+      if (works) {
+        share.put_fresh(own);
+        std::uint32_t q[head_dim / 16][4];
+        load_query<head_dim>(queries, piece.heads, q, stride);
+        copy_async_wait<1>();
+        __syncwarp();
+        share.store_scores(q, both_halves, scores[side]);
+      }
+      __syncthreads();
+      if (works) {
+        finish_leaf<head_dim, both_halves, capped>(
+            share, attention.shape, piece.heads, scores[side],
+            reinterpret_cast<float*>(memory + Memory::results_at + index * Memory::leaf_bytes(heads_limit)),
+            sums[index]);
+      }
+      __syncthreads();
     }
-    __syncthreads();
     if (finish_group<head_dim>(attention, piece, results, arrived)) fold_groups<head_dim>(attention, piece);
     __syncthreads();  // nobody reads this piece's shared memory any more
   }

@@ -136,9 +136,9 @@ Status launch_narrow(const LinearPlan& plan, cudaStream_t stream) {
 
 // Whether all blocks of the narrow kernel run at once.
 bool is_narrow(const LinearJob& job, int processors) {
-  if (job.rows > 16 || job.k % linear_step != 0 || job.k / linear_step > narrow_most_steps) return false;
+  if (job.rows > 32 || job.k % linear_step != 0 || job.k / linear_step > narrow_most_steps) return false;
   const bool gated = job.end == LinearEnd::gate;
-  const int x_rows = job.rows <= 8 ? 8 : 16;
+  const int x_rows = job.rows <= 8 ? 8 : job.rows <= 16 ? 16 : 32;
   const int bytes =
       ceil_div(job.k / linear_step, narrow_group) * narrow_group * ((gated ? 2048 : 1024) + x_rows * 128);
   const int beside = 220 * 1024 / (bytes + 2048);
@@ -250,7 +250,9 @@ Status linear(const LinearJob& job, cudaStream_t stream) {
   const std::uintptr_t word = job.end == LinearEnd::store_f32 ? 8 : 4;
   plan.pairs = job.out_stride % 2 == 0 && reinterpret_cast<std::uintptr_t>(job.out) % word == 0;
   if (is_narrow(job, processors))
-    return job.rows <= 8 ? launch_narrow<8>(plan, stream) : launch_narrow<16>(plan, stream);
+    return job.rows <= 8    ? launch_narrow<8>(plan, stream)
+           : job.rows <= 16 ? launch_narrow<16>(plan, stream)
+                            : launch_narrow<32>(plan, stream);
   if (job.rows > 64 || (job.rows > 32 && job.n >= 16384)) return launch_group(plan, processors, stream);
   TensorShape shape;
   shape.size[0] = job.k;

@@ -17,6 +17,7 @@ inline constexpr int narrow_group = 4;        // steps a barrier
 template <int x_rows, LinearEnd end>
 struct NarrowLayout {
   static constexpr int blocks = end == LinearEnd::gate ? 2 : 1;  // of eight columns
+  static constexpr int tiles = x_rows == 32 ? 2 : 1;             // of 16 rows
   static constexpr int w_step = 1024;                            // of one block
   static constexpr int x_step = x_rows * 128;
   __host__ __device__ static constexpr int groups(int steps) {
@@ -46,10 +47,11 @@ struct NarrowOffsets {
 };
 
 // Reads what finish() will add to, so that it is near by then.
+template <int x_rows>
 __device__ __forceinline__ void touch_out(const LinearPlan& plan, int column) {
   const int lane = threadIdx.x % 32;
 #pragma unroll
-  for (int row = lane / 4; row < 16; row += 8) {
+  for (int row = lane / 4; row < x_rows; row += 8) {
     const int at = column + lane % 4 * 2;
     if (row >= plan.job.rows || at >= plan.job.n) continue;
     [[maybe_unused]] std::uint16_t ignored;
@@ -85,14 +87,18 @@ __device__ void bring_narrow(const LinearPlan& plan, const CUtensorMap& x_map, c
 }
 
 template <int x_rows, LinearEnd end>
-__device__ __forceinline__ void load_half(LinearFragments<1, NarrowLayout<x_rows, end>::blocks>& to,
-                                          const std::uint32_t (&x)[4], const std::uint32_t (&w)[2], int up,
-                                          int step, int half) {
+__device__ __forceinline__ void load_half(
+    LinearFragments<NarrowLayout<x_rows, end>::tiles, NarrowLayout<x_rows, end>::blocks>& to,
+    const std::uint32_t (&x)[4], const std::uint32_t (&w)[2], int up, int step, int half) {
   using Layout = NarrowLayout<x_rows, end>;
   load_matrices(to.w[0], w[half] + step * Layout::w_step);
   if constexpr (Layout::blocks == 2) load_matrices(to.w[1], w[half] + up + step * Layout::w_step);
 #pragma unroll
-  for (int i = 0; i < 2; ++i) load_matrices(to.x[0][i], x[half * 2 + i] + step * Layout::x_step);
+  for (int i = 0; i < 2; ++i) {
+#pragma unroll
+    for (int tile = 0; tile < Layout::tiles; ++tile)
+      load_matrices(to.x[tile][i], x[half * 2 + i] + tile * 2048 + step * Layout::x_step);
+  }
 }
 
 template <int x_rows, LinearEnd end>
@@ -105,8 +111,8 @@ __device__ void multiply_narrow(const LinearPlan& plan, std::uint32_t memory, st
   std::uint32_t x[4], w[2];
   for (int i = 0; i < 4; ++i) x[i] = memory + Layout::x_at(steps) + lane.x[i];
   for (int i = 0; i < 2; ++i) w[i] = memory + lane.w[i];
-  float sums[1][blocks][4] = {};
-  LinearFragments<1, blocks> first, second;
+  float sums[Layout::tiles][blocks][4] = {};
+  LinearFragments<Layout::tiles, blocks> first, second;
   barrier_wait(barriers, 0);
   load_half<x_rows, end>(first, x, w, up, 0, 0);
   for (int left = steps; left > 0; left -= narrow_group) {
@@ -129,7 +135,7 @@ __device__ void multiply_narrow(const LinearPlan& plan, std::uint32_t memory, st
 #pragma unroll
     for (int i = 0; i < 2; ++i) w[i] += narrow_group * Layout::w_step;
   }
-  finish<1, blocks, end>(plan, static_cast<int>(blockIdx.x) * 8, sums);
+  finish<Layout::tiles, blocks, end>(plan, static_cast<int>(blockIdx.x) * 8, sums);
 }
 
 template <int x_rows, LinearEnd end>
@@ -151,7 +157,7 @@ __global__ void __launch_bounds__(64)
     return;
   }
   wait_for_predecessor();
-  if constexpr (end == LinearEnd::add) touch_out(plan, static_cast<int>(blockIdx.x) * 8);
+  if constexpr (end == LinearEnd::add) touch_out<x_rows>(plan, static_cast<int>(blockIdx.x) * 8);
   multiply_narrow<x_rows, end>(plan, base, first);
 }
 

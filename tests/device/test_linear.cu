@@ -233,9 +233,10 @@ int main(int argc, char** argv) {
   const Shape odd[] = {{1, 8}, {7, 24}, {17, 40}, {72, 104}, {130, 576}, {1001, 200}, {5003, 72}};
   for (const Shape& s :
        {Shape{8, 64}, Shape{13, 192}, Shape{130, 576}, Shape{1000, 3072}, Shape{3000, 1088}}) {
-    for (const int rows : {1, 8, 9, 16}) test_values(s, rows);
+    for (const int rows : {1, 8, 9, 16, 17, 32}) test_values(s, rows);
     test_ends(s, 8);
     test_ends(s, 11);
+    test_ends(s, 30);
   }
   for (const Shape& s : odd) {
     for (const int rows : {1, 5, 16, 17, 40, 64, 65, 128}) test_values(s, rows);
