@@ -2,7 +2,7 @@
 // for few rows, and those of cuBLASLt's algorithms that don't split k.
 //
 // A plan holds a choice for each range of row counts. A choice is found by timing on the device what cuBLASLt's
-// heuristic suggests (at most 16 suggestions a range), and is taken only if its rows have linear()'s bits, on random
+// heuristic suggests (at most 32 suggestions a range), and is taken only if its rows have linear()'s bits, on random
 // data, at both ends of the range. So a row does not depend on how many rows it is multiplied with. That cuBLASLt
 // has this property is an observation (README), which is why every plan looks again.
 //

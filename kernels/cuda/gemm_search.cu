@@ -164,7 +164,11 @@ Status GemmSearch::choose(int least, int rows, GemmChoice& choice, GemmAlgorithm
     if (const Status status = time(nullptr, rows, 5, best); !status.ok()) return status;
   }
   bool found = choice.own;
-  for (const GemmAlgorithm& suggestion : GemmProduct(job_of(rows)).suggest(handle_)) {
+  // For twice the rows too: at some counts every suggestion splits k.
+  std::vector<GemmAlgorithm> suggestions = GemmProduct(job_of(rows)).suggest(handle_);
+  for (const GemmAlgorithm& more : GemmProduct(job_of(std::max(64, rows * 2))).suggest(handle_))
+    suggestions.push_back(more);
+  for (const GemmAlgorithm& suggestion : suggestions) {
     ++choice.suggestions;
     double us = 0.0;
     if (choice.suggestions == 1 && !time(&suggestion, rows, 5, choice.first_us).ok()) choice.first_us = 0.0;
