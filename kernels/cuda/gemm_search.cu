@@ -1,4 +1,4 @@
-// Rows are compared in three windows of up to 64, at the beginning, the middle and the end.
+// Rows are compared in three windows of up to 128, at the beginning, the middle and the end.
 #include <algorithm>
 #include <cmath>
 

@@ -1,4 +1,4 @@
-// The kernel of linear().
+// The kernel of linear() for up to 64 rows, and what its other kernels share with it.
 //
 // A block owns all rows of a band of output columns at a time and walks k in steps of 64 through a ring in shared
 // memory. One warp brings the boxes of x and of the weights; each other warp multiplies the rows with `blocks` times
