@@ -1,5 +1,7 @@
 // One thread, eight elements. Grid: x over rows, y over a row's vectors.
 #include "activate.cuh"
+#include "hopper.cuh"
+#include "launch.hpp"
 
 namespace serveloop::kernels::cuda {
 namespace {
@@ -15,6 +17,8 @@ bool is_aligned(const void* pointer) { return reinterpret_cast<std::uintptr_t>(p
 template <Gate gate>
 __global__ void __launch_bounds__(threads)
     gate_kernel(const bf16* gate_up, bf16* out, int size, bool aligned) {
+  let_successor_start();
+  wait_for_predecessor();
   const std::int64_t row = blockIdx.x;
   const int at = 8 * (blockIdx.y * threads + threadIdx.x);
   if (at >= size) return;
@@ -30,6 +34,8 @@ __global__ void __launch_bounds__(threads)
 __global__ void __launch_bounds__(threads)
     gather_kernel(const bf16* table, const std::int32_t* id, bf16* out, int vocabulary, int hidden,
                   float scale, bool aligned) {
+  let_successor_start();
+  wait_for_predecessor();
   const std::int64_t row = blockIdx.x;
   const int at = 8 * (blockIdx.y * threads + threadIdx.x);
   if (at >= hidden) return;
@@ -51,13 +57,9 @@ Status gated_activation(Gate gate, const __nv_bfloat16* gate_up, __nv_bfloat16* 
   if (intermediate < 1) return {"gated_activation: intermediate, expected 1 or more"};
   if (rows == 0) return {};
   const bool aligned = intermediate % 8 == 0 && is_aligned(gate_up) && is_aligned(out);
-  const dim3 grid = grid_of(rows, intermediate);
-  if (gate == Gate::swish) {
-    gate_kernel<Gate::swish><<<grid, threads, 0, stream>>>(gate_up, out, intermediate, aligned);
-  } else {
-    gate_kernel<Gate::gelu_tanh><<<grid, threads, 0, stream>>>(gate_up, out, intermediate, aligned);
-  }
-  return launch_status("gated_activation");
+  return launch("gated_activation",
+                gate == Gate::swish ? gate_kernel<Gate::swish> : gate_kernel<Gate::gelu_tanh>,
+                {grid_of(rows, intermediate), dim3(threads), 0, stream}, gate_up, out, intermediate, aligned);
 }
 
 Status gather_embedding(const __nv_bfloat16* table, const std::int32_t* id, __nv_bfloat16* out, int rows,
@@ -66,9 +68,9 @@ Status gather_embedding(const __nv_bfloat16* table, const std::int32_t* id, __nv
   if (hidden < 1 || vocabulary < 1) return {"gather_embedding: table, expected at least one element"};
   if (rows == 0) return {};
   const bool aligned = hidden % 8 == 0 && is_aligned(table) && is_aligned(out);
-  gather_kernel<<<grid_of(rows, hidden), threads, 0, stream>>>(table, id, out, vocabulary, hidden, scale,
-                                                               aligned);
-  return launch_status("gather_embedding");
+  return launch("gather_embedding", gather_kernel,
+                {grid_of(rows, hidden), dim3(threads), 0, stream, 1, false}, table, id, out, vocabulary,
+                hidden, scale, aligned);
 }
 
 }  // namespace serveloop::kernels::cuda

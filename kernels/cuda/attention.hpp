@@ -78,10 +78,11 @@ Status clear_attention_workspace(void* workspace, std::size_t bytes, cudaStream_
 // q: [tokens, q_heads, head_dim] with q_stride elements from token to token (a multiple of 2);
 // out: [tokens, q_heads, head_dim], 8-byte aligned. Unused rows are left as they are. V of keys that the token
 // doesn't see may hold anything, NaN too. No size but `rows.tokens` and the plan's reaches the launch
-// configuration, so a captured graph serves any lengths up to the plan's capacity.
+// configuration, so a captured graph serves any lengths up to the plan's capacity. early: plan, positions, tables and
+// all keys but the tokens' own are read before the launches before this one have ended: as in attention_step.hpp.
 Status decode_attention(const AttentionShape& shape, const AttentionRows& rows, const AttentionCache& cache,
                         const AttentionPlan& plan, const __nv_bfloat16* q, std::int64_t q_stride,
-                        __nv_bfloat16* out, void* workspace, cudaStream_t stream);
+                        __nv_bfloat16* out, void* workspace, cudaStream_t stream, bool early = false);
 
 // Chunks of sequences: consecutive rows of q and out that are consecutive tokens. Device pointers.
 struct AttentionChunks {

@@ -2,14 +2,15 @@
 #include <algorithm>
 
 #include "attention_decode.cuh"
+#include "launch.hpp"
 
 namespace serveloop::kernels::cuda {
 namespace {
 
-template <int head_dim, bool both_halves, bool capped>
-Status launch(const Job& job, cudaStream_t stream) {
-  const auto kernel = decode_kernel<head_dim, both_halves, capped>;
-  constexpr int shared_bytes = group_leaves * ring_bytes<head_dim>;
+template <int head_dim, int warps, bool both_halves, bool capped>
+Status launch_decode(const Job& job, bool early, cudaStream_t stream) {
+  const auto kernel = decode_kernel<head_dim, warps, both_halves, capped>;
+  const int shared_bytes = DecodeMemory<head_dim, warps>::bytes(job.pack_heads);
   int device = 0;
   int processors = 0;
   int resident = 0;
@@ -19,20 +20,27 @@ Status launch(const Job& job, cudaStream_t stream) {
   if (error == cudaSuccess)
     error = cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, shared_bytes);
   if (error == cudaSuccess)
-    error = cudaOccupancyMaxActiveBlocksPerMultiprocessor(&resident, kernel, block_threads, shared_bytes);
+    error = cudaOccupancyMaxActiveBlocksPerMultiprocessor(&resident, kernel, warps * 32, shared_bytes);
   if (error != cudaSuccess) return {"decode_attention: launch configuration", error};
   if (resident == 0) return {"decode_attention: shared memory, expected room for one block"};
-  kernel<<<processors * resident, block_threads, shared_bytes, stream>>>(job);
-  return launch_status("decode_attention");
+  const int most = std::max(1, job.plan.max_items * job.packs);  // pieces of work
+  return launch("decode_attention", kernel,
+                {dim3(static_cast<unsigned>(std::min(processors * resident, most))), dim3(warps * 32),
+                 static_cast<std::size_t>(shared_bytes), stream},
+                job, early);
 }
 
 template <int head_dim>
-Status launch(const Job& job, cudaStream_t stream) {
+Status launch_decode(const Job& job, bool early, cudaStream_t stream) {
   const bool capped = job.shape.soft_cap > 0.0f;
-  if (job.pack_heads > 8) {
-    return capped ? launch<head_dim, true, true>(job, stream) : launch<head_dim, true, false>(job, stream);
-  }
-  return capped ? launch<head_dim, false, true>(job, stream) : launch<head_dim, false, false>(job, stream);
+  if (job.pack_heads > 8)
+    return capped ? launch_decode<head_dim, 4, true, true>(job, early, stream)
+                  : launch_decode<head_dim, 4, true, false>(job, early, stream);
+  if (capped) return launch_decode<head_dim, 4, false, true>(job, early, stream);
+  // Few tokens have few groups, or long folds.
+  if (head_dim < 256 && job.rows.tokens > 16)
+    return launch_decode < head_dim, head_dim < 256 ? 2 : 4, false, false > (job, early, stream);
+  return launch_decode<head_dim, 4, false, false>(job, early, stream);
 }
 
 void set_packs(Job& job) {
@@ -71,9 +79,9 @@ Status clear_attention_workspace(void* workspace, std::size_t bytes, cudaStream_
   return error == cudaSuccess ? Status{} : Status{"clear_attention_workspace", error};
 }
 
-Status decode_attention(const AttentionShape& shape, const AttentionRows& rows, const AttentionCache& cache,
-                        const AttentionPlan& plan, const __nv_bfloat16* q, std::int64_t q_stride,
-                        __nv_bfloat16* out, void* workspace, cudaStream_t stream) {
+Status make_job(const AttentionShape& shape, const AttentionRows& rows, const AttentionCache& cache,
+                const AttentionPlan& plan, const __nv_bfloat16* q, std::int64_t q_stride, __nv_bfloat16* out,
+                void* workspace, Job& job) {
   if (const Status status = check_attention(shape); !status.ok()) return status;
   if (rows.tokens < 0 || rows.tokens > plan.max_tokens)
     return {"decode_attention: tokens, expected 0 to the plan's max_tokens"};
@@ -86,8 +94,7 @@ Status decode_attention(const AttentionShape& shape, const AttentionRows& rows, 
     return {"decode_attention: cache, expected multiples of 16 bytes"};
   if (!at_multiple(q, 4) || !at_multiple(out, 8))
     return {"decode_attention: q and out, expected multiples of 4 and 8 bytes"};
-  if (rows.tokens == 0) return {};
-  Job job{};
+  job = {};
   job.shape = shape;
   set_packs(job);
   job.rows = rows;
@@ -103,10 +110,21 @@ Status decode_attention(const AttentionShape& shape, const AttentionRows& rows, 
   job.counters = reinterpret_cast<std::int32_t*>(base + layout.counters);
   job.states = reinterpret_cast<float*>(base + layout.states);
   job.sums = reinterpret_cast<float2*>(base + layout.sums);
+  return {};
+}
+
+Status decode_attention(const AttentionShape& shape, const AttentionRows& rows, const AttentionCache& cache,
+                        const AttentionPlan& plan, const __nv_bfloat16* q, std::int64_t q_stride,
+                        __nv_bfloat16* out, void* workspace, cudaStream_t stream, bool early) {
+  Job job;
+  if (const Status status = make_job(shape, rows, cache, plan, q, q_stride, out, workspace, job);
+      !status.ok())
+    return status;
+  if (rows.tokens == 0) return {};
   switch (shape.head_dim) {
-    case 64: return launch<64>(job, stream);
-    case 128: return launch<128>(job, stream);
-    default: return launch<256>(job, stream);
+    case 64: return launch_decode<64>(job, early, stream);
+    case 128: return launch_decode<128>(job, early, stream);
+    default: return launch_decode<256>(job, early, stream);
   }
 }
 

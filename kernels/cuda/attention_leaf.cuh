@@ -15,7 +15,6 @@ namespace serveloop::kernels::cuda {
 inline constexpr int unit_tokens = 16;
 inline constexpr int leaf_units = attention_leaf_tokens / unit_tokens;
 inline constexpr int group_leaves = attention_group_tokens / attention_leaf_tokens;
-inline constexpr int ring_slots = 6;
 inline constexpr float log2_e = 1.4426950408889634f;
 
 template <int head_dim>
@@ -39,20 +38,21 @@ struct LeafState {
   float o[head_dim / 8][4];
 };
 
-template <int head_dim>
+// slots: units in the ring, all but one of them under way.
+template <int head_dim, int slots>
 class UnitRing {
  public:
   __device__ UnitRing(const Leaf& leaf, std::uint32_t memory) : leaf_(leaf), memory_(memory) {
-    for (int i = 0; i < ring_slots - 1; ++i) start_next();
+    for (int i = 0; i < slots - 1; ++i) start_next();
   }
 
   // The address of the next unit, whole and visible to all lanes.
   __device__ std::uint32_t next() {
-    copy_async_wait<ring_slots - 2>();
+    copy_async_wait<slots - 2>();
     __syncwarp();
     start_next();
     const std::uint32_t unit = memory_ + taken_ * unit_bytes<head_dim>;
-    taken_ = taken_ + 1 == ring_slots ? 0 : taken_ + 1;
+    taken_ = taken_ + 1 == slots ? 0 : taken_ + 1;
     return unit;
   }
 
@@ -76,7 +76,7 @@ class UnitRing {
         const bool visible = position + row >= leaf_.first && position + row <= leaf_.last;
         copy_async_16(to + (row * row_chunks + (column ^ (row & 7))) * 16, from + chunk * 8, visible);
       }
-      slot_ = slot_ + 1 == ring_slots ? 0 : slot_ + 1;
+      slot_ = slot_ + 1 == slots ? 0 : slot_ + 1;
       ++started_;
     }
     copy_async_commit();  // an empty group past the end keeps the count right
@@ -89,9 +89,10 @@ class UnitRing {
   int taken_ = 0;
 };
 
-// Query rows as fragments of a: rows past `heads` are zero. q: [heads, head_dim].
+// Query rows as fragments of a: rows past `heads` are zero. q: [heads, head_dim], `stride` from head to head.
 template <int head_dim>
-__device__ void load_query(const bf16* q, int heads, std::uint32_t (&fragments)[head_dim / 16][4]) {
+__device__ void load_query(const bf16* q, int heads, std::uint32_t (&fragments)[head_dim / 16][4],
+                           int stride = head_dim) {
   const int lane = threadIdx.x % 32;
 #pragma unroll
   for (int step = 0; step < head_dim / 16; ++step) {
@@ -100,7 +101,7 @@ __device__ void load_query(const bf16* q, int heads, std::uint32_t (&fragments)[
       const int row = lane / 4 + i % 2 * 8;
       const int column = step * 16 + lane % 4 * 2 + i / 2 * 8;
       fragments[step][i] =
-          row < heads ? *reinterpret_cast<const std::uint32_t*>(q + row * head_dim + column) : 0u;
+          row < heads ? *reinterpret_cast<const std::uint32_t*>(q + row * stride + column) : 0u;
     }
   }
 }
@@ -192,10 +193,9 @@ __device__ __forceinline__ void pack_unit(const float* s, bool both_halves, std:
 }
 
 // `both_halves`: more than eight query heads. The bits of a row are the same either way.
-template <int head_dim, bool both_halves, bool capped>
-__device__ void attend_leaf(const Leaf& leaf, const bf16* q, int heads, float scale, float soft_cap,
-                            std::uint32_t ring_memory, LeafState<head_dim>& state) {
-  UnitRing<head_dim> ring(leaf, ring_memory);
+template <int head_dim, bool both_halves, bool capped, int slots>
+__device__ void attend_leaf(const Leaf& leaf, UnitRing<head_dim, slots>& ring, const bf16* q, int heads,
+                            float scale, float soft_cap, LeafState<head_dim>& state) {
   float s[leaf_units * 8] = {};
   {
     std::uint32_t fragments[head_dim / 16][4];

@@ -2,6 +2,8 @@
 //   [0] items needed, [1] items in the list (0 where it did not fit), [2, 2 + tokens] first item of each token and
 //   the end, then from an even index on pairs (token, group).
 #include "attention_plan.cuh"
+#include "hopper.cuh"
+#include "launch.hpp"
 
 namespace serveloop::kernels::cuda {
 namespace {
@@ -13,6 +15,8 @@ __global__ void __launch_bounds__(plan_threads)
     plan_kernel(AttentionRows rows, int window, AttentionPlan plan) {
   __shared__ int warp_totals[32];
   __shared__ int carried;
+  let_successor_start();
+  wait_for_predecessor();
   const int lane = threadIdx.x % 32;
   const int warp = threadIdx.x / 32;
   std::int32_t* first_item = plan.words + 2;
@@ -76,8 +80,7 @@ Status plan_attention(const AttentionRows& rows, int window, const AttentionPlan
   if (window < 0) return {"plan_attention: window, expected 0 or more"};
   if (plan.words == nullptr || plan.max_items < 0)
     return {"plan_attention: plan, expected words and a capacity"};
-  plan_kernel<<<1, plan_threads, 0, stream>>>(rows, window, plan);
-  return launch_status("plan_attention");
+  return launch("plan_attention", plan_kernel, {dim3(1), dim3(plan_threads), 0, stream}, rows, window, plan);
 }
 
 }  // namespace serveloop::kernels::cuda

@@ -4,6 +4,7 @@
 
 #include "attention_plan.cuh"
 #include "attention_prefill.cuh"
+#include "launch.hpp"
 #include "tensor_map.hpp"
 
 namespace serveloop::kernels::cuda {
@@ -12,18 +13,17 @@ namespace {
 constexpr int pack_heads_limit = 16;
 
 template <int head_dim, bool capped>
-Status launch(const PrefillJob& job, const CUtensorMap& k, const CUtensorMap& v, const dim3& grid,
-              cudaStream_t stream) {
+Status launch_prefill(const PrefillJob& job, const CUtensorMap& k, const CUtensorMap& v, const dim3& grid,
+                      cudaStream_t stream) {
   const auto kernel = prefill_kernel<head_dim, capped>;
   constexpr int bytes = PrefillLayout<head_dim>::bytes;
   const cudaError_t error = cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, bytes);
   if (error != cudaSuccess) return {"prefill_attention: launch configuration", error};
-  kernel<<<grid, prefill_threads, bytes, stream>>>(k, v, job);
-  return launch_status("prefill_attention");
+  return launch("prefill_attention", kernel, {grid, dim3(prefill_threads), bytes, stream}, k, v, job);
 }
 
 template <int head_dim>
-Status launch(PrefillJob& job, const CUtensorMap& k, const CUtensorMap& v, cudaStream_t stream) {
+Status launch_prefill(PrefillJob& job, const CUtensorMap& k, const CUtensorMap& v, cudaStream_t stream) {
   job.tile_tokens = PrefillLayout<head_dim>::rows / job.pack_heads;
   // No chunk has more than one tile that isn't full.
   const std::int64_t tiles = static_cast<std::int64_t>(job.chunks.rows) / job.tile_tokens + job.chunks.count;
@@ -32,8 +32,8 @@ Status launch(PrefillJob& job, const CUtensorMap& k, const CUtensorMap& v, cudaS
     return {"prefill_attention: rows and heads, expected what fits a launch"};
   // Blocks that run together share a key head, so that their keys and values stay in the L2 cache.
   const dim3 grid(static_cast<unsigned>(tiles), static_cast<unsigned>(packs));
-  return job.shape.soft_cap > 0.0f ? launch<head_dim, true>(job, k, v, grid, stream)
-                                   : launch<head_dim, false>(job, k, v, grid, stream);
+  return job.shape.soft_cap > 0.0f ? launch_prefill<head_dim, true>(job, k, v, grid, stream)
+                                   : launch_prefill<head_dim, false>(job, k, v, grid, stream);
 }
 
 Status describe(const AttentionShape& shape, const AttentionCache& cache, const bf16* data,
@@ -80,9 +80,9 @@ Status prefill_attention(const AttentionShape& shape, const AttentionChunks& chu
   job.pack_heads = std::min(group_heads, pack_heads_limit);
   while ((1 << job.block_shift) < shape.block_tokens) ++job.block_shift;
   switch (shape.head_dim) {
-    case 64: return launch<64>(job, k, v, stream);
-    case 128: return launch<128>(job, k, v, stream);
-    default: return launch<256>(job, k, v, stream);
+    case 64: return launch_prefill<64>(job, k, v, stream);
+    case 128: return launch_prefill<128>(job, k, v, stream);
+    default: return launch_prefill<256>(job, k, v, stream);
   }
 }
 

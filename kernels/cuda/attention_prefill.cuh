@@ -179,6 +179,8 @@ __global__ void __launch_bounds__(prefill_threads, 1)
   using Layout = PrefillLayout<head_dim>;
   extern __shared__ __align__(1024) char memory[];
   const std::uint32_t base = shared_address(memory);
+  let_successor_start();
+  wait_for_predecessor();
   const Tile tile = find_tile(job, static_cast<int>(blockIdx.x), static_cast<int>(blockIdx.y));
   if (tile.tokens == 0) return;
   const Ring k = {base + Layout::barriers_at, base + Layout::k_at};

@@ -1,8 +1,11 @@
 // The host side of linear(): checks, the cut into bands, choice of the kernel's instance. Nothing chosen here
 // touches a bit of the result.
 #include <algorithm>
+#include <limits>
 
-#include "linear.cuh"
+#include "launch.hpp"
+#include "linear_group.cuh"
+#include "linear_narrow.cuh"
 #include "tensor_map.hpp"
 
 namespace serveloop::kernels::cuda {
@@ -32,48 +35,45 @@ Cut cut_columns(int n, int unit, int processors) {
 }
 
 template <int row_tiles, int blocks, LinearEnd end>
-Status launch(const LinearPlan& plan, const CUtensorMap& x, const CUtensorMap& w, int shared_bytes, int grid,
-              cudaStream_t stream) {
+Status launch_linear(const LinearPlan& plan, const CUtensorMap& x, const CUtensorMap& w, int shared_bytes,
+                     int grid, cudaStream_t stream) {
   const auto kernel = linear_kernel<row_tiles, blocks, end>;
-  cudaError_t error = cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, shared_bytes);
+  const cudaError_t error =
+      cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, shared_bytes);
   if (error != cudaSuccess) return {"linear: launch configuration", error};
-  cudaLaunchConfig_t config = {};
-  config.gridDim = dim3(static_cast<unsigned>(grid));
-  config.blockDim = dim3(static_cast<unsigned>(plan.warps + 1) * 32);
-  config.dynamicSmemBytes = static_cast<std::size_t>(shared_bytes);
-  config.stream = stream;
-  cudaLaunchAttribute early = {};
-  early.id = cudaLaunchAttributeProgrammaticStreamSerialization;
-  early.val.programmaticStreamSerializationAllowed = 1;
-  config.attrs = &early;
-  config.numAttrs = plan.job.early ? 1 : 0;
-  error = cudaLaunchKernelEx(&config, kernel, x, w, plan);
-  return error == cudaSuccess ? launch_status("linear") : Status{"linear", error};
+  const Launch how{dim3(static_cast<unsigned>(grid)),
+                   dim3(static_cast<unsigned>(plan.warps + 1) * 32),
+                   static_cast<std::size_t>(shared_bytes),
+                   stream,
+                   1,
+                   plan.job.early};
+  return launch("linear", kernel, how, x, w, plan);
 }
 
 template <int row_tiles, int blocks>
-Status launch(const LinearPlan& plan, const CUtensorMap& x, const CUtensorMap& w, int bytes, int grid,
-              cudaStream_t stream) {
+Status launch_linear(const LinearPlan& plan, const CUtensorMap& x, const CUtensorMap& w, int bytes, int grid,
+                     cudaStream_t stream) {
   switch (plan.job.end) {
     case LinearEnd::store:
-      return launch<row_tiles, blocks, LinearEnd::store>(plan, x, w, bytes, grid, stream);
+      return launch_linear<row_tiles, blocks, LinearEnd::store>(plan, x, w, bytes, grid, stream);
     case LinearEnd::store_f32:
-      return launch<row_tiles, blocks, LinearEnd::store_f32>(plan, x, w, bytes, grid, stream);
-    case LinearEnd::add: return launch<row_tiles, blocks, LinearEnd::add>(plan, x, w, bytes, grid, stream);
+      return launch_linear<row_tiles, blocks, LinearEnd::store_f32>(plan, x, w, bytes, grid, stream);
+    case LinearEnd::add:
+      return launch_linear<row_tiles, blocks, LinearEnd::add>(plan, x, w, bytes, grid, stream);
     case LinearEnd::gate: break;
   }
   if constexpr (blocks > 1)
-    return launch<row_tiles, blocks, LinearEnd::gate>(plan, x, w, bytes, grid, stream);
+    return launch_linear<row_tiles, blocks, LinearEnd::gate>(plan, x, w, bytes, grid, stream);
   return {"linear: an end that doesn't exist"};
 }
 
 template <int row_tiles>
-Status launch(LinearPlan& plan, int blocks, const CUtensorMap& w, int grid, cudaStream_t stream) {
+Status launch_linear(LinearPlan& plan, int blocks, const CUtensorMap& w, int grid, cudaStream_t stream) {
   TensorShape shape;
   shape.size[0] = plan.job.k;
   shape.size[1] = plan.job.rows;
   shape.stride[1] = plan.job.x_stride;
-  shape.box[1] = row_tiles * 16;
+  shape.box[1] = plan.job.rows;
   CUtensorMap x;
   if (const Status status = make_tensor_map(plan.job.x, shape, x); !status.ok()) return status;
   const int stage_bytes = (row_tiles * 16 + plan.columns) * 128;
@@ -83,14 +83,141 @@ Status launch(LinearPlan& plan, int blocks, const CUtensorMap& w, int grid, cuda
   plan.stages = std::clamp(std::max(wanted, std::min(4, 200 * 1024 / stage_bytes)), 2, linear_max_stages);
   const int bytes = plan.stages * stage_bytes + 1024;
   switch (blocks) {
-    case 1: return launch<row_tiles, 1>(plan, x, w, bytes, grid, stream);
-    case 2: return launch<row_tiles, 2>(plan, x, w, bytes, grid, stream);
-    default: return launch<row_tiles, 4>(plan, x, w, bytes, grid, stream);
+    case 1: return launch_linear<row_tiles, 1>(plan, x, w, bytes, grid, stream);
+    case 2: return launch_linear<row_tiles, 2>(plan, x, w, bytes, grid, stream);
+    default: return launch_linear<row_tiles, 4>(plan, x, w, bytes, grid, stream);
+  }
+}
+
+template <int x_rows, LinearEnd end>
+Status launch_narrow(const LinearPlan& plan, const CUtensorMap& x, const CUtensorMap& w,
+                     cudaStream_t stream) {
+  using Layout = NarrowLayout<x_rows, end>;
+  const auto kernel = linear_narrow_kernel<x_rows, end>;
+  const int bytes = Layout::bytes(plan.job.k / linear_step);
+  const cudaError_t error = cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, bytes);
+  if (error != cudaSuccess) return {"linear: launch configuration", error};
+  const int columns = end == LinearEnd::gate ? plan.job.n / 2 : plan.job.n;
+  const Launch how{dim3(static_cast<unsigned>(ceil_div(columns, 8))),
+                   dim3(64),
+                   static_cast<std::size_t>(bytes),
+                   stream,
+                   1,
+                   plan.job.early};
+  return launch("linear", kernel, how, x, w, plan);
+}
+
+template <int x_rows>
+Status launch_narrow(const LinearPlan& plan, cudaStream_t stream) {
+  TensorShape x, w;
+  x.size[0] = plan.job.k;
+  x.size[1] = plan.job.rows;
+  x.stride[1] = plan.job.x_stride;
+  x.box[1] = plan.job.rows;
+  w.rank = 3;  // with steps of k as the last dimension
+  w.size[0] = linear_step;
+  w.size[1] = plan.job.n;
+  w.stride[1] = plan.job.k;
+  w.size[2] = plan.job.k / linear_step;
+  w.stride[2] = linear_step;
+  w.box[1] = 8;
+  w.box[2] = narrow_group;
+  CUtensorMap x_map, w_map;
+  if (const Status status = make_tensor_map(plan.job.x, x, x_map); !status.ok()) return status;
+  if (const Status status = make_tensor_map(plan.job.weight, w, w_map); !status.ok()) return status;
+  switch (plan.job.end) {
+    case LinearEnd::store: return launch_narrow<x_rows, LinearEnd::store>(plan, x_map, w_map, stream);
+    case LinearEnd::store_f32: return launch_narrow<x_rows, LinearEnd::store_f32>(plan, x_map, w_map, stream);
+    case LinearEnd::add: return launch_narrow<x_rows, LinearEnd::add>(plan, x_map, w_map, stream);
+    case LinearEnd::gate: break;
+  }
+  return launch_narrow<x_rows, LinearEnd::gate>(plan, x_map, w_map, stream);
+}
+
+// Whether all blocks of the narrow kernel run at once.
+bool is_narrow(const LinearJob& job, int processors) {
+  if (job.rows > 32 || job.k % linear_step != 0 || job.k / linear_step > narrow_most_steps) return false;
+  const bool gated = job.end == LinearEnd::gate;
+  const int x_rows = job.rows <= 8 ? 8 : job.rows <= 16 ? 16 : 32;
+  const int bytes =
+      ceil_div(job.k / linear_step, narrow_group) * narrow_group * ((gated ? 2048 : 1024) + x_rows * 128);
+  const int beside = 220 * 1024 / (bytes + 2048);
+  return ceil_div(gated ? job.n / 2 : job.n, 8) <= processors * beside;
+}
+
+template <int pieces>
+Status launch_group(const LinearPlan& plan, const CUtensorMap& x, const CUtensorMap& w, int bytes, int grid,
+                    cudaStream_t stream) {
+  const auto kernel = [&] {
+    switch (plan.job.end) {
+      case LinearEnd::store: return linear_group_kernel<pieces, LinearEnd::store>;
+      case LinearEnd::store_f32: return linear_group_kernel<pieces, LinearEnd::store_f32>;
+      case LinearEnd::add: return linear_group_kernel<pieces, LinearEnd::add>;
+      case LinearEnd::gate: break;
+    }
+    return linear_group_kernel<pieces, LinearEnd::gate>;
+  }();
+  const cudaError_t error = cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, bytes);
+  if (error != cudaSuccess) return {"linear: launch configuration", error};
+  const Launch how{dim3(static_cast<unsigned>(grid)),
+                   dim3(static_cast<unsigned>(plan.warps + 1) * 32),
+                   static_cast<std::size_t>(bytes),
+                   stream,
+                   1,
+                   plan.job.early};
+  return launch("linear", kernel, how, x, w, plan);
+}
+
+// Pieces of 32 columns a band: the fewest bytes of x and weights that one multiprocessor takes in.
+int cut_pieces(int n, int rows, int processors) {
+  int best = 1;
+  std::int64_t least = std::numeric_limits<std::int64_t>::max();
+  for (int pieces = 1; pieces <= 8; ++pieces) {
+    const int rounds = ceil_div(ceil_div(n, pieces * 32), processors);
+    const std::int64_t bytes = static_cast<std::int64_t>(rounds) * (pieces * 32 + rows);
+    if (bytes < least) best = pieces, least = bytes;
+  }
+  return best;
+}
+
+Status launch_group(LinearPlan& plan, int processors, cudaStream_t stream) {
+  const LinearJob& job = plan.job;
+  const bool gated = job.end == LinearEnd::gate;
+  const int tiles = ceil_div(job.rows, 64);
+  const int pieces = cut_pieces(job.n, job.rows, processors);
+  plan.warps = tiles * 4;
+  plan.columns = pieces * 32;
+  const int shown = gated ? plan.columns / 2 : plan.columns;
+  plan.bands = ceil_div(gated ? job.n / 2 : job.n, shown);
+  const int stage_bytes = (tiles * 64 + plan.columns) * 128;
+  plan.stages = std::clamp(200 * 1024 / stage_bytes, 2, linear_max_stages);
+  TensorShape x, w;
+  x.size[0] = w.size[0] = job.k;
+  x.size[1] = job.rows;
+  x.stride[1] = job.x_stride;
+  x.box[1] = job.rows;
+  w.size[1] = job.n;
+  w.stride[1] = job.k;
+  w.box[1] = shown;
+  CUtensorMap x_map, w_map;
+  if (const Status status = make_tensor_map(job.x, x, x_map); !status.ok()) return status;
+  if (const Status status = make_tensor_map(job.weight, w, w_map); !status.ok()) return status;
+  const int bytes = plan.stages * stage_bytes + 1024;
+  const int grid = std::min(plan.bands, processors);
+  switch (pieces) {
+    case 1: return launch_group<1>(plan, x_map, w_map, bytes, grid, stream);
+    case 2: return launch_group<2>(plan, x_map, w_map, bytes, grid, stream);
+    case 3: return launch_group<3>(plan, x_map, w_map, bytes, grid, stream);
+    case 4: return launch_group<4>(plan, x_map, w_map, bytes, grid, stream);
+    case 5: return launch_group<5>(plan, x_map, w_map, bytes, grid, stream);
+    case 6: return launch_group<6>(plan, x_map, w_map, bytes, grid, stream);
+    case 7: return launch_group<7>(plan, x_map, w_map, bytes, grid, stream);
+    default: return launch_group<8>(plan, x_map, w_map, bytes, grid, stream);
   }
 }
 
 Status check(const LinearJob& job) {
-  if (job.rows < 0 || job.rows > linear_max_rows) return {"linear: rows, expected 0 to 64"};
+  if (job.rows < 0 || job.rows > linear_max_rows) return {"linear: rows, expected 0 to 128"};
   if (job.n < 1) return {"linear: n, expected 1 or more"};
   if (job.k < 8 || job.k % 8 != 0) return {"linear: k, expected a multiple of 8"};
   if (job.x_stride % 8 != 0 || job.x_stride < job.k)
@@ -122,6 +249,11 @@ Status linear(const LinearJob& job, cudaStream_t stream) {
   plan.bands = ceil_div(gated ? job.n / 2 : job.n, shown);
   const std::uintptr_t word = job.end == LinearEnd::store_f32 ? 8 : 4;
   plan.pairs = job.out_stride % 2 == 0 && reinterpret_cast<std::uintptr_t>(job.out) % word == 0;
+  if (is_narrow(job, processors))
+    return job.rows <= 8    ? launch_narrow<8>(plan, stream)
+           : job.rows <= 16 ? launch_narrow<16>(plan, stream)
+                            : launch_narrow<32>(plan, stream);
+  if (job.rows > 64 || (job.rows > 32 && job.n >= 16384)) return launch_group(plan, processors, stream);
   TensorShape shape;
   shape.size[0] = job.k;
   shape.size[1] = job.n;
@@ -130,9 +262,9 @@ Status linear(const LinearJob& job, cudaStream_t stream) {
   CUtensorMap w;
   if (const Status status = make_tensor_map(job.weight, shape, w); !status.ok()) return status;
   const int grid = std::min(plan.bands, processors);
-  if (job.rows <= 16) return launch<1>(plan, cut.blocks, w, grid, stream);
-  if (job.rows <= 32) return launch<2>(plan, cut.blocks, w, grid, stream);
-  return launch<4>(plan, cut.blocks, w, grid, stream);
+  if (job.rows <= 16) return launch_linear<1>(plan, cut.blocks, w, grid, stream);
+  if (job.rows <= 32) return launch_linear<2>(plan, cut.blocks, w, grid, stream);
+  return launch_linear<4>(plan, cut.blocks, w, grid, stream);
 }
 
 }  // namespace serveloop::kernels::cuda

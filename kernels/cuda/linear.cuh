@@ -1,4 +1,4 @@
-// The kernel of linear().
+// The kernel of linear() for up to 64 rows, and what its other kernels share with it.
 //
 // A block owns all rows of a band of output columns at a time and walks k in steps of 64 through a ring in shared
 // memory. One warp brings the boxes of x and of the weights; each other warp multiplies the rows with `blocks` times
@@ -111,9 +111,10 @@ __device__ __forceinline__ float bias_at(const LinearJob& job, int column) {
   return job.bias != nullptr && column < job.n ? __bfloat162float(job.bias[column]) : 0.0f;
 }
 
-// A warp's sums to their places; `column`: of its first block.
+// A warp's sums to their places; `column`: of its first block; `first_row`: of its first tile.
 template <int row_tiles, int blocks, LinearEnd end>
-__device__ void finish(const LinearPlan& plan, int column, const float (&sums)[row_tiles][blocks][4]) {
+__device__ void finish(const LinearPlan& plan, int column, const float (&sums)[row_tiles][blocks][4],
+                       int first_row = 0) {
   const int lane = threadIdx.x % 32;
   constexpr bool gated = end == LinearEnd::gate;
   constexpr int shown = gated ? blocks / 2 : blocks;
@@ -138,7 +139,8 @@ __device__ void finish(const LinearPlan& plan, int column, const float (&sums)[r
               (plan.job.gate == Gate::swish ? activate<Gate::swish>(x) : activate<Gate::gelu_tanh>(x)) * up;
         }
       }
-      finish_pair<end>(plan, i / 2 * 16 + i % 2 * 8 + lane / 4, at, columns, values[0], values[1]);
+      finish_pair<end>(plan, first_row + i / 2 * 16 + i % 2 * 8 + lane / 4, at, columns, values[0],
+                       values[1]);
     }
   }
 }
@@ -157,7 +159,8 @@ struct LinearRing {
   }
 };
 
-// One thread. Weights of the first stages are asked for before the predecessor has ended, x after.
+// One thread. Weights of the first stages are asked for before the predecessor has ended, x after. Only the job's rows
+// are brought: what else lies in a tile of rows ends in rows that nobody stores.
 template <int row_tiles, LinearEnd end>
 __device__ void bring(const LinearPlan& plan, const CUtensorMap& x_map, const CUtensorMap& w_map,
                       LinearRing ring) {
@@ -168,7 +171,7 @@ __device__ void bring(const LinearPlan& plan, const CUtensorMap& x_map, const CU
   const std::uint64_t once = policy_evict_first();
   const std::uint64_t again = policy_evict_last();
   const auto weights = [&](const LinearRing& at, int band, int step) {
-    barrier_arrive_expecting(at.full(), ring.stage_bytes);
+    barrier_arrive_expecting(at.full(), (plan.job.rows + plan.columns) * 128);
     const std::uint32_t to = at.slot() + x_bytes;
     copy_box(to, w_map, at.full(), step * linear_step, band * shown, once);
     if constexpr (gated)

@@ -2,7 +2,8 @@
 // of the sum is the same whichever way elements are loaded. The row stays in registers between the two passes.
 #include <algorithm>
 
-#include "device.cuh"
+#include "hopper.cuh"
+#include "launch.hpp"
 #include "norm.hpp"
 
 namespace serveloop::kernels::cuda {
@@ -24,6 +25,8 @@ struct NormJob {
 template <int pieces>
 __global__ void __launch_bounds__(max_threads) norm_kernel(const NormJob job) {
   __shared__ float scratch[32];
+  let_successor_start();
+  wait_for_predecessor();
   const std::int64_t row = static_cast<std::int64_t>(blockIdx.x) * job.hidden;
   float values[pieces][8];
   float sum = 0.0f;
@@ -56,7 +59,7 @@ __global__ void __launch_bounds__(max_threads) norm_kernel(const NormJob job) {
 
 bool is_aligned(const void* pointer) { return reinterpret_cast<std::uintptr_t>(pointer) % 16 == 0; }
 
-Status launch(NormJob job, int rows, cudaStream_t stream) {
+Status launch_norm(NormJob job, int rows, cudaStream_t stream) {
   if (rows < 0) return {"rms_norm: rows, expected 0 or more"};
   if (job.hidden < 1 || job.hidden > 32768) return {"rms_norm: hidden, expected 1 to 32,768"};
   if (rows == 0) return {};
@@ -65,25 +68,25 @@ Status launch(NormJob job, int rows, cudaStream_t stream) {
   const int vectors = (job.hidden + 7) / 8;
   const int threads = std::min(max_threads, (vectors + 31) / 32 * 32);
   const int pieces = (vectors + threads - 1) / threads;
+  const Launch how{dim3(static_cast<unsigned>(rows)), dim3(static_cast<unsigned>(threads)), 0, stream};
   switch (pieces) {
-    case 1: norm_kernel<1><<<rows, threads, 0, stream>>>(job); break;
-    case 2: norm_kernel<2><<<rows, threads, 0, stream>>>(job); break;
-    default: norm_kernel<4><<<rows, threads, 0, stream>>>(job); break;
+    case 1: return launch("rms_norm", norm_kernel<1>, how, job);
+    case 2: return launch("rms_norm", norm_kernel<2>, how, job);
+    default: return launch("rms_norm", norm_kernel<4>, how, job);
   }
-  return launch_status("rms_norm");
 }
 
 }  // namespace
 
 Status rms_norm(const __nv_bfloat16* x, const __nv_bfloat16* weight, __nv_bfloat16* out, int rows, int hidden,
                 float eps, float weight_offset, cudaStream_t stream) {
-  return launch({x, nullptr, weight, out, hidden, eps, weight_offset, false}, rows, stream);
+  return launch_norm({x, nullptr, weight, out, hidden, eps, weight_offset, false}, rows, stream);
 }
 
 Status add_rms_norm(__nv_bfloat16* residual, const __nv_bfloat16* delta, const __nv_bfloat16* weight,
                     __nv_bfloat16* out, int rows, int hidden, float eps, float weight_offset,
                     cudaStream_t stream) {
-  return launch({delta, residual, weight, out, hidden, eps, weight_offset, false}, rows, stream);
+  return launch_norm({delta, residual, weight, out, hidden, eps, weight_offset, false}, rows, stream);
 }
 
 }  // namespace serveloop::kernels::cuda

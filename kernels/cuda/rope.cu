@@ -1,94 +1,20 @@
-// Lane i holds head_dim / 32 neighbouring elements of its head, so a partner in the other half of the head is
-// held by lane i xor 16.
+// One warp, one head of one token.
 #include <cmath>
 
-#include "device.cuh"
-#include "rope.hpp"
+#include "hopper.cuh"
+#include "launch.hpp"
+#include "rope_head.cuh"
 
 namespace serveloop::kernels::cuda {
 namespace {
 
 constexpr int block_heads = 4;  // one warp each
 
-template <int size>
-struct Elements {
-  float at[size];
-};
-
-template <int size>
-__device__ __forceinline__ Elements<size> load(const bf16* from) {
-  std::uint32_t words[size / 2];
-  if constexpr (size == 8) {
-    const uint4 in = *reinterpret_cast<const uint4*>(from);
-    words[0] = in.x, words[1] = in.y, words[2] = in.z, words[3] = in.w;
-  } else if constexpr (size == 4) {
-    const uint2 in = *reinterpret_cast<const uint2*>(from);
-    words[0] = in.x, words[1] = in.y;
-  } else {
-    words[0] = *reinterpret_cast<const std::uint32_t*>(from);
-  }
-  Elements<size> out;
-#pragma unroll
-  for (int i = 0; i < size / 2; ++i) {
-    out.at[2 * i] = __uint_as_float(words[i] << 16);
-    out.at[2 * i + 1] = __uint_as_float(words[i] & 0xffff0000u);
-  }
-  return out;
-}
-
-template <int size>
-__device__ __forceinline__ void store(bf16* to, const Elements<size>& in) {
-  std::uint32_t words[size / 2];
-#pragma unroll
-  for (int i = 0; i < size / 2; ++i) words[i] = pack_2(in.at[2 * i], in.at[2 * i + 1]);
-  if constexpr (size == 8) {
-    *reinterpret_cast<uint4*>(to) = {words[0], words[1], words[2], words[3]};
-  } else if constexpr (size == 4) {
-    *reinterpret_cast<uint2*>(to) = {words[0], words[1]};
-  } else {
-    *reinterpret_cast<std::uint32_t*>(to) = words[0];
-  }
-}
-
-template <int size>
-__device__ void normalise(Elements<size>& x, const bf16* weight, float eps, float weight_offset) {
-  const int lane = threadIdx.x % 32;
-  float sum = 0.0f;
-#pragma unroll
-  for (int i = 0; i < size; ++i) sum = __fmaf_rn(x.at[i], x.at[i], sum);
-  const float inverse_rms = rsqrtf(warp_sum(sum) / static_cast<float>(size * 32) + eps);
-  const Elements<size> w = load<size>(weight + lane * size);
-#pragma unroll
-  for (int i = 0; i < size; ++i) x.at[i] *= inverse_rms * (w.at[i] + weight_offset);
-}
-
-// angles: (cos, sin) of the head's size * 16 pairs at the token's position.
-template <int size>
-__device__ void turn(Elements<size>& x, const float2* angles, RopePairs pairs) {
-  const int lane = threadIdx.x % 32;
-  if (pairs == RopePairs::neighbours) {
-#pragma unroll
-    for (int i = 0; i < size; i += 2) {
-      const float2 angle = angles[(lane * size + i) / 2];
-      const float a = x.at[i];
-      const float b = x.at[i + 1];
-      x.at[i] = a * angle.x - b * angle.y;
-      x.at[i + 1] = b * angle.x + a * angle.y;
-    }
-    return;
-  }
-  const float sign = lane < 16 ? -1.0f : 1.0f;
-#pragma unroll
-  for (int i = 0; i < size; ++i) {
-    const float2 angle = angles[lane % 16 * size + i];
-    const float partner = __shfl_xor_sync(0xffffffffu, x.at[i], 16);
-    x.at[i] = x.at[i] * angle.x + sign * partner * angle.y;
-  }
-}
-
 template <int head_dim>
 __global__ void __launch_bounds__(block_heads * 32) rope_kernel(const RopeJob job) {
   constexpr int size = head_dim / 32;
+  let_successor_start();
+  wait_for_predecessor();
   const int token = blockIdx.x;
   const int head = blockIdx.y * block_heads + threadIdx.x / 32;
   const int position = job.position[token];
@@ -96,18 +22,12 @@ __global__ void __launch_bounds__(block_heads * 32) rope_kernel(const RopeJob jo
   if (position < 0 || head >= heads) return;
   const int element = threadIdx.x % 32 * size;
   bf16* row = job.qkv + (static_cast<std::int64_t>(token) * heads + head) * head_dim + element;
-  Elements<size> x = load<size>(row);
-  const bool is_q = head < job.q_heads;
-  const bool is_v = head >= job.q_heads + job.kv_heads;
-  if (!is_v) {
-    const bf16* weight = is_q ? job.q_norm : job.k_norm;
-    if (weight != nullptr) normalise(x, weight, job.norm_eps, job.norm_weight_offset);
-    turn(x, job.table + static_cast<std::int64_t>(position) * (head_dim / 2), job.pairs);
-  }
-  if (is_q) {
+  const Elements<size> x = turned_head<head_dim>(job, row, head, position);
+  if (head < job.q_heads) {
     store(row, x);
     return;
   }
+  const bool is_v = head >= job.q_heads + job.kv_heads;
   const int kv_head = (head - job.q_heads) % job.kv_heads;
   const int block = job.block_table[static_cast<std::int64_t>(job.table_row[token]) * job.table_stride +
                                     position / job.block_tokens];
@@ -168,12 +88,12 @@ Status rope_and_store(const RopeJob& job, cudaStream_t stream) {
   const int heads = job.q_heads + 2 * job.kv_heads;
   const dim3 grid(static_cast<unsigned>(job.tokens),
                   static_cast<unsigned>((heads + block_heads - 1) / block_heads));
+  const Launch how{grid, dim3(block_heads * 32), 0, stream};
   switch (job.head_dim) {
-    case 64: rope_kernel<64><<<grid, block_heads * 32, 0, stream>>>(job); break;
-    case 128: rope_kernel<128><<<grid, block_heads * 32, 0, stream>>>(job); break;
-    default: rope_kernel<256><<<grid, block_heads * 32, 0, stream>>>(job); break;
+    case 64: return launch("rope_and_store", rope_kernel<64>, how, job);
+    case 128: return launch("rope_and_store", rope_kernel<128>, how, job);
+    default: return launch("rope_and_store", rope_kernel<256>, how, job);
   }
-  return launch_status("rope_and_store");
 }
 
 }  // namespace serveloop::kernels::cuda

@@ -1,6 +1,8 @@
 // The kernel of sample(): one cluster of blocks a row.
 #include <algorithm>
 
+#include "hopper.cuh"
+#include "launch.hpp"
 #include "sampling_draw.cuh"
 
 namespace serveloop::kernels::cuda {
@@ -127,6 +129,8 @@ __device__ void count_in(const SamplingJob& job, int slot, int token) {
 
 __global__ void __launch_bounds__(sampling_threads) sample_kernel(const SamplingJob job, int slice) {
   extern __shared__ __align__(128) char memory[];
+  let_successor_start();
+  wait_for_predecessor();
   RowPart part;
   const int index = static_cast<int>(blockIdx.x / part.cluster.num_blocks());
   part.memory = reinterpret_cast<RowMemory*>(memory);
@@ -178,19 +182,10 @@ Status sample(const SamplingJob& job, cudaStream_t stream) {
   const int bytes = row_memory_bytes + slice * 4;
   error = cudaFuncSetAttribute(sample_kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, bytes);
   if (error != cudaSuccess) return {"sample: launch configuration", error};
-  cudaLaunchConfig_t config = {};
-  config.gridDim = dim3(static_cast<unsigned>(job.rows * blocks));
-  config.blockDim = dim3(sampling_threads);
-  config.dynamicSmemBytes = static_cast<std::size_t>(bytes);
-  config.stream = stream;
-  cudaLaunchAttribute cluster = {};
-  cluster.id = cudaLaunchAttributeClusterDimension;
-  cluster.val.clusterDim.x = static_cast<unsigned>(blocks);
-  cluster.val.clusterDim.y = cluster.val.clusterDim.z = 1;
-  config.attrs = &cluster;
-  config.numAttrs = 1;
-  error = cudaLaunchKernelEx(&config, sample_kernel, job, slice);
-  return error == cudaSuccess ? launch_status("sample") : Status{"sample", error};
+  return launch("sample", sample_kernel,
+                {dim3(static_cast<unsigned>(job.rows * blocks)), dim3(sampling_threads),
+                 static_cast<std::size_t>(bytes), stream, blocks},
+                job, slice);
 }
 
 }  // namespace serveloop::kernels::cuda

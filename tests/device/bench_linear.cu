@@ -152,7 +152,7 @@ void measure(const Shape& s, int rows, double bandwidth) {
   }
   const double bytes = 2.0 * elements;
   std::printf(
-      "%-20s %6d x %5d, %2d rows: %8.2f us (%4.1f %%), early %8.2f (%4.1f %%), gate early %8.2f; cuBLASLt "
+      "%-20s %6d x %5d, %3d rows: %8.2f us (%4.1f %%), early %8.2f (%4.1f %%), gate early %8.2f; cuBLASLt "
       "first "
       "%8.2f best %8.2f%s; early / best %.2f; same bits %d of %d, split %d of %d\n",
       s.name, s.n, s.k, rows, plain, 100.0 * bytes / plain / bandwidth, early,
@@ -187,6 +187,6 @@ int main(int argc, char** argv) {
     return 0;
   }
   for (const Shape& shape : shapes)
-    for (const int rows : {1, 16, 32, 64}) measure(shape, rows, bandwidth);
+    for (const int rows : {1, 16, 32, 64, 128}) measure(shape, rows, bandwidth);
   return 0;
 }

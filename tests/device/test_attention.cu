@@ -174,6 +174,14 @@ int main(int argc, char** argv) {
     test_bits(make(8, 2, dim, 16, 0, 0.0f, {1, 17, 129, 513, 1537, 2600}));
     test_bits(make(5, 1, dim, 16, 300, 20.0f, {1, 299, 301, 1025}));
   }
+  // More tokens than blocks of four warps take.
+  std::vector<int> many = edges;
+  many.insert(many.end(), {3, 64, 300, 700, 900, 1100, 2000});
+  for (const int dim : {64, 128}) {
+    test_values(make(8, 2, dim, 16, 0, 0.0f, many));
+    test_bits(make(8, 2, dim, 16, 0, 0.0f, many));
+    test_bits(make(3, 1, dim, 16, 700, 0.0f, many));
+  }
   test_values(make(1, 1, 128, 256, 1, 0.0f, {1, 2, 600}));
   test_values(make(7, 7, 64, 16, 0, 5.0f, {33, 1030}));
   test_values(make(12, 1, 128, 16, 0, 0.0f, {33, 600}));

@@ -86,7 +86,7 @@ void test_bits(const Shape& s, int rows) {
   fill(weight.get(), weight.size(), 5);
   const LinearJob job = job_of(s, x, weight, rows);
   const std::vector<bf16> all = run(job, static_cast<std::size_t>(rows) * s.n);
-  for (const int some : {1, 2, 7, 8, 9, 16, 17, 31, 33, 63}) {
+  for (const int some : {1, 2, 7, 8, 9, 16, 17, 31, 33, 63, 64, 65, 127}) {
     if (some >= rows) continue;
     for (const int at : {0, (rows - some) / 2, rows - some}) {
       LinearJob part = job;
@@ -203,7 +203,7 @@ void test_refusals() {
     change(job);
     return !linear(job, nullptr).ok();
   };
-  check(refused([](LinearJob& j) { j.rows = 65; }), "65 rows were taken");
+  check(refused([](LinearJob& j) { j.rows = 129; }), "129 rows were taken");
   check(refused([](LinearJob& j) { j.k = 12; }), "k 12 was taken");
   check(refused([](LinearJob& j) { j.n = 0; }), "no columns were taken");
   check(refused([](LinearJob& j) { j.x_stride = 56; }), "x_stride below k was taken");
@@ -223,22 +223,35 @@ int main(int argc, char** argv) {
       test_ends({66, 88}, rows);
     }
     test_values({3000, 64}, 2);
+    test_values({100, 576}, 10);
+    test_ends({66, 128}, 7);
+    test_values({72, 104}, 100);
     test_early();
     test_refusals();
     return report("linear, quick");
   }
   const Shape odd[] = {{1, 8}, {7, 24}, {17, 40}, {72, 104}, {130, 576}, {1001, 200}, {5003, 72}};
+  for (const Shape& s :
+       {Shape{8, 64}, Shape{13, 192}, Shape{130, 576}, Shape{1000, 3072}, Shape{3000, 1088}}) {
+    for (const int rows : {1, 8, 9, 16, 17, 32}) test_values(s, rows);
+    test_ends(s, 8);
+    test_ends(s, 11);
+    test_ends(s, 30);
+  }
   for (const Shape& s : odd) {
-    for (const int rows : {1, 5, 16, 17, 40, 64}) test_values(s, rows);
+    for (const int rows : {1, 5, 16, 17, 40, 64, 65, 128}) test_values(s, rows);
     test_ends(s, 3);
     test_ends(s, 50);
+    test_ends(s, 100);
   }
   for (const Shape& s : {Shape{576, 576}, Shape{960, 576}, Shape{3072, 576}, Shape{576, 1536},
                          Shape{4096, 4096}, Shape{6144, 1024}, Shape{28672, 4096}, Shape{4096, 14336},
                          Shape{49152, 576}, Shape{1001, 200}, Shape{130000, 64}})
-    test_bits(s, 64);
+    test_bits(s, 128);
   test_ends({3072, 576}, 33);
   test_ends({28672, 512}, 9);
+  test_ends({28672, 512}, 64);
+  test_ends({28672, 512}, 128);
   test_early();
   test_refusals();
   return report("linear");

@@ -1,0 +1,25 @@
+// rope_and_store() and decode_attention() in one launch, for steps of few tokens: what the two do one after the other,
+// with the same bits in the cache and in the result. Made to answer soon, where decode_attention() is made to stream:
+// four warps share a leaf, and cached keys and values are on their way before the kernel that makes Q has ended.
+// Faster where tokens x kv_heads is at most the number of multiprocessors. Thread safety: as attention.hpp has it.
+#pragma once
+
+#include "attention.hpp"
+#include "rope.hpp"
+
+namespace serveloop::kernels::cuda {
+
+struct StepAttentionJob {
+  AttentionShape shape;          // head_dim 64 or 128; what it shares with `rope` is equal there
+  RopeJob rope;                  // qkv is only read; a sequence has one token at most
+  AttentionPlan plan;            // of rope.position, rope.table_row and shape.window
+  __nv_bfloat16* out = nullptr;  // [tokens, q_heads, head_dim], 8-byte aligned
+  void* workspace = nullptr;     // as decode_attention() has it
+  // Reads plan, positions, block tables and cached keys before the launches before it have ended. Only where a launch
+  // that waited for all before it, as one that is not early does, lies between whatever wrote those and this one.
+  bool early = false;
+};
+
+Status step_attention(const StepAttentionJob& job, cudaStream_t stream);
+
+}  // namespace serveloop::kernels::cuda
