@@ -41,7 +41,7 @@ std::vector<Row> rows() {
       {"  failed", "failed", [](S s) { return static_cast<double>(s.failed); }},
       {"  dropped", "dropped", [](S s) { return static_cast<double>(s.dropped); }, true},
       {"  unfinished", "unfinished", [](S s) { return static_cast<double>(s.unfinished); }},
-      {"simulated time, s", "seconds", [](S s) { return s.seconds; }, true},
+      {"time of the run, s", "seconds", [](S s) { return s.seconds; }, true},
       {"first token p50, ms", "first_token_p50_ms", [](S s) { return s.first_token.p50; }, true},
       {"first token p90, ms", "first_token_p90_ms", [](S s) { return s.first_token.p90; }, true},
       {"first token p99, ms", "first_token_p99_ms", [](S s) { return s.first_token.p99; }, true},
