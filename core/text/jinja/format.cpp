@@ -23,9 +23,10 @@ Outcome<std::size_t> read_count(std::string_view spec, std::size_t& at, std::siz
 }
 
 std::string digits_of(std::uint64_t number, unsigned base, bool upper) {
+  const std::string_view digits = upper ? "0123456789ABCDEF" : "0123456789abcdef";
   std::string out;
   do {
-    out += (upper ? "0123456789ABCDEF" : "0123456789abcdef")[number % base];
+    out += digits[number % base];
     number /= base;
   } while (number > 0);
   std::reverse(out.begin(), out.end());
