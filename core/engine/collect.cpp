@@ -37,7 +37,7 @@ void Engine::collect() {
     wants_tokens_ = output_.wants_tokens();
     for (std::size_t i = 0; i < flight.rows.size(); ++i) {
       prefetch(flight.rows, i);
-      collect_row(flight.rows[i], done.tokens[i], shares.of(flight.rows[i].tokens),
+      collect_row(flight.step, flight.rows[i], done.tokens[i], shares.of(flight.rows[i].tokens),
                   done.logprobs.empty() ? std::span<const TokenLogprob>() : done.logprobs[i]);
     }
     deliver();
@@ -70,7 +70,7 @@ void Engine::deliver() {
   delivered_.clear();
 }
 
-void Engine::collect_row(const RowInFlight& in, Token token, std::uint64_t share_ns,
+void Engine::collect_row(std::uint64_t step, const RowInFlight& in, Token token, std::uint64_t share_ns,
                          std::span<const TokenLogprob> logprobs) {
   if (!requests_->alive(in.seq)) {  // it ended in flight: nothing of this counts
     counters_.void_tokens += in.samples ? 1 : 0;
@@ -80,7 +80,7 @@ void Engine::collect_row(const RowInFlight& in, Token token, std::uint64_t share
   sl_seq_row& r = row(slot);
   sl_seq_cold_row& cold = requests_->cold(slot);
   cold.service_ns += share_ns;
-  cold.last_step = step_;
+  cold.last_step = step;
   const bool kept =
       requests_->at(slot).life == in.life;  // else preempted in flight: the token stays, its KV is gone
   if (kept) {

@@ -179,7 +179,7 @@ class Engine {
   void prefetch(const Buffer<RowInFlight>& rows, std::size_t at) const;
   void bill_the_living(const InFlight& flight);
   void deliver();
-  void collect_row(const RowInFlight& row, Token token, std::uint64_t share_ns,
+  void collect_row(std::uint64_t step, const RowInFlight& row, Token token, std::uint64_t share_ns,
                    std::span<const TokenLogprob> logprobs);
   void take_token(Slot slot, Token token, bool kept, std::span<const TokenLogprob> logprobs);
   bool is_stop(const sl_seq_row& r, Token token) const;

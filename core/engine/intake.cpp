@@ -281,7 +281,7 @@ void Engine::end_sequence(Slot slot, std::uint32_t finish, std::uint16_t reason)
   end.causes = ledger_.close(life(slot).account, end.end_ns,
                              static_cast<observe::State>(requests_->at(slot).planned), !in_flight_.empty());
   ++counters_.finished;
-  requests_->end(slot, finish, now_ns_);
+  requests_->end(slot, finish);
   const auto found = by_request_.find(end.request);
   std::erase(found->second, slot);
   if (found->second.empty()) by_request_.erase(found);

@@ -132,6 +132,7 @@ void encode(const Message& message, Writer& out) {
     out.u8(message.swap->is_gate);
     out.u64(message.swap->gate);
     out.text(message.swap->plugin);
+    out.text(message.swap->sha256);
   }
 }
 
@@ -162,6 +163,7 @@ Result<Message> decode_message(Reader& in) {
     message.swap->is_gate = in.u8() != 0;
     message.swap->gate = in.u32();
     message.swap->plugin = in.text();
+    message.swap->sha256 = in.text();
   }
   if (!in.ok() || !in.done())
     return fail("damaged step log", "a whole message", in.ok() ? "bytes behind it" : "its end");

@@ -33,6 +33,7 @@ struct SwapOrder {
   std::uint32_t gate = 0;  // which gate, for gates
   bool is_gate = false;
   std::string plugin;                            // as named, for the log
+  std::string sha256;                            // of its object, likewise
   std::shared_ptr<policy::Scheduler> scheduler;  // the one of its kind is set
   std::shared_ptr<policy::Eviction> eviction;
   std::shared_ptr<policy::Preemption> preemption;

@@ -173,7 +173,7 @@ Status check_builds(const rig::LogHeader& header, const engine::Policies& polici
 
 // Takes what the loop is about to read: a step's messages come first in its record.
 Status post_messages(const observe::StepRecord& record, engine::Engine& engine, const policy::Host& host,
-                     const policy::Limits& limits, std::unordered_set<std::uint64_t>& seen) {
+                     const policy::Limits& limits, bool any_build, std::unordered_set<std::uint64_t>& seen) {
   for (const auto& item : record.items) {
     if (item.tag != Item::message) continue;
     observe::Reader in(item.bytes);
@@ -197,6 +197,11 @@ Status post_messages(const observe::StepRecord& record, engine::Engine& engine, 
           {0, message->swap->kind, message->swap->is_gate, message->swap->gate, message->swap->plugin, {}},
           host, limits);
       if (!order) return tl::unexpected(order.error());
+      if (!any_build && (*order)->sha256 != message->swap->sha256)
+        return fail(fmt::format("'{}', swapped in at step {}, is not the build that wrote the log",
+                                message->swap->plugin, record.step),
+                    "sha256 " + message->swap->sha256, (*order)->sha256,
+                    "compare all the same with --any-build");
       message->swap = *order;
     }
     engine.inject(std::move(*message));
@@ -241,7 +246,9 @@ Result<ReplayResult> replay_file(const std::string& path, const ReplayOptions& o
     const Result<bool> more = (*reader)->next(script.record);
     if (!more) return tl::unexpected(more.error());
     if (!*more) break;
-    if (Status posted = post_messages(script.record, **engine, host, rig::limits(engine_opts), seen); !posted)
+    if (Status posted = post_messages(script.record, **engine, host, rig::limits(engine_opts),
+                                      options.any_build || others, seen);
+        !posted)
       return tl::unexpected(posted.error());
     try {
       (*engine)->step();

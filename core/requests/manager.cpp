@@ -176,7 +176,7 @@ void Manager::resume(Slot slot, bool holds_blocks, std::uint64_t now_ns) {
   event(SL_EV_RESUMED, row.id, holds_blocks ? 1 : 0);
 }
 
-void Manager::end(Slot slot, std::uint32_t finish, std::uint64_t now_ns) {
+void Manager::end(Slot slot, std::uint32_t finish) {
   sl_seq_row& row = seqs_[slot];
   if (row.state == SL_RUNNING) stop_running(slot);
   if (links_[slot].in_ready) ready_remove(slot);
@@ -184,7 +184,6 @@ void Manager::end(Slot slot, std::uint32_t finish, std::uint64_t now_ns) {
   holds_.erase(slot, [](const Hold&) { return true; });
   live_remove(slot);
   row.state = SL_ENDED;
-  cold_[slot].last_token_ns = std::max(cold_[slot].last_token_ns, now_ns);
   --waiting_;
   ended_.push_back(slot);
   event(SL_EV_ENDED, row.id, finish, row.generated);

@@ -92,7 +92,7 @@ class Manager {
                std::uint64_t now_ns);  // the row's counts are the caller's
   void pause(Slot slot, std::uint64_t until_ns);
   void resume(Slot slot, bool holds_blocks, std::uint64_t now_ns);
-  void end(Slot slot, std::uint32_t finish, std::uint64_t now_ns);
+  void end(Slot slot, std::uint32_t finish);
   // Frees the rows of sequences whose end has been told. Call when events were delivered.
   void reclaim();
 

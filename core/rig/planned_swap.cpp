@@ -144,9 +144,10 @@ Result<std::shared_ptr<engine::SwapOrder>> load_swap(const PlannedSwap& swap, co
   order->plugin = swap.plugin;
   const Result<policy::Choice> choice = choice_of(swap.plugin);
   if (!choice) return tl::unexpected(choice.error());
-  const auto take = [](auto loaded, auto& into) -> Status {
+  const auto take = [&order](auto loaded, auto& into) -> Status {
     if (!loaded) return tl::unexpected(loaded.error());
     into = *loaded;
+    order->sha256 = into->library().sha256();
     if (into->manifest().swap == policy::SwapClass::none)
       return fail(fmt::format("'{}' cannot be swapped in", into->id()),
                   "swap = \"events\" or \"state\" in its manifest", "\"none\"",

@@ -76,9 +76,9 @@ const Truth<SequenceCase> kCold[] = {
     TRUTH(ready_ns, c.s.ready_ns),
     TRUTH(admitted_ns, c.s.admitted_ns),
     TRUTH(first_token_ns, c.s.first_token_ns),
-    TRUTH(last_token_ns, std::max(c.s.last_token_ns, c.s.end_ns)),  // an end counts as one
+    TRUTH(last_token_ns, c.s.last_token_ns),
     TRUTH(service_ns, c.s.service_ns),
-    TRUTH(last_step, c.s.last_step),  // the step that collected its last batch
+    TRUTH(last_step, c.s.last_step),  // of its last batch that came back
     TRUTH(wake_ns, c.s.wake_ns),
     TRUTH(pause_until_ns, c.s.pause_until_ns),
 };

@@ -196,7 +196,7 @@ void Witness::collected(const execute::Collected& done) {
     Witnessed& s = *row.seq;
     if (s.ended) continue;
     s.service_ns += last_step_ns_ / tokens * row.tokens + std::exchange(rest, 0);
-    s.last_step = step_;
+    s.last_step = done.step;
     std::erase_if(s.in_flight, [&](const Witnessed::Run& run) { return run.step == done.step; });
     if (row.life != s.life) continue;
     s.computed += row.tokens;

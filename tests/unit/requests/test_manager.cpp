@@ -50,7 +50,7 @@ BOOST_AUTO_TEST_CASE(running_stays_in_the_order_of_admission) {
   const Slot a = rig.ready(1), b = rig.ready(2), c = rig.ready(3), d = rig.ready(4);
   for (const Slot slot : {c, a, d, b}) rig.manager.admit(slot, slot, 0, 5);
   BOOST_CHECK((rig.running() == Slots{c, a, d, b}));
-  rig.manager.end(a, SL_FINISH_LENGTH, 6);
+  rig.manager.end(a, SL_FINISH_LENGTH);
   rig.manager.pause(b, SL_NEVER);
   BOOST_CHECK((rig.running() == Slots{c, d}));
   BOOST_CHECK_EQUAL(rig.manager.running_count(), 2u);
@@ -111,7 +111,7 @@ BOOST_AUTO_TEST_CASE(holders_release_their_own) {
   rig.manager.release(slot, 1, 120);
   BOOST_CHECK_EQUAL(rig.manager.row(slot).not_ready, 0);
   BOOST_CHECK_EQUAL(rig.manager.cold(slot).ready_ns, 120u);
-  rig.manager.end(other, SL_FINISH_CANCELLED, 130);
+  rig.manager.end(other, SL_FINISH_CANCELLED);
   BOOST_CHECK(rig.manager.held_by(1).empty());
 }
 
@@ -166,7 +166,7 @@ BOOST_AUTO_TEST_CASE(reserved_ones_are_holders_and_still_ready) {
   BOOST_CHECK_EQUAL(rig.manager.row(slot).state, SL_RESERVED);
   BOOST_CHECK((rig.manager.holders() == Slots{slot}));
   BOOST_CHECK((rig.ready_list() == Slots{slot}));
-  rig.manager.end(slot, SL_FINISH_CANCELLED, 3);
+  rig.manager.end(slot, SL_FINISH_CANCELLED);
   BOOST_CHECK(rig.manager.holders().empty());
   BOOST_CHECK(rig.ready_list().empty());
 }
@@ -202,7 +202,7 @@ BOOST_AUTO_TEST_CASE(lists_and_rows_agree_after_random_moves) {
         if (row.state == SL_PAUSED) rig.manager.resume(slot, draw(2) == 0, 1);
         break;
       default:
-        if (draw(3) == 0) rig.manager.end(slot, SL_FINISH_STOP, 1);
+        if (draw(3) == 0) rig.manager.end(slot, SL_FINISH_STOP);
     }
     std::size_t ready = 0, running = 0, waiting = 0, all = 0;
     for (const Slot s : rig.manager.live_slots()) {

@@ -17,7 +17,7 @@ BOOST_AUTO_TEST_CASE(a_stale_id_is_refused) {
   BOOST_CHECK(!rig.manager.alive(SL_NO_SEQ));
   BOOST_CHECK(!rig.manager.alive(first + 1));                               // a slot never used
   BOOST_CHECK(!rig.manager.alive((first & ~0xffffffffull) | 0xfffffff0u));  // one that does not exist
-  rig.manager.end(slot, SL_FINISH_STOP, 2);
+  rig.manager.end(slot, SL_FINISH_STOP);
   BOOST_CHECK(!rig.manager.alive(first));  // from its end on, told or not
   BOOST_CHECK_EQUAL(rig.manager.row(slot).id, first);
   rig.manager.reclaim();
@@ -34,7 +34,7 @@ BOOST_AUTO_TEST_CASE(slots_come_back_when_events_were_delivered) {
   for (std::uint64_t id = 1; id <= 4; ++id) rig.ready(id);
   BOOST_CHECK(!rig.manager.room(1));
   const Slot slot = rig.manager.live_slots()[2];
-  rig.manager.end(slot, SL_FINISH_STOP, 2);
+  rig.manager.end(slot, SL_FINISH_STOP);
   BOOST_CHECK(!rig.manager.room(1));
   rig.manager.reclaim();
   BOOST_CHECK(rig.manager.room(1));
@@ -52,7 +52,7 @@ BOOST_AUTO_TEST_CASE(a_request_row_lives_as_long_as_its_last_sequence) {
   for (std::uint32_t left = 3; left > 0; --left) {
     BOOST_CHECK_EQUAL(requests[index].live, left);
     BOOST_CHECK_EQUAL(requests[index].request, 9u);
-    rig.manager.end(rig.manager.live_slots().front(), SL_FINISH_STOP, 2);
+    rig.manager.end(rig.manager.live_slots().front(), SL_FINISH_STOP);
     rig.manager.reclaim();
   }
   BOOST_CHECK_EQUAL(requests[index].live, 0u);
@@ -103,7 +103,7 @@ BOOST_AUTO_TEST_CASE(the_heap_is_used_again) {
     spec.hints.assign(i % 3, {i, 1.0});
     const Slot slot = rig.arrive(i + 1, spec);
     BOOST_REQUIRE_EQUAL(rig.manager.prompt(slot).back(), i);
-    rig.manager.end(slot, SL_FINISH_STOP, 1);
+    rig.manager.end(slot, SL_FINISH_STOP);
     rig.told();
     rig.manager.reclaim();
   }
