@@ -23,6 +23,7 @@ using Arguments = std::vector<std::string>;
 int simulate(const Arguments& arguments);
 int bench(const Arguments& arguments);
 int generate(const Arguments& arguments);
+int serve(const Arguments& arguments);
 int replay(const Arguments& arguments);
 int plugin(const Arguments& arguments);
 

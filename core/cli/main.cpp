@@ -20,6 +20,7 @@ struct Subcommand {
 };
 
 constexpr std::array kSubcommands{
+    Subcommand{"serve", "answer requests over HTTP, as OpenAI's API does", cli::serve},
     Subcommand{"simulate", "run a configuration's workload under virtual time and print what came of it",
                cli::simulate},
     Subcommand{"bench",

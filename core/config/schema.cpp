@@ -27,67 +27,66 @@ std::vector<std::pair<std::string, void*>> records_of(Map& map) {
 }
 
 Section model_section() {
-  return {
-      "model",
-      Repeat::once,
-      "The model that is served; only `engine.executor = \"cpu\"` reads it.",
-      "",
-      part<&Config::model>,
-      no_records,
-      {special<&Model::path>("path", Kind::path,
-                             "Weights: a GGUF file, or a folder that holds one. With `random_weights` a "
-                             "`config.json`, or a folder that holds one."),
-       number<&Model::random_weights>("random_weights", 0, kMost, "",
-                                      "Seed: draw weights from it instead of reading them.")}};
+  return {"model",
+          Repeat::once,
+          "The model that is served; only `engine.executor = \"cpu\"` reads it.",
+          "",
+          part<&Config::model>,
+          no_records,
+          {special<&Model::path>("path", Kind::path,
+                                 "Weights: a GGUF file, or a folder that holds one. With `random_weights` a "
+                                 "`config.json`, or a folder that holds one."),
+           number<&Model::random_weights>("random_weights", 0, kMost, "",
+                                          "Seed: draw weights from it instead of reading them.")}};
 }
 
 Section engine_section() {
-  return {
-      "engine",
-      Repeat::once,
-      "The step loop and what it runs on.",
-      "",
-      part<&Config::engine>,
-      no_records,
-      {choice<&Engine::executor>(
-           "executor", "simulated|hash|null|cpu",
-           "What runs the batches: `simulated` takes the time that a calibration says; in "
-           "`hash` each token depends on every KV slot read; `null` takes no time; `cpu` computes "
-           "the model of `[model]`, in real time."),
-       number<&Engine::threads>("threads", 0, 4096, "threads",
-                                "Threads that compute, of the CPU executor; 0 = one a core."),
-       number<&Engine::token_budget>("token_budget", 1, 1 << 20, "tokens",
-                                     "Most tokens computed in one step."),
-       number<&Engine::max_sequences>("max_sequences", 1, 65536, "sequences",
-                                      "Most sequences running at once."),
-       number<&Engine::context_tokens>("context_tokens", 2, 1 << 24, "tokens",
-                                       "Longest prompt plus output that a sequence may have; unset: the model's positions, "
-                                       "or 131072 without a model."),
-       number<&Engine::block_tokens>("block_tokens", 1, 4096, "tokens", "Tokens of one KV block."),
-       special<&Engine::kv_memory_bytes>(
-           "kv_memory", Kind::bytes,
-           "Size of the KV pool. Not together with `kv_blocks`; with neither, the "
-           "calibration or the device says."),
-       number<&Engine::kv_blocks>("kv_blocks", 1, kMaxU32 - 1, "blocks",
-                                  "Size of the KV pool, counted in blocks."),
-       special<&Engine::host_kv_memory_bytes>(
-           "host_kv_memory", Kind::bytes,
-           "Host memory for demoted and swapped blocks. There is no host tier yet: 0 only."),
-       plain<&Engine::prefix_cache>("prefix_cache",
-                                    "Share the KV of equal prompt prefixes between requests."),
-       number<&Engine::lag>("lag", 0, 1, "steps", "Steps that the host plans ahead of the device."),
-       plain<&Engine::deterministic>(
-           "deterministic", "A request's tokens do not depend on what it is batched with, bit for bit."),
-       number<&Engine::max_waiting>("max_waiting", 1, 1 << 24, "sequences",
-                                    "Most sequences that wait; a request beyond them is refused."),
-       number<&Engine::bypass_steps>(
-           "bypass_steps", 1, 1000000, "steps",
-           "After so many steps in a row in which a policy starved work that fits, the "
-           "built-in policy takes the step."),
-       number<&Engine::seed>(
-           "seed", 0, kMost, "",
-           "What policies get as `seed`, for choices by chance. Requests carry seeds of their "
-           "own, which `workload.seed` draws.")}};
+  return {"engine",
+          Repeat::once,
+          "The step loop and what it runs on.",
+          "",
+          part<&Config::engine>,
+          no_records,
+          {choice<&Engine::executor>(
+               "executor", "simulated|hash|null|cpu",
+               "What runs the batches: `simulated` takes the time that a calibration says; in "
+               "`hash` each token depends on every KV slot read; `null` takes no time; `cpu` computes "
+               "the model of `[model]`, in real time."),
+           number<&Engine::threads>("threads", 0, 4096, "threads",
+                                    "Threads that compute, of the CPU executor; 0 = one a core."),
+           number<&Engine::token_budget>("token_budget", 1, 1 << 20, "tokens",
+                                         "Most tokens computed in one step."),
+           number<&Engine::max_sequences>("max_sequences", 1, 65536, "sequences",
+                                          "Most sequences running at once."),
+           number<&Engine::context_tokens>(
+               "context_tokens", 2, 1 << 24, "tokens",
+               "Longest prompt plus output that a sequence may have; unset: the model's positions, "
+               "or 131072 without a model."),
+           number<&Engine::block_tokens>("block_tokens", 1, 4096, "tokens", "Tokens of one KV block."),
+           special<&Engine::kv_memory_bytes>(
+               "kv_memory", Kind::bytes,
+               "Size of the KV pool. Not together with `kv_blocks`; with neither, the "
+               "calibration or the device says."),
+           number<&Engine::kv_blocks>("kv_blocks", 1, kMaxU32 - 1, "blocks",
+                                      "Size of the KV pool, counted in blocks."),
+           special<&Engine::host_kv_memory_bytes>(
+               "host_kv_memory", Kind::bytes,
+               "Host memory for demoted and swapped blocks. There is no host tier yet: 0 only."),
+           plain<&Engine::prefix_cache>("prefix_cache",
+                                        "Share the KV of equal prompt prefixes between requests."),
+           number<&Engine::lag>("lag", 0, 1, "steps", "Steps that the host plans ahead of the device."),
+           plain<&Engine::deterministic>(
+               "deterministic", "A request's tokens do not depend on what it is batched with, bit for bit."),
+           number<&Engine::max_waiting>("max_waiting", 1, 1 << 24, "sequences",
+                                        "Most sequences that wait; a request beyond them is refused."),
+           number<&Engine::bypass_steps>(
+               "bypass_steps", 1, 1000000, "steps",
+               "After so many steps in a row in which a policy starved work that fits, the "
+               "built-in policy takes the step."),
+           number<&Engine::seed>(
+               "seed", 0, kMost, "",
+               "What policies get as `seed`, for choices by chance. Requests carry seeds of their "
+               "own, which `workload.seed` draws.")}};
 }
 
 std::vector<Key> plugin_keys() {
@@ -140,19 +139,20 @@ std::vector<Section> service_sections() {
   return {
       {"server",
        Repeat::once,
-       "The HTTP listener. Read and not acted on yet.",
+       "The HTTP listener of `serveloop serve`: docs/HTTP.md.",
        "",
        part<&Config::server>,
        no_records,
-       {plain<&Server::host>("host", "Address to listen on."),
+       {plain<&Server::host>("host", "Address to listen on, or a name that has one."),
         number<&Server::port>("port", 0, 65535, "", "Port; 0 = any free one.")}},
       {"admin",
        Repeat::once,
-       "The admin listener. Read and not acted on yet.",
+       "The listener of `serveloop serve` that changes policies: docs/HTTP.md.",
        "",
        part<&Config::admin>,
        no_records,
-       {special<&Admin::socket>("socket", Kind::path, "Unix socket; empty = no admin listener.")}},
+       {special<&Admin::socket>("socket", Kind::path,
+                                "Unix socket, made for its owner alone; empty = no admin listener.")}},
       {"observe",
        Repeat::once,
        "What is written down.",

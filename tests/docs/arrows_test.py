@@ -49,10 +49,14 @@ LIBRARIES = {
     'toml++/': ['core/base/toml.cpp', 'core/base/toml_value.cpp'],
     'xxhash.h': ['core/kv/hash.cpp'],
     'pcre2.h': ['core/text/pieces.cpp'],
-    'sodium': ['core/policy/object_file.cpp', 'core/requests/labels.cpp'],
+    'sodium': ['core/policy/object_file.cpp', 'core/requests/labels.cpp', 'core/server/auth.cpp'],
     'boost/dll/': ['core/policy/library.cpp'],
     'spdlog/': ['engine', 'service', 'server', 'cli'],
-    'nlohmann/': ['core/experiment/table.cpp', 'core/experiment/traces.cpp', 'core/model/config_json.cpp'],
+    'nlohmann/': ['core/experiment/table.cpp', 'core/experiment/traces.cpp', 'core/model/config_json.cpp',
+                  'core/server/json.cpp'],
+    'boost/beast/': ['core/server/connection.cpp'],
+    'boost/asio/': ['core/server/connection.cpp', 'core/server/connection.hpp', 'core/server/hub.cpp', 'core/server/hub.hpp',
+                    'core/server/listener.cpp', 'core/server/listener.hpp', 'core/server/server.cpp', 'core/server/turn.cpp'],
     'boost/program_options/': ['cli'],
 }
 

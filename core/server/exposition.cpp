@@ -1,0 +1,87 @@
+#include "server/exposition.hpp"
+
+#include <fmt/format.h>
+
+#include <iterator>
+#include <utility>
+
+namespace serveloop::server {
+namespace {
+
+void append_label(std::string& out, std::string_view name, std::string_view value) {
+  out += name;
+  out += "=\"";
+  for (const char c : value) {
+    if (c == '\\' || c == '"') out += '\\';
+    if (c == '\n')
+      out += "\\n";
+    else
+      out += c;
+  }
+  out += '"';
+}
+
+}  // namespace
+
+void Exposition::metric(std::string_view name, std::string_view type, std::string_view help) {
+  name_ = name;
+  fmt::format_to(std::back_inserter(text_), "# HELP {0} {1}\n# TYPE {0} {2}\n", name, help, type);
+}
+
+void Exposition::open(std::string_view suffix, Labels labels, std::string_view bound) {
+  text_ += name_;
+  text_ += suffix;
+  if (labels.size() > 0 || !bound.empty()) {
+    text_ += '{';
+    bool first = true;
+    for (const auto& [name, value] : labels) {
+      if (!std::exchange(first, false)) text_ += ',';
+      append_label(text_, name, value);
+    }
+    if (!bound.empty()) {
+      if (!first) text_ += ',';
+      append_label(text_, "le", bound);
+    }
+    text_ += '}';
+  }
+  text_ += ' ';
+}
+
+void Exposition::value(std::uint64_t value, Labels labels) {
+  open("", labels);
+  fmt::format_to(std::back_inserter(text_), "{}\n", value);
+}
+
+void Exposition::value(double value, Labels labels) {
+  open("", labels);
+  fmt::format_to(std::back_inserter(text_), "{}\n", value);
+}
+
+void Exposition::histogram(std::string_view name, std::string_view help,
+                           const service::TimeHistogram& histogram, Labels labels) {
+  metric(name, "histogram", help);
+  std::uint64_t below = 0;
+  for (std::size_t i = 0; i < histogram.counts.size(); ++i) {
+    below += histogram.counts[i];
+    const bool last = i == service::TimeHistogram::kBounds.size();
+    open("_bucket", labels, last ? "+Inf" : fmt::format("{}", service::TimeHistogram::kBounds[i]));
+    fmt::format_to(std::back_inserter(text_), "{}\n", below);
+  }
+  open("_sum", labels);
+  fmt::format_to(std::back_inserter(text_), "{}\n", histogram.sum_s);
+  open("_count", labels);
+  fmt::format_to(std::back_inserter(text_), "{}\n", histogram.count);
+}
+
+void Exposition::summed(std::string_view name, std::string_view help, std::uint64_t sum, std::uint64_t count,
+                        Labels labels) {
+  metric(name, "histogram", help);
+  open("_bucket", labels, "+Inf");
+  fmt::format_to(std::back_inserter(text_), "{}\n", count);
+  open("_sum", labels);
+  fmt::format_to(std::back_inserter(text_), "{}\n", sum);
+  open("_count", labels);
+  fmt::format_to(std::back_inserter(text_), "{}\n", count);
+}
+
+}  // namespace serveloop::server

@@ -1,0 +1,69 @@
+// What all connections of a server share: the I/O thread's context, workers that answer, bounds, counts. The I/O thread
+// moves bytes and writes streams; parsing, tokenising and policy swaps are the workers', so that one request's work
+// holds no other's tokens up.
+#pragma once
+
+#include <atomic>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/thread_pool.hpp>
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <unordered_set>
+#include <vector>
+
+#include "server/http.hpp"
+#include "server/http_counts.hpp"
+
+namespace serveloop::server {
+
+struct HttpLimits {
+  std::size_t body_bytes = std::size_t{32} << 20;
+  std::size_t all_bodies_bytes = std::size_t{512}
+                                 << 20;  // of requests not yet parsed, all connections together
+  std::uint32_t header_bytes = 64 << 10;
+  std::uint32_t connections = 1024;
+  std::chrono::milliseconds header{60'000};  // from the last answer (or the connect) to a whole header
+  std::chrono::milliseconds body_pause{30'000};
+  std::chrono::milliseconds body{600'000};
+  std::chrono::milliseconds write_pause{60'000};  // without the socket taking a byte
+  std::size_t portion_bytes = 64 << 10;           // of a stream, written at one time
+};
+
+// Whoever has more to write: many wake-ups, one task of the I/O thread's. Any thread.
+class Wakeups {
+ public:
+  void add(boost::asio::io_context& io, std::function<void()> task);
+
+ private:
+  std::mutex mutex_;
+  std::vector<std::function<void()>> tasks_;
+};
+
+class Connection;
+
+// One listener's connections and who answers them.
+struct Hub {
+  Hub(boost::asio::io_context& io_context, HttpLimits bounds, Handler answers, HttpCounts& counters,
+      std::size_t worker_threads)
+      : io(io_context),
+        limits(bounds),
+        handler(std::move(answers)),
+        counts(counters),
+        workers(worker_threads) {}
+
+  boost::asio::io_context& io;
+  const HttpLimits limits;
+  const Handler handler;
+  HttpCounts& counts;
+  boost::asio::thread_pool workers;
+  Wakeups wakeups;
+  std::atomic<std::size_t> body_bytes{0};
+  std::unordered_set<std::shared_ptr<Connection>> open;  // the I/O thread's; owns them until they close
+  std::weak_ptr<void> whole;  // what holds the hub and its context: connections keep it
+  bool closing = false;       // likewise: answer what is under way, keep nothing alive
+};
+
+}  // namespace serveloop::server
