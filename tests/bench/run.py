@@ -3,6 +3,8 @@
 
 usage: ./dev bench [STEPS]        (default: 1000 steps of each shape)
 
+What precision plans cost in quality is measured where the model is (./dev model), on 20,480 tokens of a novel.
+
 Shapes whose ratio is printed are interleaved in one process, so that it holds when the machine's speed drifts. Other
 work on the machine makes every figure an upper bound; the load average is printed for that reason.
 """
@@ -79,6 +81,17 @@ def the_hour():
     row("replay of that hour's log" + (f', {decisions[1]} decisions' if decisions else ''), '10 s', '4 s', f'{took:.2f} s')
 
 
+def quality():
+    model = pathlib.Path(os.environ['SERVELOOP_MODELS']) / 'SmolLM2-135M-Instruct.Q4_1.gguf'
+    if not model.exists():
+        return row('divergence of precision plans', '', '', f'no {model.name}: ./dev model brings it')
+    said = output(str(build / 'tests/unit/execute/bench_plans'), str(model), 'data/texts/persuasion.txt', str(os.cpu_count()))
+    for found in map(json.loads, said.splitlines()):
+        row(f"divergence of `{found['plan']}` from `{found['reference']}`, SmolLM2, {found['tokens']:,} tokens", '', '',
+            f"{found['kld']:.2e} ± {found['error']:.1e} nats, same best token {100 * found['same_best']:.1f} %, "
+            f"perplexity {found['perplexity']:.3f} ({found['reference_perplexity']:.3f})")
+
+
 print(f'{time.strftime("%Y-%m-%d")}, {processor()}, {os.cpu_count()} cores, load average {os.getloadavg()[0]:.1f}, '
       f'`./dev bench {steps}`\n')
 print('| what | at most | aim | measured |\n|---|---|---|---|')
@@ -86,3 +99,4 @@ decode_steps()
 independence()
 policy_call()
 the_hour()
+quality()

@@ -1,10 +1,12 @@
 #!/usr/bin/env python3
-"""What ./dev says where Debian packages are missing and it may not install them.
+"""What ./dev says where Debian packages are missing and it may not install them, or where a model cannot be fetched.
 
 usage: test_dev.py SOURCE_ROOT
 """
+import hashlib
 import os
 import pathlib
+import re
 import shutil
 import subprocess
 import sys
@@ -42,6 +44,39 @@ class Missing(unittest.TestCase):
 
     def test_with_a_sudo_that_asks(self):
         self.check(self.dev('dpkg-query', 'sudo'), 'Run this line', 'sudo apt-get update && sudo apt-get install -y')
+
+
+class Model(unittest.TestCase):
+    def dev_model(self, sha256=None):
+        """`./dev model` where pip fails and a file of that name is there; what it says, and what is left."""
+        with tempfile.TemporaryDirectory() as name:
+            folder = pathlib.Path(name)
+            for program in ('bash', 'dirname', 'mkdir', 'mktemp', 'rm', 'sha256sum', 'tail'):
+                (folder / program).symlink_to(shutil.which(program))
+            (folder / 'python3').write_text('#!/bin/bash\n[[ $3 == --version ]] || { echo no way out; exit 1; }\n')
+            (folder / 'python3').chmod(0o755)
+            script = (SOURCE / 'dev').read_text()
+            if sha256:
+                script = re.sub(r"(?m)^model_sha256=.*", f"model_sha256='{sha256}'", script)
+            (folder / 'dev').write_text(script)
+            models = folder / 'models'
+            models.mkdir()
+            (models / 'SmolLM2-135M-Instruct.Q4_1.gguf').write_text('weights')
+            ran = subprocess.run(['/bin/bash', str(folder / 'dev'), 'model'], capture_output=True, text=True, cwd='/',
+                                 env={'PATH': name, 'SERVELOOP_MODELS': str(models)})
+            return ran, sorted(path.name for path in models.iterdir())
+
+    def test_what_is_there_needs_no_network(self):
+        ran, _ = self.dev_model(hashlib.sha256(b'weights').hexdigest())
+        self.assertEqual((ran.returncode, ran.stderr), (0, ''))
+        self.assertRegex(ran.stdout, r'^== \S+/SmolLM2-135M-Instruct\.Q4_1\.gguf is there\n$')
+
+    def test_without_a_network(self):
+        ran, left = self.dev_model()  # the file is another
+        self.assertEqual(ran.returncode, 2, ran.stdout + ran.stderr)
+        self.assertIn('no way out', ran.stderr)
+        self.assertIn('Is there a network?', ran.stderr)
+        self.assertEqual(left, ['SmolLM2-135M-Instruct.Q4_1.gguf'])
 
 
 result = unittest.main(argv=sys.argv[:1], exit=False).result

@@ -121,4 +121,5 @@ def main():
     (folder / 'smollm2.golden').write_bytes(golden)
 
 
-main()
+if __name__ == '__main__':
+    main()
