@@ -26,7 +26,9 @@ Result<std::string> check(const config::Config& config) {
     return fail("engine.executor", "cpu, which computes a model", "'" + config.engine.executor + "'");
   const rig::LoadedModel& model = *rig.device.model;
   std::string text = "no vocabulary: token ids in and out";
-  if (model.vocabulary) {
+  if (model.vocabulary && !Text::reads(*model.vocabulary)) {
+    text = "a vocabulary of kind '" + model.vocabulary->model + "', not read yet: token ids in and out";
+  } else if (model.vocabulary) {
     const Result<Text> made = Text::create(*model.vocabulary);
     if (!made) return tl::unexpected(made.error());
     text = fmt::format("{} tokens, {}", made->tokenizer->size(),

@@ -71,7 +71,10 @@ Result<std::unique_ptr<Service>> Service::start(const config::Config& config,
   if (!loaded) return tl::unexpected(loaded.error());
   parts->rig = std::move(*loaded);
   const rig::LoadedModel& model = *parts->rig->device.model;
-  if (model.vocabulary) {
+  if (model.vocabulary && !Text::reads(*model.vocabulary))
+    spdlog::warn("the model's vocabulary ('{}') is not read yet: token ids in and out",
+                 model.vocabulary->model);
+  else if (model.vocabulary) {
     Result<Text> text = Text::create(*model.vocabulary);
     if (!text) return tl::unexpected(text.error());
     parts->text = std::move(*text);

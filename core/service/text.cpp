@@ -27,7 +27,7 @@ std::string text_of(const model::Vocabulary& vocabulary, std::optional<std::uint
 }  // namespace
 
 Result<Text> Text::create(const model::Vocabulary& vocabulary) {
-  if (vocabulary.model != "gpt2")
+  if (!reads(vocabulary))
     return fail("the model's vocabulary", "byte-level BPE ('gpt2')", "'" + vocabulary.model + "'",
                 "use a model with another tokenizer");
   Text text;

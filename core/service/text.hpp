@@ -17,6 +17,8 @@ struct Text {
   std::optional<text::ChatTemplate> chat_template;  // none: the file carries none
   std::vector<text::Token> end_ids;                 // end of sequence, of turn, of message
 
+  // False: such a model takes and gives token ids.
+  static bool reads(const model::Vocabulary& vocabulary) { return vocabulary.model == "gpt2"; }
   static Result<Text> create(const model::Vocabulary& vocabulary);
 };
 
