@@ -20,8 +20,13 @@ FakeEngine::~FakeEngine() {
 
 tl::expected<std::uint64_t, service::Refusal> FakeEngine::submit(
     service::Ask ask, std::shared_ptr<service::Receiver> receiver) {
-  const std::lock_guard lock(mutex_);
-  if (refusal_) return tl::unexpected(*refusal_);
+  std::unique_lock lock(mutex_);
+  if (refusal_ && asks_.size() >= accepts_) {
+    lock.unlock();
+    if (accepts_ > 0)
+      std::this_thread::sleep_for(std::chrono::milliseconds(20));  // the accepted ones speak first
+    return tl::unexpected(*refusal_);
+  }
   asks_.push_back(ask);
   running_[next_] = {std::move(ask), std::move(receiver)};
   changed_.notify_all();

@@ -44,6 +44,7 @@ class FakeEngine final : public Backend {
   std::vector<service::PolicyInForce> policies_;
   std::vector<service::SwapAsk> swaps_;
   Status swap_answer_;
+  std::size_t accepts_ = 0;                  // submits before it refuses
   std::optional<service::Refusal> refusal_;  // of the next submit and all that follow
   std::optional<service::Finish> bad_end_;   // every choice ends so, at once
   std::uint32_t stop_after_ = UINT32_MAX;    // tokens, then Finish::stop with stop string "!"

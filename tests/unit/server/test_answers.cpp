@@ -223,6 +223,18 @@ BOOST_AUTO_TEST_CASE(refusals_are_told_by_status) {
   BOOST_TEST(text_at(json_of(response.body), "error.param") == "max_tokens");
 }
 
+BOOST_AUTO_TEST_CASE(a_later_prompts_refusal_is_told_by_status_and_cancels_the_others) {
+  FakeEngine engine(&byte_text());
+  engine.accepts_ = 1;
+  engine.refusal_ = service::Refusal{service::Refusal::Why::full, "", {"too many", "", "", ""}};
+  Given given;
+  given.prompts = {"abc", "abc"};
+  given.max_tokens = 1000;
+  given.delivery.stream = true;
+  BOOST_TEST(answer(engine, given).status == 429u);
+  BOOST_TEST((engine.cancelled() == std::set<std::uint64_t>{1}));
+}
+
 BOOST_AUTO_TEST_CASE(who_goes_away_cancels_all_that_runs) {
   FakeEngine engine(&byte_text(), std::chrono::milliseconds(1));
   const auto exchange = std::make_shared<FakeExchange>();
