@@ -1,0 +1,226 @@
+"""Start and end, of the program and of requests: ports, signals, full queues, clients that leave, a model without a vocabulary."""
+import contextlib
+import http.client
+import json
+import pathlib
+import signal
+import socket
+import subprocess
+import tempfile
+import threading
+import unittest
+
+import stage
+from stage import text_of
+
+LONG = {'temperature': 1, 'ignore_eos': True, 'max_tokens': 30_000}
+DRAWN = {'temperature': 1, 'ignore_eos': True, 'max_tokens': 100}
+
+
+class Leaving(stage.Case):
+    """A client that closes its connection cancels what runs for it."""
+
+    def cancelled(self):
+        return self.server.metrics().get('serveloop_sequences_finished_total', reason='cancelled')
+
+    def check_gone(self, before, sequences):
+        stage.until(lambda: self.server.sequences('running') == 0, 'cancelled', 10)
+        metrics = self.server.metrics()
+        self.assertEqual(metrics.get('serveloop_sequences_finished_total', reason='cancelled') - before, sequences)
+        self.assertEqual(metrics.get('serveloop_kv_blocks', state='used'), 0)
+
+    def test_in_a_stream(self):
+        before = self.cancelled()
+        with self.server.stream('/v1/completions', prompt='leaving', n=2, seed=1, **LONG) as events:
+            for _ in range(3):
+                next(events)
+            self.assertEqual(self.server.sequences('running'), 2)
+        self.check_gone(before, 2)
+
+    def test_before_a_whole_answer(self):
+        before = self.cancelled()
+        with contextlib.closing(self.server.connect()) as connection:
+            connection.request('POST', '/v1/completions', json.dumps({'prompt': ['a', 'b', 'c'], **LONG}),
+                               {'Content-Type': 'application/json'})
+            stage.until(lambda: self.server.sequences('running') == 3, 'they run')
+        self.check_gone(before, 3)
+
+
+class Full(unittest.TestCase):
+    def test_a_full_queue(self):
+        """Who comes too late hears 429 at once; those before get their texts."""
+        with stage.Server(max_sequences=2, max_waiting=4) as server:
+            alone = {seed: server.text('full', seed=seed, **DRAWN) for seed in range(4)}
+            with contextlib.ExitStack() as stack:
+                long = [stack.enter_context(server.stream('/v1/completions', prompt='full', seed=seed, **LONG)) for seed in range(2)]
+                for events in long:
+                    next(events)
+                texts = {}
+                waiting = [threading.Thread(target=lambda seed=seed: texts.update({seed: server.text('full', seed=seed, **DRAWN)}))
+                           for seed in range(4)]
+                for thread in waiting:
+                    thread.start()
+                stage.until(lambda: server.sequences('waiting') == 4, 'four wait')
+                for path, body in (('/v1/completions', {'prompt': 'late'}), ('/v1/completions', {'prompt': 'late', 'stream': True}),
+                                   ('/v1/chat/completions', {'messages': [{'role': 'user', 'content': 'late'}]})):
+                    answer = server.post(path, body)
+                    self.assertEqual(answer.status, 429, answer.body)
+                    self.assertEqual((answer.error['type'], answer.error['code']), ('rate_limit_error', 'rate_limit_exceeded'))
+                    self.assertGreater(int(answer.headers['Retry-After']), 0)
+                self.assertEqual(server.sequences('waiting'), 4)
+                for events in long:
+                    next(events)
+            for thread in waiting:
+                thread.join(stage.PATIENCE_S)
+            self.assertEqual(texts, alone)
+            server.until_idle()
+
+    def test_more_choices_than_may_ever_wait(self):
+        with stage.Server(max_waiting=4) as server:
+            answer = server.post('/v1/completions', {'prompt': 'a', 'n': 5})
+            self.assertEqual(answer.status, 400)
+            self.assertIn('max_waiting', answer.error['message'])
+
+
+class Ending(unittest.TestCase):
+    def test_a_signal_lets_running_streams_end(self):
+        """Also one that takes longer than the 5 s in which the last bytes of ended ones must reach their clients."""
+        for how, n, tokens in ((signal.SIGTERM, 4, 15_000), (signal.SIGINT, 1, 3000)):
+            server = stage.Server()
+            first = server.text('ending', seed=5, **DRAWN | {'max_tokens': 500})
+            with server.stream('/v1/completions', prompt='ending', seed=5, n=n, **LONG | {'max_tokens': tokens}) as stream:
+                events = [next(stream) for _ in range(5)]
+                server.process.send_signal(how)
+                stage.until(lambda: self.refused(server), 'new clients are refused', 10)
+                self.assertIsNone(server.process.poll(), 'it waits for the stream')
+                events += stream
+            self.assertTrue(text_of(events).startswith(first))
+            ends = [choice['finish_reason'] for event in events for choice in event['choices'] if choice['finish_reason']]
+            self.assertEqual(ends, ['length'] * n)
+            server.stop(None)
+
+    def refused(self, server):
+        try:
+            return server.get('/health').status == 503
+        except (ConnectionError, http.client.HTTPException):
+            return True
+
+    def test_a_second_signal_ends_at_once(self):
+        server = stage.Server()
+        with server.stream('/v1/completions', prompt='ending', seed=5, **LONG) as stream:
+            next(stream)
+            server.process.send_signal(signal.SIGTERM)
+            stage.until(lambda: self.refused(server), 'the first one was heard', 10)
+            server.process.send_signal(signal.SIGTERM)
+            server.process.wait(10)
+        server._clear()
+
+    def test_an_idle_connection_does_not_hold_it(self):
+        server = stage.Server()
+        with server.socket():
+            server.stop()
+
+
+class Starting(unittest.TestCase):
+    def bad(self, *arguments, says, extra='', **changes):
+        with tempfile.TemporaryDirectory() as name:
+            folder = pathlib.Path(name)
+            stage.write_config(folder, extra, **changes)
+            before = sorted(folder.rglob('*'))
+            ran = subprocess.run([stage.PROGRAM, 'serve', '--config', 'serve.toml', '--set', 'observe.log_level=warn', *arguments],
+                                 cwd=folder, env=stage.environment(folder), capture_output=True, text=True, timeout=stage.PATIENCE_S)
+            self.assertEqual((ran.returncode, ran.stdout), (2, ''), ran.stderr)
+            self.assertEqual(len(ran.stderr.splitlines()), 1, ran.stderr)
+            self.assertTrue(ran.stderr.startswith('serveloop: '), ran.stderr)
+            for part in says:
+                self.assertIn(part, ran.stderr)
+            self.assertEqual(sorted(folder.rglob('*')), before, 'left something behind')
+
+    def test_a_port_in_use(self):
+        with socket.socket() as taken:
+            taken.bind(('127.0.0.1', 0))
+            taken.listen()
+            port = taken.getsockname()[1]
+            self.bad(port=port, says=[str(port), 'in use'])
+            self.bad('--port', str(port), says=[str(port), 'in use'])
+
+    def test_a_bad_address(self):
+        self.bad('--host', '256.1.1.1', says=['256.1.1.1'])
+        self.bad('--port', '70000', says=['70000', '65535'])
+
+    def test_a_socket_path_that_is_taken(self):
+        self.bad('--set', 'admin.socket="serve.toml"', says=['serve.toml'])
+
+    def test_a_socket_s_file_that_a_killed_server_left(self):
+        with tempfile.TemporaryDirectory() as name:
+            path = pathlib.Path(name) / 'left.sock'
+            with socket.socket(socket.AF_UNIX) as killed:
+                killed.bind(str(path))
+            with stage.Server(arguments=('--set', f'admin.socket={path}')) as server:
+                self.assertIn(f'admin on {path}\n', server.said)
+                self.bad('--set', f'admin.socket={path}', says=[str(path)])
+            self.assertFalse(path.exists())
+
+    def test_models(self):
+        self.bad('--model', 'gone.gguf', says=['gone.gguf'])
+        self.bad('--model', 'serve.toml', says=['serve.toml', 'GGUF'])
+        self.bad('--set', 'engine.context_tokens=40000', says=['context_tokens', '32768'])
+
+    def test_check_starts_nothing(self):
+        with tempfile.TemporaryDirectory() as name:
+            folder = pathlib.Path(name)
+            stage.write_config(folder)
+            ran = subprocess.run([stage.PROGRAM, 'serve', '--config', 'serve.toml', '--check'], cwd=folder,
+                                 env=stage.environment(folder), capture_output=True, text=True, timeout=stage.PATIENCE_S)
+            self.assertEqual(ran.returncode, 0, ran.stderr)
+            self.assertRegex(ran.stdout, 'KV')
+            self.assertFalse((folder / 'admin.sock').exists())
+
+
+CONFIG_JSON = {'architectures': ['LlamaForCausalLM'], 'model_type': 'llama', 'vocab_size': 300, 'hidden_size': 32,
+               'intermediate_size': 64, 'num_hidden_layers': 2, 'num_attention_heads': 2, 'num_key_value_heads': 1,
+               'max_position_embeddings': 2048, 'rms_norm_eps': 1e-5, 'tie_word_embeddings': False, 'hidden_act': 'silu'}
+
+
+class NoVocabulary(unittest.TestCase):
+    """A model of random weights: ids in, ids out."""
+
+    @classmethod
+    def setUpClass(cls):
+        def prepare(folder):
+            (folder / 'small').mkdir()
+            (folder / 'small/config.json').write_text(json.dumps(CONFIG_JSON))
+        cls.server = stage.Server(arguments=('--model', 'small', '--random-weights', '7'), prepare=prepare)
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.server.stop()
+
+    def test_ids(self):
+        self.assertEqual(self.server.model, 'small-random-7')
+        parameters = {'max_tokens': 20, 'temperature': 1, 'seed': 3}
+        told = self.server.complete([5, 6, 7], **parameters)
+        ids = told['choices'][0]['token_ids']
+        self.assertEqual((len(ids), told['choices'][0]['text']), (20, ''))
+        self.assertTrue(all(0 <= token < 300 for token in ids))
+        self.assertGreater(len(set(ids)), 5)
+        self.assertEqual(told['usage']['prompt_tokens'], 3)
+        events = self.server.streamed([5, 6, 7], **parameters)
+        self.assertEqual([token for event in events for token in event['choices'][0].get('token_ids', [])], ids)
+        stop = next(token for token in ids[5:] if token not in ids[:5])
+        cut = self.server.complete([5, 6, 7], stop_token_ids=[stop], **parameters)['choices'][0]
+        self.assertEqual(cut['token_ids'], ids[:ids.index(stop) + 1])
+
+    def test_logprobs(self):
+        probs = self.server.complete([5], max_tokens=2, logprobs=2)['choices'][0]['logprobs']
+        self.assertRegex(probs['tokens'][0], r'^token_id:\d+$')
+        self.assertIn(len(probs['top_logprobs'][0]), (2, 3))
+
+    def test_texts_are_refused(self):
+        for path, body, parameter in (('/v1/completions', {'prompt': 'text'}, 'prompt'), ('/v1/completions', {'prompt': [300]}, 'prompt'),
+                                      ('/v1/completions', {'prompt': [5], 'stop': 'x'}, 'stop'),
+                                      ('/v1/chat/completions', {'messages': [{'role': 'user', 'content': 'x'}]}, 'messages'),
+                                      ('/tokenize', {'prompt': 'x'}, None), ('/detokenize', {'tokens': [5]}, None)):
+            answer = self.server.post(path, body)
+            self.assertEqual((answer.status, answer.error['param']), (400, parameter), answer.body)
+            self.assertIn('vocabulary' if body != {'prompt': [300]} else '299', answer.error['message'])
