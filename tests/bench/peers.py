@@ -107,6 +107,11 @@ def built(folder):
     return bins
 
 
+def said_version(bins):
+    done = subprocess.run([str(bins / 'llama-bench'), '--version'], capture_output=True, text=True, check=True)
+    return done.stdout + done.stderr
+
+
 # ---- Model files, one for both --------------------------------------------------------------------------------
 
 def model_file(name, packaged, folder, bins):
@@ -211,8 +216,8 @@ def main():
                                     threads=options.threads, load=round(load, 1), llama_cpp_python=VERSION)
     if not options.start_only:
         bins = built(folder)
-        version = re.search(r'^ggml version|version: *(.+)$', checked([bins / 'llama-bench', '--version']), re.MULTILINE)
-        facts['llama_cpp'] = version[1] if version and version[1] else ''
+        version = re.search(r'^version: *(\S+)', said_version(bins), re.MULTILINE)
+        facts['llama_cpp'] = version[1] if version else ''
     os.sched_setaffinity(0, cores)  # and with it every program started from here
     print(f"{facts['date']}, {facts['processor']}, {len(cores)} cores, {options.threads} threads, load average "
           f"{load:.1f} before, `./dev bench --peers --rounds {options.rounds}`, llama-cpp-python {VERSION}"
