@@ -11,39 +11,51 @@ namespace {
 
 constexpr std::size_t kQ4_0Bytes = 18, kQ4_1Bytes = 20, kQ8_0Bytes = 34;  // of a source block
 
-std::size_t block_bytes(Type type) {
+constexpr std::size_t block_bytes(Type type) {
   return type == Type::q4_0 ? kQ4_0Bytes : type == Type::q4_1 ? kQ4_1Bytes : kQ8_0Bytes;
 }
 
 // One source block into lane `lane` of a panel's group. quants: the group's, scales: the group's.
-void put_block(Type type, const std::uint8_t* block, int lane, std::uint8_t* quants, std::uint8_t* scales) {
+template <Type type>
+void put_block(const std::uint8_t* block, int lane, std::uint8_t* quants, std::uint8_t* scales) {
   std::memcpy(scales + lane * 2, block, 2);
-  if (type == Type::q4_1) std::memcpy(scales + (kPanel + lane) * 2, block + 2, 2);
+  if constexpr (type == Type::q4_1) std::memcpy(scales + (kPanel + lane) * 2, block + 2, 2);
   const std::uint8_t* q = block + (type == Type::q4_1 ? 4 : 2);
-  const int steps = type == Type::q8_0 ? 8 : 4;
+  constexpr int steps = type == Type::q8_0 ? 8 : 4;
   for (int j = 0; j < steps; ++j) std::memcpy(quants + (j * kPanel + lane) * 4, q + j * 4, 4);
 }
 
-void pack_quantised(Type type, const std::uint8_t* src, int n, int k, std::uint8_t* panel, int first) {
+template <Type type>
+void pack_quantised(const std::uint8_t* src, int n, int k, std::uint8_t* panel, int first) {
   const auto bytes = static_cast<std::size_t>(group_bytes(type));
   const auto groups = static_cast<std::size_t>(k / kGroup);
   for (int lane = 0; lane < kPanel && first + lane < n; ++lane) {
     const std::uint8_t* row = src + static_cast<std::size_t>(first + lane) * row_bytes(type, k);
     for (std::size_t g = 0; g < groups; ++g)
-      put_block(type, row + g * block_bytes(type), lane, panel + g * bytes + group_scale_bytes(type),
-                panel + g * bytes);
+      put_block<type>(row + g * block_bytes(type), lane, panel + g * bytes + group_scale_bytes(type),
+                      panel + g * bytes);
   }
 }
 
-void pack_plain(Type type, const std::uint8_t* src, int n, int k, std::uint8_t* panel, int first) {
-  const std::size_t size = type == Type::f32 ? 4 : 2;
+// BF16: a pair of neighbours is one 32-bit store; the last of an odd K stands alone.
+void pack_bf16(const std::uint8_t* src, int n, int k, std::uint8_t* panel, int first) {
   for (int lane = 0; lane < kPanel && first + lane < n; ++lane) {
-    const std::uint8_t* row = src + static_cast<std::size_t>(first + lane) * row_bytes(type, k);
-    for (int i = 0; i < k; ++i) {
-      const int at = type == Type::bf16 ? (i / 2 * kPanel + lane) * 2 + i % 2 : i * kPanel + lane;
-      std::memcpy(panel + static_cast<std::size_t>(at) * size, row + static_cast<std::size_t>(i) * size,
-                  size);
-    }
+    const std::uint8_t* row = src + static_cast<std::size_t>(first + lane) * row_bytes(Type::bf16, k);
+    std::uint8_t* to = panel + lane * 4;
+    for (int i = 0; i + 1 < k; i += 2, to += kPanel * 4)
+      std::memcpy(to, row + static_cast<std::size_t>(i) * 2, 4);
+    if (k % 2 != 0) std::memcpy(to, row + static_cast<std::size_t>(k - 1) * 2, 2);
+  }
+}
+
+template <class Element>
+void pack_plain(const std::uint8_t* src, int n, int k, std::uint8_t* panel, int first) {
+  for (int lane = 0; lane < kPanel && first + lane < n; ++lane) {
+    const std::uint8_t* row =
+        src + static_cast<std::size_t>(first + lane) * static_cast<std::size_t>(k) * sizeof(Element);
+    std::uint8_t* to = panel + static_cast<std::size_t>(lane) * sizeof(Element);
+    for (int i = 0; i < k; ++i, to += kPanel * sizeof(Element))
+      std::memcpy(to, row + static_cast<std::size_t>(i) * sizeof(Element), sizeof(Element));
   }
 }
 
@@ -84,14 +96,21 @@ std::size_t panel_bytes(Type type, int k) {
 
 void pack(Type type, const void* src, int n, int k, void* dst, int panel_begin, int panel_end) {
   assert(!quantised(type) || k % kGroup == 0);
-  const std::size_t bytes = panel_bytes(type, k);
+  const std::size_t bytes = panel_bytes(type, k), source_bytes = row_bytes(type, k);
+  const auto* from = static_cast<const std::uint8_t*>(src);
   for (int p = panel_begin; p < panel_end; ++p) {
     std::uint8_t* panel = static_cast<std::uint8_t*>(dst) + static_cast<std::size_t>(p) * bytes;
-    std::memset(panel, 0, bytes);
-    if (quantised(type))
-      pack_quantised(type, static_cast<const std::uint8_t*>(src), n, k, panel, p * kPanel);
-    else
-      pack_plain(type, static_cast<const std::uint8_t*>(src), n, k, panel, p * kPanel);
+    const int first = p * kPanel;
+    // Rows beyond N, an odd K's other half, what rounds a panel up; else every byte is written below.
+    if (first + kPanel > n || bytes != kPanel * source_bytes) std::memset(panel, 0, bytes);
+    switch (type) {
+      case Type::q4_0: pack_quantised<Type::q4_0>(from, n, k, panel, first); break;
+      case Type::q4_1: pack_quantised<Type::q4_1>(from, n, k, panel, first); break;
+      case Type::q8_0: pack_quantised<Type::q8_0>(from, n, k, panel, first); break;
+      case Type::bf16: pack_bf16(from, n, k, panel, first); break;
+      case Type::f16: pack_plain<std::uint16_t>(from, n, k, panel, first); break;
+      case Type::f32: pack_plain<float>(from, n, k, panel, first); break;
+    }
   }
 }
 

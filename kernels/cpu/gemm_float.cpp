@@ -10,7 +10,7 @@ namespace {
 
 constexpr int kChunk = 256;
 constexpr int kRowBlock = 240;    // rows of A whose chunk (240 KiB) stays in the L2 cache while panels pass
-constexpr int kDirectRows = 12;   // up to here 16-bit weights are widened in the tile
+constexpr int kDirectRows = 32;   // up to here 16-bit weights are widened in the tile
 constexpr int kPanelsAtOnce = 4;  // panels of a strip
 
 // Part of a product: rows [m0, m1), chunk [k0, k0 + count).
@@ -71,8 +71,9 @@ void direct(const Part& part, std::int64_t lda) {
     const Element* first =
         reinterpret_cast<const Element*>(w.data) + n / kPanel * step + std::int64_t{part.k0} * 16;
     return [first, step](int p) {
-      W panel;
+      Streamed<W> panel;
       panel.data = first + p * step;
+      panel.bytes = kPanelsAtOnce * step * static_cast<std::int64_t>(sizeof(Element));  // the next strip
       return panel;
     };
   });

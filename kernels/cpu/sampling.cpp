@@ -43,9 +43,16 @@ void sift_down(float* values, std::int32_t* ids, int size, int at) {
 
 }  // namespace
 
+// The first run that holds the largest, then the first of that run.
 int argmax(const float* x, int n) {
-  const float most = largest(x, n);
-  for (int i = 0; i < n; ++i)
+  constexpr int kRun = 1024;
+  float most = kNone;
+  int first = 0;
+  for (int run = 0; run < n; run += kRun) {
+    const float here = largest(x + run, n - run < kRun ? n - run : kRun);
+    if (here > most) most = here, first = run;
+  }
+  for (int i = first; i < n; ++i)
     if (logit(x[i]) == most) return i;
   return 0;
 }

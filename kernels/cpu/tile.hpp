@@ -39,6 +39,17 @@ struct Bf16Pairs {  // [k / 2][16][2]
   }
 };
 
+// Columns that are streamed from memory: the same place `bytes` further is asked for while they are read.
+template <class W>
+struct Streamed : W {
+  std::int64_t bytes = 0;
+  inline void ask_ahead(int k, int v) const {
+    constexpr int vector_bytes = kLanes * W::kStep * static_cast<int>(sizeof(*W::data));
+    if (v * vector_bytes % 64 != 0) return;  // the line is asked for already
+    __builtin_prefetch(reinterpret_cast<const char*>(W::data + k * 16) + v * vector_bytes + bytes, 0, 2);
+  }
+};
+
 enum class Into {
   store,  // c = sum
   add,    // c = c + sum
@@ -63,7 +74,10 @@ static inline void tile(const float* a, std::int64_t lda, const W (&w)[NP], int 
 #pragma GCC unroll 4
     for (int p = 0; p < NP; ++p)
 #pragma GCC unroll 4
-      for (int v = 0; v < kVecs; ++v) w[p].load(at, v, x[p][v]);
+      for (int v = 0; v < kVecs; ++v) {
+        if constexpr (requires { w[p].ask_ahead(at, v); }) w[p].ask_ahead(at, v);
+        w[p].load(at, v, x[p][v]);
+      }
 #pragma GCC unroll 2
     for (int s = 0; s < count; ++s)
 #pragma GCC unroll 8
