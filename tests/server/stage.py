@@ -105,7 +105,7 @@ class Server:
             self.said.append(line)
             if line.startswith('try: '):
                 break
-        found = re.search(r'serving (\S+) on http://127\.0\.0\.1:(\d+)\n', ''.join(self.said))
+        found = re.search(r'serving (\S+) on http://127.0.0.1:(\d+)\n', ''.join(self.said))
         assert found, f'no address in {self.said}; {self.errors()}'
         self.model, self.port = found[1], int(found[2])
         assert self.get('/health').status == 200
