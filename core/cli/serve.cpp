@@ -86,6 +86,7 @@ void wait(const service::Service& service) {
 }
 
 int run(const config::Config& config) {
+  if (Status free = server::can_listen(config.server); !free) return bad_input(free.error());
   Result<std::unique_ptr<service::Service>> service =
       service::Service::start(config, [](const std::string& what) { SPDLOG_INFO("{}", what); });
   if (!service) return bad_input(service.error());

@@ -62,6 +62,15 @@ struct Server::Parts {
   }
 };
 
+Status can_listen(const config::Server& server) {
+  asio::io_context io;
+  HttpCounts counts;
+  Hub hub(io, HttpLimits{}, {}, counts, 1);
+  const auto listener = Listener::tcp(hub, server.host, static_cast<std::uint16_t>(server.port));
+  if (!listener) return tl::unexpected(listener.error());
+  return {};
+}
+
 Server::Server(std::shared_ptr<Parts> parts) : parts_(std::move(parts)) {}
 
 Result<std::unique_ptr<Server>> Server::start(const ServerOptions& options, Backend& backend) {

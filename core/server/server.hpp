@@ -22,6 +22,9 @@ struct ServerOptions {
   std::string version;
 };
 
+// Whether a server could listen there now: asked before a model is loaded, which takes long.
+Status can_listen(const config::Server& server);
+
 class Server {
  public:
   // Listens when it returns. The backend outlives it.

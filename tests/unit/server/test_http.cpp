@@ -264,6 +264,8 @@ BOOST_AUTO_TEST_CASE(a_port_in_use_is_one_line) {
   Stage stage;
   ServerOptions options = any_port();
   options.server.port = static_cast<std::uint32_t>(std::stoi(stage.server->url().substr(17)));
+  BOOST_TEST(!can_listen(options.server));
+  BOOST_TEST(can_listen(any_port().server).has_value());
   const auto second = Server::start(options, stage.engine);
   BOOST_REQUIRE(!second);
   BOOST_TEST(second.error().message().find("Address already in use; another program listens there") !=
