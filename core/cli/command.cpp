@@ -67,8 +67,13 @@ volatile std::sig_atomic_t caught = 0;
 
 void catch_interrupts() {
   struct sigaction action {};
-  action.sa_handler = [](int signal) { caught = signal; };
-  action.sa_flags = static_cast<int>(SA_RESETHAND) | SA_RESTART;
+  // From then on either of them ends the process, as it would without a handler.
+  action.sa_handler = [](int signal) {
+    caught = signal;
+    ::signal(SIGINT, SIG_DFL);
+    ::signal(SIGTERM, SIG_DFL);
+  };
+  action.sa_flags = SA_RESTART;
   ::sigaction(SIGINT, &action, nullptr);
   ::sigaction(SIGTERM, &action, nullptr);
 }
