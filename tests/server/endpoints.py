@@ -28,7 +28,7 @@ class States(stage.Case):
         said = ''.join(self.server.said)
         self.assertIn('admin on ', said)
         self.assertRegex(said, r'(?m)^  scheduler +fcfs')
-        self.assertRegex(said, r"(?m)^try: curl http://127.0.0.1:\d+/v1/chat/completions .*-d '(\{.*\})'$")
+        self.assertIn(f'\ntry: curl {self.server.url}/v1/chat/completions ', said)
         body = json.loads(said[said.index("-d '") + 4:said.rindex("'")])
         self.assertEqual(self.server.post('/v1/chat/completions', body).status, 200)
 

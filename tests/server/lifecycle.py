@@ -1,4 +1,5 @@
 """Start and end, of the program and of requests: ports, signals, full queues, clients that leave, a model without a vocabulary."""
+import concurrent.futures
 import contextlib
 import http.client
 import json
@@ -83,21 +84,35 @@ class Full(unittest.TestCase):
 
 
 class Ending(unittest.TestCase):
+    def serve(self, *arguments):
+        server = stage.Server(arguments=arguments)
+        self.addCleanup(server.kill)
+        return server
+
     def test_a_signal_lets_running_streams_end(self):
-        """Also one that takes longer than the 5 s in which the last bytes of ended ones must reach their clients."""
-        for how, n, tokens in ((signal.SIGTERM, 4, 15_000), (signal.SIGINT, 1, 3000)):
-            server = stage.Server()
-            first = server.text('ending', seed=5, **DRAWN | {'max_tokens': 500})
-            with server.stream('/v1/completions', prompt='ending', seed=5, n=n, **LONG | {'max_tokens': tokens}) as stream:
+        parameters = {'seed': 5, **LONG, 'max_tokens': 3000}
+        for how in (signal.SIGTERM, signal.SIGINT):
+            server = self.serve()
+            whole = server.text('ending', **parameters)
+            with server.stream('/v1/completions', prompt='ending', **parameters) as stream:
                 events = [next(stream) for _ in range(5)]
                 server.process.send_signal(how)
                 stage.until(lambda: self.refused(server), 'new clients are refused', 10)
-                self.assertIsNone(server.process.poll(), 'it waits for the stream')
                 events += stream
-            self.assertTrue(text_of(events).startswith(first))
-            ends = [choice['finish_reason'] for event in events for choice in event['choices'] if choice['finish_reason']]
-            self.assertEqual(ends, ['length'] * n)
+            self.assertEqual(text_of(events), whole)
             server.stop(None)
+
+    def test_it_waits_for_what_has_not_begun(self):
+        """Longer than the 5 s in which the last bytes of answers must reach their clients: a gate holds the request for 6 s."""
+        search = [str(stage.BUILD / 'tests/misbehaving'), str(stage.BUILD / 'plugins')]
+        server = self.serve('--set', f'policy.search={json.dumps(search)}', '--set', 'policy.gates=["hold"]',
+                            '--set', 'policy.gate.hold.options={hold_us=6000000}')
+        with concurrent.futures.ThreadPoolExecutor() as pool:
+            answer = pool.submit(server.complete, 'held', max_tokens=5, ignore_eos=True)
+            stage.until(lambda: server.metrics().get('serveloop_requests_arrived_total') == 1, 'it arrived')
+            server.process.send_signal(signal.SIGTERM)
+            self.assertEqual(answer.result(stage.PATIENCE_S)['usage']['completion_tokens'], 5)
+        server.stop(None)
 
     def refused(self, server):
         try:
@@ -106,17 +121,17 @@ class Ending(unittest.TestCase):
             return True
 
     def test_a_second_signal_ends_at_once(self):
-        server = stage.Server()
-        with server.stream('/v1/completions', prompt='ending', seed=5, **LONG) as stream:
-            next(stream)
-            server.process.send_signal(signal.SIGTERM)
-            stage.until(lambda: self.refused(server), 'the first one was heard', 10)
-            server.process.send_signal(signal.SIGTERM)
-            server.process.wait(10)
-        server._clear()
+        for first, second in ((signal.SIGTERM, signal.SIGTERM), (signal.SIGINT, signal.SIGTERM)):
+            server = self.serve()
+            with server.stream('/v1/completions', prompt='ending', seed=5, **LONG) as stream:
+                next(stream)
+                server.process.send_signal(first)
+                stage.until(lambda: self.refused(server), 'the first one was heard', 10)
+                server.process.send_signal(second)
+                self.assertEqual(server.process.wait(10), -second)
 
     def test_an_idle_connection_does_not_hold_it(self):
-        server = stage.Server()
+        server = self.serve()
         with server.socket():
             server.stop()
 

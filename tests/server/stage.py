@@ -95,8 +95,7 @@ class Server:
         try:
             self._begin()
         except BaseException:
-            self.process.kill()
-            self._clear()
+            self.kill()
             raise
 
     def _begin(self):
@@ -105,7 +104,7 @@ class Server:
             self.said.append(line)
             if line.startswith('try: '):
                 break
-        found = re.search(r'serving (\S+) on http://127.0.0.1:(\d+)\n', ''.join(self.said))
+        found = re.search(r'serving (\S+) on http://[\d.]+:(\d+)\n', ''.join(self.said))
         assert found, f'no address in {self.said}; {self.errors()}'
         self.model, self.port = found[1], int(found[2])
         assert self.get('/health').status == 200
@@ -113,8 +112,11 @@ class Server:
     def errors(self):
         return (self.folder / 'stderr').read_text()
 
-    def _clear(self):
-        self.process.wait()
+    def kill(self):
+        """Without a check. What is over is over."""
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
         self.process.stdout.close()
         self._errors.close()
         self._temporary.cleanup()
@@ -145,19 +147,13 @@ class Server:
             for sign in ('Sanitizer', 'runtime error', 'assert'):
                 assert sign not in self.errors(), self.errors()
         finally:
-            if self.process.poll() is None:
-                self.process.kill()
-            self._clear()
+            self.kill()
 
     def __enter__(self):
         return self
 
     def __exit__(self, kind, *_):
-        if kind is None:
-            self.stop()
-        else:
-            self.process.kill()
-            self._clear()
+        self.stop() if kind is None else self.kill()
 
     # ---- Talking to it.
 

@@ -14,6 +14,7 @@ import socket
 import struct
 import sys
 import threading
+import time
 import unittest
 
 sys.dont_write_bytecode = True
@@ -42,8 +43,9 @@ class Killed:
 
     def __init__(self, port, source):
         self.at = source.choice(list(At))
-        kind = source.choice(load.kinds(1, seed=source.randrange(50), longest=2000))
-        request = stage.raw('POST', kind.path, json.dumps(kind.body | {'stream': source.random() < 0.9, 'ignore_eos': True}).encode())
+        kind = source.choice(load.kinds(1, seed=source.randrange(50), longest=1500))
+        body = json.dumps(kind.body | {'stream': source.random() < 0.9, 'ignore_eos': True}).encode()
+        request = stage.raw('POST', kind.path, body, 'Connection: close')
         header = request.index(b'\r\n\r\n') + 4
         upto = {At.HEAD: source.randrange(1, header), At.BODY: source.randrange(header, len(request))}.get(self.at, len(request))
         self.enough = {At.ANSWER: source.randrange(1, 100), At.STREAM: source.randrange(200, 3000),
@@ -102,6 +104,7 @@ class Survivor(threading.Thread):
                 self.right += 1
             else:
                 self.wrong.append(text)
+            time.sleep(0.02)
 
     def stop(self):
         self.over.set()
