@@ -91,8 +91,9 @@ ApiResult<Response> change(Backend& backend, const Request& request) {
   if (!body) return refuse("", "the request's body: " + body.error().message(), "invalid_json");
   const ApiResult<service::SwapAsk> ask = read_swap(*body, *kind);
   if (!ask) return tl::unexpected(ask.error());
-  if (Status swapped = backend.swap(*ask); !swapped)
-    return refuse(422, swapped.error().message(), "swap_failed");
+  if (auto swapped = backend.swap(*ask); !swapped)
+    return swapped.error().under_way ? refuse(409, swapped.error().error.message(), "swap_under_way")
+                                     : refuse(422, swapped.error().error.message(), "swap_failed");
   return Response{200, "application/json", {}, shown(backend.policies(), *kind)};
 }
 

@@ -16,7 +16,9 @@ class ServiceBackend final : public Backend {
   bool healthy() const override { return service_.healthy(); }
   service::Snapshot snapshot() override { return service_.snapshot(); }
   std::vector<service::PolicyInForce> policies() override { return service_.policies(); }
-  Status swap(const service::SwapAsk& ask) override { return service_.swap(ask); }
+  tl::expected<void, service::SwapRefusal> swap(const service::SwapAsk& ask) override {
+    return service_.swap(ask);
+  }
 
  private:
   service::Service& service_;

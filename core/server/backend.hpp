@@ -21,7 +21,7 @@ class Backend {
   virtual bool healthy() const = 0;
   virtual service::Snapshot snapshot() = 0;
   virtual std::vector<service::PolicyInForce> policies() = 0;
-  virtual Status swap(const service::SwapAsk& ask) = 0;
+  virtual tl::expected<void, service::SwapRefusal> swap(const service::SwapAsk& ask) = 0;
 };
 
 // The real one. The service outlives it.

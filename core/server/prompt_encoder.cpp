@@ -17,7 +17,7 @@ ApiStatus PromptEncoder::check_length(std::uint64_t prompt_tokens, std::uint64_t
                                       const char* parameter) const {
   const std::uint64_t longest = backend_.info().longest_request;
   if (prompt_tokens + std::max<std::uint64_t>(max_tokens, 1) <= longest) return {};
-  return refuse(parameter,
+  return refuse(prompt_tokens < longest ? "max_tokens" : parameter,
                 fmt::format("this server's context is {} tokens, prompt and answer together; the prompt has "
                             "at least {}, and {} "
                             "more were asked for",

@@ -20,7 +20,7 @@ class PromptEncoder {
   ApiResult<std::vector<text::Token>> encode(std::string_view text, bool add_special,
                                              const char* parameter) const;
   ApiResult<std::vector<text::Token>> encode(const text::Conversation& conversation, bool add_special) const;
-  // 400 with code context_length_exceeded.
+  // 400 with code context_length_exceeded; of `parameter` where the prompt alone is too long, else of max_tokens.
   ApiStatus check_length(std::uint64_t prompt_tokens, std::uint64_t max_tokens, const char* parameter) const;
 
  private:

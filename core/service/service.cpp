@@ -54,8 +54,9 @@ struct Service::Parts {
   std::optional<Text> text;
   std::unique_ptr<Outlet> outlet;
   std::atomic<bool> closing = false;
-  std::mutex swap_mutex;  // one swap at a time; guards `config`
-  config::Policy config;  // of the policies in force
+  std::mutex swap_mutex;    // one change at a time; held while it waits for the loop
+  std::mutex config_mutex;  // guards `config`, held for moments
+  config::Policy config;    // of the policies in force
   std::unique_ptr<Loop> loop;
 };
 
@@ -191,7 +192,7 @@ Snapshot Service::snapshot() {
 std::vector<PolicyInForce> Service::policies() {
   engine::Policies now;
   if (!parts_->loop->call([&](engine::Engine& engine) { now = engine.policies(); })) return {};
-  const std::lock_guard lock(parts_->swap_mutex);
+  const std::lock_guard lock(parts_->config_mutex);
   const config::Policy& c = parts_->config;
   std::vector<PolicyInForce> out;
   out.push_back(in_force("scheduler", "", now.scheduler.get(), c.scheduler.options));
@@ -203,9 +204,17 @@ std::vector<PolicyInForce> Service::policies() {
   return out;
 }
 
-Status Service::swap(const SwapAsk& ask) {
-  const std::lock_guard lock(parts_->swap_mutex);
-  config::Policy& c = parts_->config;
+tl::expected<void, SwapRefusal> Service::swap(const SwapAsk& ask) {
+  const std::unique_lock lock(parts_->swap_mutex, std::try_to_lock);
+  if (!lock.owns_lock())
+    return tl::unexpected(SwapRefusal{
+        true, {"swap", "one change of policy at a time", "another under way", "try again later"}});
+  if (Status swapped = swap_alone(ask); !swapped) return tl::unexpected(SwapRefusal{false, swapped.error()});
+  return {};
+}
+
+Status Service::swap_alone(const SwapAsk& ask) {
+  config::Policy& c = parts_->config;  // read without its mutex: this thread alone changes it
   rig::PlannedSwap planned;
   planned.kind = ask.kind;
   planned.is_gate = !ask.gate.empty();
@@ -230,6 +239,7 @@ Status Service::swap(const SwapAsk& ask) {
     return fail("swap", "an answer within a minute", "none",
                 "the policy before it goes on until the swap is over");
   if (Status status = done.get(); !status) return status;
+  const std::lock_guard lock(parts_->config_mutex);
   config::PluginChoice& place = planned.is_gate                        ? c.gate.at(ask.gate)
                                 : ask.kind == policy::Kind::eviction   ? c.eviction
                                 : ask.kind == policy::Kind::preemption ? c.preemption

@@ -47,6 +47,12 @@ struct Info {
   std::uint32_t max_waiting = 0;      // sequences
 };
 
+// Why a policy was not changed; the one before it serves on.
+struct SwapRefusal {
+  bool under_way = false;  // another change has not ended yet
+  Error error;
+};
+
 // A policy to change to, as PUT /admin/policy/{kind} states it.
 struct SwapAsk {
   policy::Kind kind{};
@@ -78,12 +84,12 @@ class Service {
 
   Snapshot snapshot();
   std::vector<PolicyInForce> policies();
-  // Loads the plugin, swaps it in at a step's border, and returns once it decides or failed (the old one serves on).
-  // `not_now`: another swap of that place is under way.
-  Status swap(const SwapAsk& ask);
+  // Loads the plugin, swaps it in at a step's border, and returns once it decides or failed. One change at a time.
+  tl::expected<void, SwapRefusal> swap(const SwapAsk& ask);
 
  private:
   struct Parts;
+  Status swap_alone(const SwapAsk& ask);
   explicit Service(std::unique_ptr<Parts> parts);
   std::unique_ptr<Parts> parts_;
 };

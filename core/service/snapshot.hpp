@@ -25,7 +25,7 @@ struct TimeHistogram {
 struct PolicyInForce {
   std::string kind;   // scheduler, gate, eviction, preemption, precision
   std::string place;  // a gate's id in the configuration; empty for others
-  std::string id;     // "built-in": the linked-in fallback, after an ejection
+  std::string id;     // "fallback": the linked-in one, after an ejection
   std::string version, sha256, options_toml;
 };
 

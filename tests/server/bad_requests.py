@@ -97,7 +97,7 @@ class Parameters(stage.Case):
             answer = self.refused('/v1/completions', {'prompt': prompt}, 'prompt')
             self.assertEqual(answer.error['code'], 'context_length_exceeded')
             self.assertIn(str(tiny_gguf.CONTEXT), answer.error['message'])
-        self.refused('/v1/completions', {'prompt': long[1000:], 'max_tokens': 1001}, 'prompt')
+        self.refused('/v1/completions', {'prompt': long[1000:], 'max_tokens': 1001}, 'max_tokens')
         self.refused('/v1/chat/completions', {'messages': [{'role': 'user', 'content': 'xy' * tiny_gguf.CONTEXT}]}, 'messages')
 
     def test_null_counts_as_absent_and_the_unknown_is_ignored(self):

@@ -40,7 +40,7 @@ void FakeEngine::cancel(std::uint64_t request) {
   changed_.notify_all();
 }
 
-Status FakeEngine::swap(const service::SwapAsk& ask) {
+tl::expected<void, service::SwapRefusal> FakeEngine::swap(const service::SwapAsk& ask) {
   swaps_.push_back(ask);
   return swap_answer_;
 }

@@ -30,7 +30,7 @@ class FakeEngine final : public Backend {
   bool healthy() const override { return healthy_; }
   service::Snapshot snapshot() override { return snapshot_; }
   std::vector<service::PolicyInForce> policies() override { return policies_; }
-  Status swap(const service::SwapAsk& ask) override;
+  tl::expected<void, service::SwapRefusal> swap(const service::SwapAsk& ask) override;
 
   // For the tests.
   std::vector<service::Ask> asks();
@@ -43,7 +43,7 @@ class FakeEngine final : public Backend {
   service::Snapshot snapshot_;
   std::vector<service::PolicyInForce> policies_;
   std::vector<service::SwapAsk> swaps_;
-  Status swap_answer_;
+  tl::expected<void, service::SwapRefusal> swap_answer_;
   std::size_t accepts_ = 0;                  // submits before it refuses
   std::optional<service::Refusal> refusal_;  // of the next submit and all that follow
   std::optional<service::Finish> bad_end_;   // every choice ends so, at once

@@ -103,14 +103,15 @@ BOOST_AUTO_TEST_CASE(ids_are_echoed) {
 BOOST_AUTO_TEST_CASE(prompts_beyond_the_context_are_refused) {
   Stage stage;
   Client client = stage.client();
-  for (const std::string& body : {"{\"prompt\":\"" + std::string(4096, 'a') + "\"}",
-                                  std::string(R"({"prompt":"abc","max_tokens":4094})"),
-                                  "{\"prompt\":\"" + std::string(std::size_t{4} << 20, 'a') + "\"}"}) {
+  for (const auto& [body, parameter] : std::vector<std::pair<std::string, std::string>>{
+           {"{\"prompt\":\"" + std::string(4096, 'a') + "\"}", "prompt"},
+           {R"({"prompt":"abc","max_tokens":4094})", "max_tokens"},
+           {"{\"prompt\":\"" + std::string(std::size_t{4} << 20, 'a') + "\"}", "prompt"}}) {
     client.post("/v1/completions", body);
     const Answer answer = client.receive();
     BOOST_TEST(answer.status == 400);
     BOOST_TEST(text_at(json_of(answer.body), "error.code") == "context_length_exceeded");
-    BOOST_TEST(text_at(json_of(answer.body), "error.param") == "prompt");
+    BOOST_TEST(text_at(json_of(answer.body), "error.param") == parameter);
   }
   client.post("/v1/completions",
               "{\"prompt\":\"" + std::string(4090, 'a') + "\"}");  // the default 16 gives way
@@ -364,10 +365,13 @@ BOOST_AUTO_TEST_CASE(policies_are_shown_and_changed) {
            {"scheduler", R"({"plugin":"a","options":{"x":null}})", 400}})
     BOOST_TEST(stage.put(kind, body).status == status, kind + body);
   BOOST_TEST(stage.engine.swaps_.size() == 2u);
-  stage.engine.swap_answer_ = fail("plugin 'x'", "an id", "none");
+  stage.engine.swap_answer_ =
+      tl::unexpected(service::SwapRefusal{false, {"plugin 'x'", "an id", "none", ""}});
   const Answer failed = stage.put("eviction", R"({"plugin":"x"})");
   BOOST_TEST(failed.status == 422);
   BOOST_TEST(text_at(json_of(failed.body), "error.message") == "plugin 'x': expected an id, found none");
+  stage.engine.swap_answer_ = tl::unexpected(service::SwapRefusal{true, {"swap", "one", "another", ""}});
+  BOOST_TEST(stage.put("eviction", R"({"plugin":"x"})").status == 409);
 }
 
 BOOST_AUTO_TEST_CASE(the_socket_is_its_owners_and_goes_with_the_server) {

@@ -133,7 +133,7 @@ BOOST_AUTO_TEST_CASE(together_as_alone) {
       for (std::uint32_t i = client; i < kAsks; i += 4) answers[i] = send(*service, ask_of(i));
     });
   for (const char* scheduler : {"sarathi", "priority", "fcfs"}) {
-    const Status swapped = service->swap({policy::Kind::scheduler, "", {scheduler, {}}});
+    const auto swapped = service->swap({policy::Kind::scheduler, "", {scheduler, {}}});
     BOOST_TEST((swapped.has_value()));
     BOOST_TEST(service->policies().front().id == scheduler);
   }
@@ -207,9 +207,10 @@ BOOST_AUTO_TEST_CASE(refusals_name_what_is_wrong) {
 BOOST_AUTO_TEST_CASE(swaps_that_fail_leave_the_old_one) {
   const auto service = need(Service::start(config_with()));
   const auto fails = [&](SwapAsk ask, const std::string& part) {
-    const Status swapped = service->swap(ask);
+    const auto swapped = service->swap(ask);
     BOOST_REQUIRE(!swapped);
-    BOOST_TEST(swapped.error().message().find(part) != std::string::npos, swapped.error().message());
+    const std::string message = swapped.error().error.message();
+    BOOST_TEST(message.find(part) != std::string::npos, message);
     BOOST_TEST(service->policies().front().id == "fcfs");
   };
   fails({policy::Kind::scheduler, "", {"nobody", {}}}, "nobody");
