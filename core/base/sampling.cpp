@@ -22,7 +22,8 @@ Status check_sampling(const Sampling& s) {
   for (const Status& good :
        {between("temperature", s.temperature, 0, 100), between("top_p", s.top_p, 0, 1, true),
         between("min_p", s.min_p, 0, 1), between("repetition_penalty", s.repetition, 0, 100, true),
-        between("presence_penalty", s.presence, -100, 100), between("frequency_penalty", s.frequency, -100, 100)})
+        between("presence_penalty", s.presence, -100, 100),
+        between("frequency_penalty", s.frequency, -100, 100)})
     if (!good) return good;
   if (s.alternatives && *s.alternatives > kMaxAlternatives)
     return fail("logprobs", fmt::format("at most {}", kMaxAlternatives), std::to_string(*s.alternatives));
@@ -31,7 +32,8 @@ Status check_sampling(const Sampling& s) {
   for (const TokenBias& b : s.bias)
     if (Status good = between("logit_bias", b.bias, -100, 100); !good) return good;
   if (s.stop_ids.size() > kMaxStopIds)
-    return fail("stop_token_ids", fmt::format("at most {} ids", kMaxStopIds), std::to_string(s.stop_ids.size()));
+    return fail("stop_token_ids", fmt::format("at most {} ids", kMaxStopIds),
+                std::to_string(s.stop_ids.size()));
   return {};
 }
 

@@ -27,7 +27,8 @@ const Help kHelp{
     "a chat's form, unless --raw is given. A model without a vocabulary takes token ids and prints token "
     "ids.",
     "examples\n"
-    "  serveloop generate --model build/models/SmolLM2-135M-Instruct.Q4_1.gguf --prompt 'What is the capital of "
+    "  serveloop generate --model build/models/SmolLM2-135M-Instruct.Q4_1.gguf --prompt 'What is the capital "
+    "of "
     "France?'\n"
     "  echo 'Once upon a time' | serveloop generate --config configs/serve.toml --prompt - --raw "
     "--temperature 0.8\n"

@@ -17,17 +17,18 @@
 namespace serveloop::config {
 
 struct Model {
-  std::string path;  // absolute
+  std::string path;                             // absolute
   std::optional<std::uint64_t> random_weights;  // draws them from this seed; `path` is a config.json
   bool operator==(const Model&) const = default;
 };
 
 struct Engine {
-  std::string executor = "simulated";     // simulated | hash | null | cpu
-  std::uint32_t threads = 0;              // 0 = one a core
-  std::uint32_t token_budget = 2048;      // tokens a step
-  std::uint32_t max_sequences = 256;      // running at once
-  std::optional<std::uint32_t> context_tokens;  // longest prompt plus output of a sequence; unset: the model's
+  std::string executor = "simulated";  // simulated | hash | null | cpu
+  std::uint32_t threads = 0;           // 0 = one a core
+  std::uint32_t token_budget = 2048;   // tokens a step
+  std::uint32_t max_sequences = 256;   // running at once
+  std::optional<std::uint32_t>
+      context_tokens;  // longest prompt plus output of a sequence; unset: the model's
   std::uint32_t block_tokens = 16;
   std::optional<std::uint64_t> kv_memory_bytes;  // at most one of the two; neither: the executor's choice
   std::optional<std::uint32_t> kv_blocks;

@@ -27,7 +27,8 @@ inline constexpr std::uint32_t kSeededVocabulary = 32003;
 // Token i of a seeded stream: SplitMix64 of (seed, i), reduced to ids 3 .. 32,002, or to those below `vocabulary`
 // where that is smaller (0: it is not; at least 4).
 inline Token seeded_token(std::uint64_t seed, std::uint64_t i, std::uint32_t vocabulary = 0) {
-  const std::uint64_t ids = (vocabulary == 0 || vocabulary > kSeededVocabulary ? kSeededVocabulary : vocabulary) - 3;
+  const std::uint64_t ids =
+      (vocabulary == 0 || vocabulary > kSeededVocabulary ? kSeededVocabulary : vocabulary) - 3;
   std::uint64_t x = seed + 0x9e3779b97f4a7c15u * (i + 1);
   x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9u;
   x = (x ^ (x >> 27)) * 0x94d049bb133111ebu;

@@ -134,7 +134,7 @@ void Stage::swap(policy::Kind kind, const std::string& plugin, int gate) {
   message.what = engine::Message::What::swap;
   message.swap =
       need(rig::load_swap({0, kind, gate >= 0, static_cast<std::uint32_t>(std::max(gate, 0)), plugin},
-                                 rig_->host, rig::limits(rig_->options)));
+                          rig_->host, rig::limits(rig_->options)));
   engine().inject(std::move(message));
 }
 

@@ -32,8 +32,8 @@ std::vector<engine::Finished> run(std::int64_t sleep_us) {
   experiment::Recorder recorder;
   const policy::Host host = rig::plugin_host(config);
   auto engine = *engine::Engine::create(options, rig::labeler(config),
-                                        *rig::load_policies(config, host, options, device.precision), clock, executor,
-                                        recorder, nullptr);
+                                        *rig::load_policies(config, host, options, device.precision), clock,
+                                        executor, recorder, nullptr);
   for (std::uint64_t i = 0; i < 2; ++i) {
     requests::RequestSpec spec = ask(10 + i, 12, 12);
     spec.arrival_ns = clock.now_ns();

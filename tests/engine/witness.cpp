@@ -126,7 +126,8 @@ void Witness::submitted(const execute::Batch& batch) {
   std::set<const Witnessed*> begun;
   for (const execute::Begin& begin : batch.begins) {
     const auto found = std::find_if(sequences_.begin(), sequences_.end(), [&](const auto& entry) {
-      return asks_[entry.first.first].spec.sampling.seed == begin.sampling->seed && entry.first.second == begin.fork;
+      return asks_[entry.first.first].spec.sampling.seed == begin.sampling->seed &&
+             entry.first.second == begin.fork;
     });
     BOOST_REQUIRE(found != sequences_.end());
     rows_[begin.row] = &found->second;

@@ -229,7 +229,7 @@ std::vector<Ask> mixed_asks(std::uint32_t count, std::uint64_t seed, std::uint32
     ask.spec.sampling.seed = draw(1u << 30);
     if (draw(4) == 0)
       ask.spec.sampling.stop_ids = {static_cast<requests::Token>(draw(1000)),
-                           static_cast<requests::Token>(draw(1000))};
+                                    static_cast<requests::Token>(draw(1000))};
     ask.spec.priority = static_cast<std::int32_t>(draw(3));
     ask.cancel_after = draw(6) == 0 ? static_cast<std::uint32_t>(1 + draw(12)) : 0;
     asks.push_back(ask);

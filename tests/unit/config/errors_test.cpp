@@ -60,7 +60,8 @@ const Bad kBad[] = {
      "x.toml:2:1: workload.window: expected a start before the end, found [10, 5]"},
     // Choices.
     {"[engine]\nexecutor = 'simulate'",
-     "x.toml:2:1: engine.executor: expected simulated | hash | null | cpu, found string 'simulate'; did you mean "
+     "x.toml:2:1: engine.executor: expected simulated | hash | null | cpu, found string 'simulate'; did you "
+     "mean "
      "'simulated'?"},
     // Sizes.
     {"[engine]\nkv_memory = '4 Gigs'",
