@@ -54,9 +54,17 @@ std::uint32_t Labeler::tenant_of(const RequestSpec& spec) {
   if (const auto found = by_key_.find(masked(spec.key)); !spec.key.empty() && found != by_key_.end())
     return found->second;
   if (spec.tenant.empty()) return 0;
-  const auto [at, added] = by_name_.try_emplace(spec.tenant, static_cast<std::uint32_t>(tenants_.size()));
-  if (added) tenants_.push_back({spec.tenant, {}, 1.0});
-  return at->second;
+  if (const auto known = by_name_.find(spec.tenant); known != by_name_.end()) return known->second;
+  const auto add = [this](const std::string& name) {
+    tenants_.push_back({name, {}, 1.0});
+    return static_cast<std::uint32_t>(tenants_.size() - 1);
+  };
+  if (unknown_tenants_ < kMostNames) {
+    ++unknown_tenants_;
+    return by_name_[spec.tenant] = add(spec.tenant);
+  }
+  if (!other_tenants_) other_tenants_ = add("(other tenants)");
+  return *other_tenants_;
 }
 
 std::string Labeler::tenant_name_of(const RequestSpec& spec) const {
@@ -65,17 +73,23 @@ std::string Labeler::tenant_name_of(const RequestSpec& spec) const {
   return spec.tenant.empty() ? "default" : spec.tenant;
 }
 
+std::uint32_t Labeler::category_of(const RequestSpec& spec) {
+  if (spec.category.empty()) return 0;
+  if (const auto known = categories_.find(spec.category); known != categories_.end()) return known->second;
+  const auto next = static_cast<std::uint32_t>(categories_.size() + 1);
+  if (categories_.size() < kMostNames) categories_[spec.category] = next;
+  return next;
+}
+
 Labels Labeler::label(const RequestSpec& spec) {
   Labels labels;
   labels.tenant = tenant_of(spec);
   labels.tenant_weight_milli =
       static_cast<std::uint32_t>(std::lround(tenants_[labels.tenant].weight * 1000.0));
-  if (!spec.category.empty())
-    labels.category =
-        categories_.try_emplace(spec.category, static_cast<std::uint32_t>(categories_.size() + 1))
-            .first->second;
+  labels.category = category_of(spec);
+  const std::string tenant = rules_.empty() ? std::string() : tenant_name_of(spec);
   for (std::size_t i = 0; i < rules_.size(); ++i) {
-    if (!rules_[i].matches(spec, tenants_[labels.tenant].name)) continue;
+    if (!rules_[i].matches(spec, tenant)) continue;
     labels.rule = static_cast<std::int32_t>(i);
     labels.priority = rules_[i].priority.value_or(0);
     labels.service_class = rules_[i].service_class.value_or(0);

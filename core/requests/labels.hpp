@@ -1,6 +1,7 @@
 // Names to numbers: tenants (by key or by name), categories, and the priority rules. Set up once, then read
 // by intake. Categories and unknown tenants are numbered in order of first sight, so a replay numbers them
-// alike. The loop thread's.
+// alike. Clients choose these names, so kMostNames of each are kept, and all further ones share a number. The loop
+// thread's.
 #pragma once
 
 #include <cstdint>
@@ -40,6 +41,7 @@ struct PriorityRule {
 // Holds marks of keys only, and takes keys and marks alike.
 class Labeler {
  public:
+  static constexpr std::uint32_t kMostNames = 65536;
   Labeler(std::vector<Tenant> tenants, std::vector<PriorityRule> rules);
   Labels label(const RequestSpec& spec);
   const std::string& tenant_name(std::uint32_t tenant) const { return tenants_[tenant].name; }
@@ -50,11 +52,14 @@ class Labeler {
 
  private:
   std::uint32_t tenant_of(const RequestSpec& spec);
+  std::uint32_t category_of(const RequestSpec& spec);
   std::vector<Tenant> tenants_;  // 0 is the default tenant
   std::vector<PriorityRule> rules_;
   std::map<std::string, std::uint32_t> by_key_;    // fixed after the constructor
   std::map<std::string, std::string> key_tenant_;  // likewise
   std::map<std::string, std::uint32_t> by_name_, categories_;
+  std::uint32_t unknown_tenants_ = 0;
+  std::optional<std::uint32_t> other_tenants_;
 };
 
 }  // namespace serveloop::requests

@@ -189,7 +189,8 @@ class Manager {
   bool stale(const Timer& timer) const;
   void live_push(Slot slot);
   void live_remove(Slot slot);
-  std::uint64_t store(const void* bytes, std::size_t size);
+  std::uint64_t store(const void* bytes, std::size_t size);  // Heap::npos: no room
+  void drop(std::uint64_t at, std::size_t size);             // of store(), npos too
   void release_request(std::uint32_t request);
 
   std::uint32_t capacity_;

@@ -14,6 +14,10 @@ std::uint64_t Manager::store(const void* bytes, std::size_t size) {
   return at;
 }
 
+void Manager::drop(std::uint64_t at, std::size_t size) {
+  if (size > 0 && at != Heap::npos) heap_.release(at, size);
+}
+
 namespace {
 
 std::uint64_t absolute(std::uint64_t arrival_ns, std::uint64_t relative_ns) {
@@ -57,10 +61,18 @@ void fill(sl_request_row& row, std::uint64_t id, const RequestSpec& spec, const 
 Status Manager::arrive(std::uint64_t id, const RequestSpec& spec, std::span<const Token> prompt,
                        std::uint32_t max_tokens, const Labels& labels, std::vector<Slot>& slots) {
   assert(room(spec.n) && !prompt.empty() && max_tokens > 0);
+  const std::size_t hint_bytes = spec.hints.size() * sizeof(sl_hint);
+  const std::size_t retention_bytes = spec.retention.size() * sizeof(sl_retention);
   const std::uint64_t prompt_at = store(prompt.data(), prompt.size_bytes());
-  if (prompt_at == Heap::npos)
+  const std::uint64_t hints_at = store(spec.hints.data(), hint_bytes);
+  const std::uint64_t retention_at = store(spec.retention.data(), retention_bytes);
+  if (prompt_at == Heap::npos || hints_at == Heap::npos || retention_at == Heap::npos) {
+    drop(prompt_at, prompt.size_bytes());
+    drop(hints_at, hint_bytes);
+    drop(retention_at, retention_bytes);
     return fail("no room for the prompt", "free space in the table heap",
                 std::to_string(heap_.used()) + " bytes used", "send fewer or shorter requests at a time");
+  }
   const std::uint32_t index = free_requests_.back();
   free_requests_.pop_back();
   sl_request_row& request = requests_[index];
@@ -69,8 +81,8 @@ Status Manager::arrive(std::uint64_t id, const RequestSpec& spec, std::span<cons
   request.prompt_at = prompt_at;
   request.prompt_tokens = static_cast<std::uint32_t>(prompt.size());
   request.max_tokens = max_tokens;
-  request.hints_at = store(spec.hints.data(), spec.hints.size() * sizeof(sl_hint));
-  request.retention_at = store(spec.retention.data(), spec.retention.size() * sizeof(sl_retention));
+  request.hints_at = hints_at;
+  request.retention_at = retention_at;
   slots.clear();
   for (std::uint32_t fork = 0; fork < spec.n; ++fork) {
     const Slot slot = free_slots_.back();
@@ -122,9 +134,9 @@ void Manager::reclaim() {
 
 void Manager::release_request(std::uint32_t request) {
   sl_request_row& row = requests_[request];
-  heap_.release(row.prompt_at, std::size_t{row.prompt_tokens} * sizeof(Token));
-  if (row.hints_count > 0) heap_.release(row.hints_at, row.hints_count * sizeof(sl_hint));
-  if (row.retention_count > 0) heap_.release(row.retention_at, row.retention_count * sizeof(sl_retention));
+  drop(row.prompt_at, std::size_t{row.prompt_tokens} * sizeof(Token));
+  drop(row.hints_at, row.hints_count * sizeof(sl_hint));
+  drop(row.retention_at, row.retention_count * sizeof(sl_retention));
   row = {};
   free_requests_.push_back(request);
 }

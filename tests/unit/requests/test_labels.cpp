@@ -47,6 +47,29 @@ BOOST_AUTO_TEST_CASE(a_key_names_its_tenant_whatever_the_request_says) {
   BOOST_CHECK_EQUAL(labeler.tenant_name_of(s), "zeta");
 }
 
+BOOST_AUTO_TEST_CASE(names_beyond_the_most_share_a_number) {
+  Labeler labeler({}, {});
+  RequestSpec s = spec();
+  std::uint32_t tenant = 0, category = 0;
+  for (std::uint32_t i = 0; i < Labeler::kMostNames; ++i) {
+    s.tenant = s.category = "x" + std::to_string(i);
+    const Labels l = labeler.label(s);
+    tenant = l.tenant, category = l.category;
+  }
+  const auto next = [&](const char* name) {
+    s.tenant = s.category = name;
+    const Labels l = labeler.label(s);
+    BOOST_CHECK_EQUAL(l.tenant, tenant + 1);
+    BOOST_CHECK_EQUAL(l.category, category + 1);
+    BOOST_CHECK_EQUAL(labeler.tenant_name_of(s), name);  // the prefix cache still tells them apart
+  };
+  next("one more");
+  next("and another");
+  s.tenant = s.category = "x0";
+  BOOST_CHECK_EQUAL(labeler.label(s).tenant, 1u);
+  BOOST_CHECK_EQUAL(labeler.label(s).category, 1u);
+}
+
 BOOST_AUTO_TEST_CASE(unknown_tenants_and_categories_are_numbered_by_first_sight) {
   Labeler labeler({{"acme", {}, 1.0}}, {});
   RequestSpec s = spec();

@@ -43,6 +43,34 @@ BOOST_AUTO_TEST_CASE(slots_come_back_when_events_were_delivered) {
   BOOST_CHECK_EQUAL(rig.ready(5), slot);
 }
 
+// Prompt, hints and retention come together or not at all: a row never points at what is not there.
+BOOST_AUTO_TEST_CASE(a_request_without_room_for_its_hints_is_refused_whole) {
+  for (std::size_t heap = 512; heap <= 8192; heap += 512) {
+    Rig rig({16, 16, heap});
+    RequestSpec spec;
+    spec.prompt.assign(64, 7);
+    spec.hints.resize(16);
+    spec.retention.resize(16);
+    std::vector<Slot> slots;
+    std::uint64_t id = 1;
+    while (rig.manager.room(1) && rig.manager.arrive(id, spec, spec.prompt, 8, {}, slots)) ++id;
+    const auto* requests = static_cast<const sl_request_row*>(rig.manager.request_table().base);
+    const auto known = rig.manager.live_slots();
+    const std::vector<Slot> live(known.begin(), known.end());
+    BOOST_CHECK_EQUAL(live.size(), id - 1);
+    for (const Slot slot : live) {
+      const sl_request_row& row = requests[rig.manager.row(slot).request];
+      BOOST_CHECK_LT(row.prompt_at, heap);
+      BOOST_CHECK_LT(row.hints_at, heap);
+      BOOST_CHECK_LT(row.retention_at, heap);
+    }
+    for (const Slot slot : live) rig.manager.end(slot, SL_FINISH_STOP);
+    rig.manager.reclaim();
+    for (std::uint64_t again = 1; again < id; ++again)  // what was given back serves as many once more
+      BOOST_CHECK(rig.manager.arrive(100 + again, spec, spec.prompt, 8, {}, slots));
+  }
+}
+
 BOOST_AUTO_TEST_CASE(a_request_row_lives_as_long_as_its_last_sequence) {
   Rig rig;
   const Slot first = rig.arrive(9, 3);
