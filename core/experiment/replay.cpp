@@ -193,9 +193,14 @@ Status post_messages(const observe::StepRecord& record, engine::Engine& engine, 
       message->arrival = *arrival;
     }
     if (message->swap != nullptr) {
-      auto order = rig::load_swap(
-          {0, message->swap->kind, message->swap->is_gate, message->swap->gate, message->swap->plugin, {}},
-          host, limits);
+      Result<policy::Choice> choice = rig::recorded_choice(message->swap->plugin);
+      if (!choice) return tl::unexpected(choice.error());
+      rig::PlannedSwap recorded;
+      recorded.kind = message->swap->kind;
+      recorded.is_gate = message->swap->is_gate;
+      recorded.gate = message->swap->gate;
+      recorded.choice = std::move(*choice);
+      auto order = rig::load_swap(recorded, host, limits);
       if (!order) return tl::unexpected(order.error());
       if (!any_build && (*order)->sha256 != message->swap->sha256)
         return fail(fmt::format("'{}', swapped in at step {}, is not the build that wrote the log",

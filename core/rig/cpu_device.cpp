@@ -37,16 +37,6 @@ std::uint64_t numerics_id(const std::string& model_identity, std::span<const sl_
   return id;
 }
 
-Status check_memory(const config::Config& config, std::uint64_t weights, std::uint64_t pool) {
-  const std::uint64_t available = available_memory();
-  if (available == 0 || pool <= available) return {};
-  return fail("the model does not fit into memory",
-              fmt::format("a KV pool of at most {:.0f} MiB beside weights of {:.0f} MiB",
-                          static_cast<double>(available) / kMega, static_cast<double>(weights) / kMega),
-              fmt::format("one of {:.0f} MiB", static_cast<double>(pool) / kMega),
-              config.engine.kv_blocks ? "lower engine.kv_blocks" : "lower engine.kv_memory");
-}
-
 }  // namespace
 
 Result<Device> cpu_device(const config::Config& config, const sl_cost& cost, policy::Precision& precision,
@@ -68,6 +58,9 @@ Result<Device> cpu_device(const config::Config& config, const sl_cost& cost, pol
   loaded.description = fmt::format("{}: {}, {} layers, {:.0f} MiB of weights", loaded.name, a.family,
                                    a.layers.size(), static_cast<double>(loaded.weight_bytes) / kMega);
 
+  constexpr const char* kSmaller = "use a smaller model, or one of fewer bits a weight";
+  if (Status fits = check_room("weights", loaded.weight_bytes, kSmaller); !fits)
+    return tl::unexpected(fits.error());
   if (progress) progress("packing " + loaded.description);
   auto clock = std::make_unique<SteadyClock>();
   device.steady_clock = clock.get();
@@ -88,7 +81,9 @@ Result<Device> cpu_device(const config::Config& config, const sl_cost& cost, pol
   const Result<std::uint32_t> blocks =
       pool_blocks(e, static_cast<double>(*block_bytes), std::min(kMostDefaultPool, available_memory() / 4));
   if (!blocks) return tl::unexpected(blocks.error());
-  if (Status fits = check_memory(config, loaded.weight_bytes, *blocks * *block_bytes); !fits)
+  if (Status fits = check_room("a KV pool", *blocks * *block_bytes,
+                               e.kv_blocks ? "lower engine.kv_blocks" : "lower engine.kv_memory");
+      !fits)
     return tl::unexpected(fits.error());
   (*executor)->set_blocks(*blocks);
 

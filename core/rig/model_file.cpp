@@ -7,6 +7,8 @@
 #include <vector>
 
 #include "model/from_config.hpp"
+#include "model/memory_plan.hpp"
+#include "rig/machine.hpp"
 
 namespace serveloop::rig {
 
@@ -45,6 +47,10 @@ Result<NamedModel> read_model(const config::Model& model, unsigned threads) {
   if (random) {
     auto architecture = model::load_config_json(path.string());
     if (!architecture) return tl::unexpected(architecture.error());
+    const auto bytes = model::weight_bytes(*architecture, model::Type::bf16);
+    if (!bytes) return tl::unexpected(bytes.error());
+    if (Status fits = check_room("weights", bytes->total, "use a smaller model"); !fits)
+      return tl::unexpected(fits.error());
     auto made = model::random_model(std::move(*architecture), *model.random_weights, threads);
     if (!made) return tl::unexpected(made.error());
     named.model = std::move(*made);

@@ -31,7 +31,7 @@ std::string cut(std::string& text, char end) {
 bool is_bare(const std::string& plugin) { return plugin.find(',') == std::string::npos; }
 
 // "NAME", "NAME,OPTION=VALUE,..." or "NAME,options={...}".
-Result<policy::Choice> choice_of(std::string plugin) {
+Result<policy::Choice> parse_choice(std::string plugin) {
   const bool bare = is_bare(plugin);
   policy::Choice choice{cut(plugin, ','), {}};
   if (bare) return choice;
@@ -73,7 +73,7 @@ bool names_another(const std::string& options) {
 // What the configuration says of that place and plugin; null where it names another.
 const config::PluginChoice* configured_choice(const PlannedSwap& swap, const config::Policy& policy) {
   if (swap.is_gate) {
-    const auto table = policy.gate.find(swap.plugin);
+    const auto table = policy.gate.find(swap.choice.plugin);
     if (table != policy.gate.end()) return &table->second;
     if (swap.gate >= policy.gates.size()) return nullptr;
   }
@@ -81,7 +81,7 @@ const config::PluginChoice* configured_choice(const PlannedSwap& swap, const con
                                        : swap.kind == policy::Kind::eviction   ? policy.eviction
                                        : swap.kind == policy::Kind::preemption ? policy.preemption
                                                                                : policy.scheduler;
-  return choice.plugin == swap.plugin ? &choice : nullptr;
+  return choice.plugin == swap.choice.plugin ? &choice : nullptr;
 }
 
 // The kind, and for a gate its index, off the front of `rest`.
@@ -117,23 +117,25 @@ Result<PlannedSwap> parse_swap(const std::string& text) {
   if (!take_kind(kind, rest, swap) || rest.ends_with(',')) return bad();
   if (!is_bare(rest) && names_another(rest.substr(rest.find(',') + 1)))
     return fail("--swap", "one policy", "'" + text + "'", "repeat --swap for each");
-  if (const Result<policy::Choice> choice = choice_of(rest); !choice) return tl::unexpected(choice.error());
-  std::string name = cut(rest, ',');
+  swap.states_options = !is_bare(rest);
+  Result<policy::Choice> choice = parse_choice(rest);
+  if (!choice) return tl::unexpected(choice.error());
+  swap.choice = std::move(*choice);
+  std::string& name = swap.choice.plugin;
   if (name.empty()) return bad();
   if (policy::Search::is_path(name))  // absolute, so that a replay finds it from anywhere
     name = std::filesystem::absolute(name).lexically_normal().string();
-  swap.plugin = rest.empty() ? name : name + "," + rest;
   return swap;
 }
 
 PlannedSwap with_configured_options(PlannedSwap swap, const config::Policy& policy) {
-  if (!is_bare(swap.plugin)) return swap;
-  const config::PluginChoice* choice = configured_choice(swap, policy);
-  if (choice == nullptr) return swap;
-  swap.plugin = choice->plugin;
-  if (!choice->options.entries().empty()) swap.plugin += ",options=" + toml::to_inline(choice->options);
+  if (swap.states_options) return swap;
+  if (const config::PluginChoice* choice = configured_choice(swap, policy))
+    swap.choice = {choice->plugin, choice->options};
   return swap;
 }
+
+Result<policy::Choice> recorded_choice(const std::string& plugin) { return parse_choice(plugin); }
 
 Result<std::shared_ptr<engine::SwapOrder>> load_swap(const PlannedSwap& swap, const policy::Host& host,
                                                      const policy::Limits& limits) {
@@ -141,9 +143,9 @@ Result<std::shared_ptr<engine::SwapOrder>> load_swap(const PlannedSwap& swap, co
   order->kind = swap.kind;
   order->is_gate = swap.is_gate;
   order->gate = swap.gate;
-  order->plugin = swap.plugin;
-  const Result<policy::Choice> choice = choice_of(swap.plugin);
-  if (!choice) return tl::unexpected(choice.error());
+  order->plugin = swap.choice.plugin;
+  if (!swap.choice.options.entries().empty())
+    order->plugin += ",options=" + toml::to_inline(swap.choice.options);
   const auto take = [&order](auto loaded, auto& into) -> Status {
     if (!loaded) return tl::unexpected(loaded.error());
     into = *loaded;
@@ -156,13 +158,16 @@ Result<std::shared_ptr<engine::SwapOrder>> load_swap(const PlannedSwap& swap, co
   };
   Status loaded;
   switch (swap.kind) {
-    case policy::Kind::eviction: loaded = take(host.load_eviction(*choice, limits), order->eviction); break;
+    case policy::Kind::eviction:
+      loaded = take(host.load_eviction(swap.choice, limits), order->eviction);
+      break;
     case policy::Kind::preemption:
-      loaded = take(host.load_preemption(*choice, limits), order->preemption);
+      loaded = take(host.load_preemption(swap.choice, limits), order->preemption);
       break;
     default:
-      loaded = take(swap.is_gate ? host.load_gate(*choice, limits) : host.load_scheduler(*choice, limits),
-                    order->scheduler);
+      loaded =
+          take(swap.is_gate ? host.load_gate(swap.choice, limits) : host.load_scheduler(swap.choice, limits),
+               order->scheduler);
   }
   if (!loaded) return tl::unexpected(loaded.error());
   return order;

@@ -16,8 +16,9 @@ struct PlannedSwap {
   policy::Kind kind{};
   bool is_gate = false;
   std::uint32_t gate = 0;
-  std::string plugin;  // as the step log records it: "NAME", then ",OPTION=VALUE,..." or ",options={...}"
-  std::string text;    // as it was asked for
+  policy::Choice choice;
+  bool states_options = false;
+  std::string text;  // as it was asked for
 };
 
 // "at=STEP,scheduler=NAME", or eviction=, preemption=, gate=INDEX:NAME (the gate that goes). Options may
@@ -26,6 +27,8 @@ Result<PlannedSwap> parse_swap(const std::string& text);
 // A swap that states no options, to the plugin that the configuration names for that place (or, for a gate, to
 // one that has a table there), takes those of the configuration. ",options={}" asks for the defaults.
 PlannedSwap with_configured_options(PlannedSwap swap, const config::Policy& policy);
+// Of the step log's text for a choice: "NAME", or "NAME,options={...}".
+Result<policy::Choice> recorded_choice(const std::string& plugin);
 // Loads the plugin of a swap. Refuses one whose manifest says that it cannot be swapped in.
 Result<std::shared_ptr<engine::SwapOrder>> load_swap(const PlannedSwap& swap, const policy::Host& host,
                                                      const policy::Limits& limits);

@@ -66,7 +66,14 @@ void Loop::run_tasks() {
     Task* task = tasks_.front();
     tasks_.erase(tasks_.begin());
     lock.unlock();
-    (*task->run)(engine_);
+    try {
+      (*task->run)(engine_);
+    } catch (...) {  // the loop ends; who waits goes on
+      lock.lock();
+      task->dropped = true;
+      task_done_.notify_all();
+      throw;
+    }
     lock.lock();
     task->done = true;
     task_done_.notify_all();

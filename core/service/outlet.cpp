@@ -26,7 +26,7 @@ bool holds(const std::vector<text::Token>& ids, text::Token id) {
 
 }  // namespace
 
-void Outlet::open(std::uint64_t request, StreamOptions options, std::shared_ptr<Receiver> receiver) {
+bool Outlet::open(std::uint64_t request, StreamOptions options, std::shared_ptr<Receiver> receiver) {
   auto stream = std::make_shared<Stream>();
   stream->options = std::move(options);
   stream->receiver = std::move(receiver);
@@ -38,7 +38,9 @@ void Outlet::open(std::uint64_t request, StreamOptions options, std::shared_ptr<
     if (stream->options.stops != nullptr) choice.matcher.emplace(*stream->options.stops);
   }
   const std::lock_guard lock(mutex_);
+  if (abandoned_) return false;
   streams_.emplace(request, std::move(stream));
+  return true;
 }
 
 void Outlet::close(std::uint64_t request) {
@@ -61,11 +63,15 @@ void Outlet::each_open(const std::function<void(std::uint64_t)>& visit) const {
 }
 
 void Outlet::abandon() {
+  {
+    const std::lock_guard lock(mutex_);
+    abandoned_ = true;
+  }
   each_open([this](std::uint64_t request) {
     engine::Finished end;
     end.request = request;
     end.finish = SL_FINISH_ERROR;
-    finish_all(*find(request), end, {});
+    if (const std::shared_ptr<Stream> stream = find(request)) finish_all(*stream, end, {});
     close(request);
   });
 }

@@ -35,7 +35,8 @@ class Outlet final : public engine::Output {
   Outlet(const Text* text, Stop stop) : text_(text), stop_(std::move(stop)) {}
 
   // [any thread] Before the request is posted to the loop.
-  void open(std::uint64_t request, StreamOptions options, std::shared_ptr<Receiver> receiver);
+  // False: abandoned already.
+  bool open(std::uint64_t request, StreamOptions options, std::shared_ptr<Receiver> receiver);
   void close(std::uint64_t request);  // it was not posted after all
 
   void tokens(std::span<const engine::Delivered> tokens) override;
@@ -72,8 +73,9 @@ class Outlet final : public engine::Output {
   const Text* text_;
   Stop stop_;
   Totals totals_;
-  mutable std::mutex mutex_;  // guards streams_
+  mutable std::mutex mutex_;  // guards streams_ and abandoned_
   std::unordered_map<std::uint64_t, std::shared_ptr<Stream>> streams_;
+  bool abandoned_ = false;
   // Of the loop: the last one found, since a step's tokens come in runs; and text under way.
   std::string piece_, kept_;
 };

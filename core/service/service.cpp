@@ -58,7 +58,19 @@ struct Service::Parts {
   std::mutex config_mutex;  // guards `config`, held for moments
   config::Policy config;    // of the policies in force
   std::unique_ptr<Loop> loop;
+
+  void remember(const SwapAsk& ask);
 };
+
+// Of a change that came into force.
+void Service::Parts::remember(const SwapAsk& ask) {
+  const std::lock_guard lock(config_mutex);
+  config::PluginChoice& place = !ask.gate.empty()                      ? config.gate.at(ask.gate)
+                                : ask.kind == policy::Kind::eviction   ? config.eviction
+                                : ask.kind == policy::Kind::preemption ? config.preemption
+                                                                       : config.scheduler;
+  place = {ask.choice.plugin, ask.choice.options};
+}
 
 Service::Service(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) {}
 
@@ -136,10 +148,11 @@ tl::expected<std::uint64_t, Refusal> Service::submit(Ask ask, std::shared_ptr<Re
   ask.spec.arrival_ns = p.rig->clock().now_ns();
   engine::Engine& engine = *p.rig->engine;
   Result<std::shared_ptr<engine::Arrival>> arrival = engine.prepare(std::move(ask.spec));
-  if (!arrival) return refuse(Why::invalid, "", arrival.error());
+  if (!arrival) return refuse(Why::invalid, arrival.error().what, arrival.error());
   (*arrival)->ready_ns = p.rig->clock().now_ns();
   const std::uint64_t id = (*arrival)->id;
-  p.outlet->open(id, std::move(stream), std::move(receiver));
+  if (!p.outlet->open(id, std::move(stream), std::move(receiver)))
+    return refuse(Why::closing, "", {"the service has ended", "", "", "try another"});
   engine::Message message;
   message.what = engine::Message::What::arrive;
   message.arrival = std::move(*arrival);
@@ -214,38 +227,37 @@ tl::expected<void, SwapRefusal> Service::swap(const SwapAsk& ask) {
 }
 
 Status Service::swap_alone(const SwapAsk& ask) {
-  config::Policy& c = parts_->config;  // read without its mutex: this thread alone changes it
+  Parts& p = *parts_;
   rig::PlannedSwap planned;
   planned.kind = ask.kind;
   planned.is_gate = !ask.gate.empty();
   if (planned.is_gate) {
-    const auto found = std::find(c.gates.begin(), c.gates.end(), ask.gate);
-    if (found == c.gates.end()) return fail("gate", "one of policy.gates", "'" + ask.gate + "'");
-    planned.gate = static_cast<std::uint32_t>(found - c.gates.begin());
+    const std::vector<std::string>& gates = p.config.gates;  // these never change
+    const auto found = std::find(gates.begin(), gates.end(), ask.gate);
+    if (found == gates.end()) return fail("gate", "one of policy.gates", "'" + ask.gate + "'");
+    planned.gate = static_cast<std::uint32_t>(found - gates.begin());
   }
-  planned.plugin = ask.choice.plugin;
-  if (!ask.choice.options.entries().empty())
-    planned.plugin += ",options=" + toml::to_inline(ask.choice.options);
-  auto order = rig::load_swap(planned, parts_->rig->host, rig::limits(parts_->rig->options));
+  planned.choice = ask.choice;
+  auto order = rig::load_swap(planned, p.rig->host, rig::limits(p.rig->options));
   if (!order) return tl::unexpected(order.error());
   auto promise = std::make_shared<std::promise<Status>>();
   std::future<Status> done = promise->get_future();
-  (*order)->done = [promise](Status status) { promise->set_value(std::move(status)); };
+  (*order)->done = [promise, &p, ask](Status status) {
+    if (status) p.remember(ask);
+    promise->set_value(std::move(status));
+  };
   engine::Message message;
   message.what = engine::Message::What::swap;
   message.swap = std::move(*order);
-  if (Status posted = parts_->loop->post(std::move(message)); !posted) return posted;
-  if (done.wait_for(kSwapPatience) != std::future_status::ready)
-    return fail("swap", "an answer within a minute", "none",
-                "the policy before it goes on until the swap is over");
-  if (Status status = done.get(); !status) return status;
-  const std::lock_guard lock(parts_->config_mutex);
-  config::PluginChoice& place = planned.is_gate                        ? c.gate.at(ask.gate)
-                                : ask.kind == policy::Kind::eviction   ? c.eviction
-                                : ask.kind == policy::Kind::preemption ? c.preemption
-                                                                       : c.scheduler;
-  place = {ask.choice.plugin, ask.choice.options};
-  return {};
+  if (Status posted = p.loop->post(std::move(message)); !posted) return posted;
+  const auto until = std::chrono::steady_clock::now() + kSwapPatience;
+  while (done.wait_for(kGlance) != std::future_status::ready) {
+    if (!p.loop->running()) return fail("swap", "a running engine", "one that has ended");
+    if (std::chrono::steady_clock::now() > until)
+      return fail("swap", "an answer within a minute", "none",
+                  "the policy before it goes on until the swap is over");
+  }
+  return done.get();
 }
 
 }  // namespace serveloop::service

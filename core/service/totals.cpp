@@ -35,13 +35,13 @@ void Totals::token(const engine::Delivered& token) {
 
 void Totals::end(const engine::Finished& end) {
   ++finished_[end.finish];
-  end_to_end_.add(end.end_ns - end.arrival_ns);
   if (end.admitted_ns == 0) return;
   queue_.add(end.admitted_ns - end.arrival_ns);
   if (end.first_token_ns == 0) return;
   first_token_.add(end.first_token_ns - end.arrival_ns);
   prefill_.add(end.first_token_ns - end.admitted_ns);
-  decode_.add(end.end_ns - end.first_token_ns);
+  decode_.add(end.last_token_ns - end.first_token_ns);
+  end_to_end_.add(end.end_ns - end.arrival_ns);
 }
 
 void Totals::fill(Snapshot& snapshot) const {

@@ -168,23 +168,30 @@ BOOST_AUTO_TEST_CASE(a_cancel_ends_a_request_alone) {
 
 BOOST_AUTO_TEST_CASE(refusals_name_what_is_wrong) {
   const auto service = need(Service::start(config_with({"engine.max_waiting=3"})));
-  const auto expect = [&](Ask ask, Refusal::Why why, const std::string& part) {
+  const auto expect = [&](Ask ask, Refusal::Why why, const std::string& part, const std::string& parameter) {
     const Refusal got = refusal(*service, std::move(ask));
     BOOST_TEST((got.why == why));
+    BOOST_TEST(got.parameter == parameter);
     BOOST_TEST(got.error.message().find(part) != std::string::npos, got.error.message());
   };
   Ask ask = ask_of(0);
   ask.spec.prompt.push_back(311);
-  expect(ask, Refusal::Why::invalid, "prompt: expected token ids below 311, found 311");
+  expect(ask, Refusal::Why::invalid, "prompt: expected token ids below 311, found 311", "prompt");
   ask = ask_of(0);
   ask.spec.prompt.assign(600, 5);
-  expect(ask, Refusal::Why::invalid, "request can never run");
+  expect(ask, Refusal::Why::invalid, "prompt + max_tokens of at most", "prompt");
+  ask = ask_of(0);
+  ask.spec.n = 4;
+  expect(ask, Refusal::Why::invalid, "engine.max_waiting = 3", "n");
+  ask = ask_of(0);
+  ask.spec.max_tokens = 100'000;
+  expect(ask, Refusal::Why::invalid, "100000", "max_tokens");
   ask = ask_of(0);
   ask.spec.sampling.top_p = 0;
-  expect(ask, Refusal::Why::invalid, "top_p");
+  expect(ask, Refusal::Why::invalid, "top_p", "top_p");
   ask = ask_of(0);
   ask.stops = {"x"};
-  expect(ask, Refusal::Why::invalid, "a model with a vocabulary");
+  expect(ask, Refusal::Why::invalid, "a model with a vocabulary", "stop");
   ask = ask_of(0);
   ask.spec.max_tokens = 80;
   std::vector<std::shared_ptr<Answer>> taken;
@@ -201,7 +208,7 @@ BOOST_AUTO_TEST_CASE(refusals_name_what_is_wrong) {
   BOOST_TEST(full);
   for (const auto& answer : taken) answer->wait_ends();
   service->drain(1'000'000'000);
-  expect(ask_of(0), Refusal::Why::closing, "closing");
+  expect(ask_of(0), Refusal::Why::closing, "closing", "");
 }
 
 BOOST_AUTO_TEST_CASE(swaps_that_fail_leave_the_old_one) {
@@ -239,10 +246,31 @@ BOOST_AUTO_TEST_CASE(a_check_tells_of_memory_or_of_what_is_wrong) {
     BOOST_TEST(checked.error().message().find(part) != std::string::npos, checked.error().message());
   };
   fails({"model.path=/no/where"}, "model.path");
-  fails({"engine.kv_blocks=100000000"}, "does not fit into memory");
+  fails({"engine.kv_blocks=100000000"}, "a KV pool of at most");
   fails({"policy.precision=nobody"}, "nobody");
   fails({"engine.context_tokens=600"}, "at most 512");
   fails({"engine.executor=simulated"}, "cpu");
+}
+
+// 48 TiB of weights: nothing of them may be touched before that is seen.
+BOOST_AUTO_TEST_CASE(weights_beyond_the_memory_are_refused_before_they_are_made) {
+  const std::filesystem::path file = std::filesystem::path(TEMP_FOLDER) / "service" / "huge.json";
+  std::filesystem::create_directories(file.parent_path());
+  std::string huge = kTiny;
+  const auto set = [&](const std::string& from, const std::string& to) {
+    const std::size_t at = huge.find(from);
+    BOOST_REQUIRE(at != std::string::npos);
+    huge.replace(at, from.size(), to);
+  };
+  set("\"hidden_size\": 32", "\"hidden_size\": 131072");
+  set("\"intermediate_size\": 50", "\"intermediate_size\": 131072");
+  set("\"num_hidden_layers\": 2", "\"num_hidden_layers\": 512");
+  std::ofstream(file) << huge;
+  const Result<std::string> checked = check(config_with({"model.path=" + file.string()}));
+  BOOST_REQUIRE(!checked);
+  const std::string message = checked.error().message();
+  for (const char* part : {"does not fit into memory", "weights of at most", "smaller model"})
+    BOOST_TEST(message.find(part) != std::string::npos, message);
 }
 
 BOOST_AUTO_TEST_SUITE_END()
