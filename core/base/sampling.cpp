@@ -8,8 +8,6 @@ namespace serveloop {
 
 namespace {
 
-constexpr std::size_t kMaxStopIds = 256;
-
 Status between(const char* what, double value, double least, double most, bool open_below = false) {
   if (value <= most && (open_below ? value > least : value >= least)) return {};
   return fail(what, fmt::format("{} {} and at most {}", open_below ? "above" : "at least", least, most),
@@ -31,7 +29,7 @@ Status check_sampling(const Sampling& s) {
     return fail("logit_bias", fmt::format("at most {} tokens", kMaxBiases), std::to_string(s.bias.size()));
   for (const TokenBias& b : s.bias)
     if (Status good = between("logit_bias", b.bias, -100, 100); !good) return good;
-  if (s.stop_ids.size() > kMaxStopIds)
+  if (s.stop_ids.size() > kMaxStopIds + kMaxModelEndIds)
     return fail("stop_token_ids", fmt::format("at most {} ids", kMaxStopIds),
                 std::to_string(s.stop_ids.size()));
   return {};

@@ -11,6 +11,8 @@ namespace serveloop {
 
 inline constexpr std::uint32_t kMaxAlternatives = 20;  // beside the token's own log-probability
 inline constexpr std::size_t kMaxBiases = 1024;
+inline constexpr std::size_t kMaxStopIds = 1024;    // that a client may state
+inline constexpr std::size_t kMaxModelEndIds = 64;  // of a model's own, beside them
 
 struct TokenBias {
   std::uint32_t token = 0;

@@ -59,7 +59,7 @@ class Engine {
   ~Engine();
 
   // [any thread] Checks a request and makes it ready for the loop; what the pool can never hold is refused
-  // here.
+  // here. An error's `what` is the parameter as clients name it: "max_tokens".
   Result<std::shared_ptr<Arrival>> prepare(requests::RequestSpec spec);
   // [any thread] Queues a message. An arrival is refused when max_waiting sequences are queued or waiting.
   Status post(Message message);

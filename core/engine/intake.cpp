@@ -27,17 +27,18 @@ std::vector<Token> make_whole(const requests::RequestSpec& spec, std::uint32_t v
 
 Status Engine::check(const requests::RequestSpec& spec) const {
   const std::uint64_t prompt = spec.prompt_tokens();
-  if (prompt == 0) return fail("empty prompt", "at least 1 token", "0 tokens");
+  if (prompt == 0) return fail("prompt", "at least 1 token", "0 tokens");
   if (spec.n == 0 || spec.n > kMaxSequencesPerRequest)
-    return fail("n is out of range", fmt::format("1 to {}", kMaxSequencesPerRequest), std::to_string(spec.n));
+    return fail("n", fmt::format("1 to {}", kMaxSequencesPerRequest), std::to_string(spec.n));
   if (spec.n > options_.max_waiting)
-    return fail("n is more than may ever wait",
-                fmt::format("at most engine.max_waiting = {}", options_.max_waiting), std::to_string(spec.n));
-  if (spec.max_tokens && *spec.max_tokens == 0) return fail("max_tokens is out of range", "at least 1", "0");
+    return fail("n",
+                fmt::format("at most engine.max_waiting = {}, as many as may wait", options_.max_waiting),
+                std::to_string(spec.n));
+  if (spec.max_tokens && *spec.max_tokens == 0) return fail("max_tokens", "at least 1", "0");
   const std::uint64_t longest = longest_request();
   const bool by_pool = longest < options_.context_tokens;
   if (prompt + spec.max_tokens.value_or(1) > longest)
-    return fail("request can never run",
+    return fail(prompt < longest ? "max_tokens" : "prompt",
                 fmt::format("prompt + max_tokens of at most {} ({})", longest,
                             by_pool ? "the KV pool alone" : "engine.context_tokens"),
                 fmt::format("{} + {}", prompt, spec.max_tokens.value_or(1)),
@@ -208,6 +209,7 @@ void Engine::take_arrival(Arrival& arrival) {
     return;
   }
   counters_.prompt_tokens += arrival.prompt.size();
+  counters_.lookup_tokens += arrival.prompt.size() * slots.size();
   samplings_[row(slots.front()).request] = arrival.spec.sampling;
   for (const Slot slot : slots) {
     cache_->bind(slot, {arrival.id, row(slot).request}, arrival.salt, arrival.prompt, arrival.keys,

@@ -109,7 +109,8 @@ void Engine::stage_prefill(Staged& staged, std::uint32_t limit_tokens) {
   cache_->mark_planned(staged.slot, (start + staged.tokens) / bt, start / bt);
 }
 
-// Takes what the tree has beyond the sequence's table: hit tokens count as computed.
+// Takes what the tree has beyond the sequence's table, which counts as computed. What a preempted sequence finds again
+// is its own work, and no hit.
 void Engine::pin(Slot slot, std::uint32_t limit_blocks) {
   sl_seq_row& r = row(slot);
   const std::uint32_t held = cache_->pin_prefix(slot, limit_blocks, now_ns_);
@@ -120,6 +121,7 @@ void Engine::pin(Slot slot, std::uint32_t limit_blocks) {
   r.runnable -= hit;
   r.tokens_left -= hit;
   r.high_water = std::max(r.high_water, covered(r));
+  if (requests_->at(slot).life > 0) return;
   life(slot).hit_tokens += hit;
   counters_.hit_tokens += hit;
 }
@@ -190,8 +192,10 @@ void Engine::fell(Staged& staged, std::uint16_t reason) {
   if (staged.admits) --admitting_;
   if (row(staged.slot).state != SL_RUNNING && row(staged.slot).blocks_device > staged.had) {
     const std::uint32_t unused = (row(staged.slot).blocks_device - staged.had) * options_.block_tokens;
-    life(staged.slot).hit_tokens -= unused;
-    counters_.hit_tokens -= unused;
+    if (requests_->at(staged.slot).life == 0) {
+      life(staged.slot).hit_tokens -= unused;
+      counters_.hit_tokens -= unused;
+    }
     release_to(staged.slot, staged.had);
   }
   fall_unplaced(staged.slot, staged.entry, reason);

@@ -54,7 +54,7 @@ struct Counters {
   std::uint64_t steps = 0, empty_plans = 0;
   std::uint64_t arrived = 0, refused = 0, finished = 0;
   std::uint64_t prompt_tokens = 0, output_tokens = 0, computed_tokens = 0, recomputed_tokens = 0,
-                hit_tokens = 0;
+                lookup_tokens = 0, hit_tokens = 0;  // prompts looked up in the prefix cache, once a sequence
   std::uint64_t void_tokens = 0;   // sampled by a step in flight for a sequence that had ended
   std::uint64_t no_host_tier = 0;  // demotions and swaps that became drops and recomputes
   std::uint64_t preemptions = 0, evicted_blocks = 0, split_prompts = 0, failed_steps = 0, swaps = 0,

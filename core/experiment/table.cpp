@@ -65,7 +65,7 @@ std::vector<Row> rows() {
       {"prefix hit tokens, % of prompt", "prefix_hit_percent",
        [](S s) {
          return 100 * ratio(static_cast<double>(s.counters.hit_tokens),
-                            static_cast<double>(s.counters.prompt_tokens));
+                            static_cast<double>(s.counters.lookup_tokens));
        },
        true},
       {"preemptions", "preemptions", [](S s) { return static_cast<double>(s.counters.preemptions); }, true},

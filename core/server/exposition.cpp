@@ -73,6 +73,19 @@ void Exposition::histogram(std::string_view name, std::string_view help,
   fmt::format_to(std::back_inserter(text_), "{}\n", histogram.count);
 }
 
+void Exposition::powers_of_two(std::span<const std::uint64_t> counts, std::uint64_t sum) {
+  std::uint64_t below = 0;
+  for (std::size_t i = 0; i < counts.size(); ++i) {
+    below += counts[i];
+    open("_bucket", {}, i + 1 == counts.size() ? "+Inf" : fmt::format("{}", std::uint64_t{1} << i));
+    fmt::format_to(std::back_inserter(text_), "{}\n", below);
+  }
+  open("_sum", {});
+  fmt::format_to(std::back_inserter(text_), "{}\n", sum);
+  open("_count", {});
+  fmt::format_to(std::back_inserter(text_), "{}\n", below);
+}
+
 void Exposition::summed(std::string_view name, std::string_view help, std::uint64_t sum, std::uint64_t count,
                         Labels labels) {
   metric(name, "histogram", help);

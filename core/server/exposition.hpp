@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <initializer_list>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -32,6 +33,8 @@ class Exposition {
   }
   void histogram(std::string_view name, std::string_view help, const service::TimeHistogram& histogram,
                  Labels labels = {});
+  // Of the metric at hand, by powers of two: counts[i] of up to 2^i, and more than half as many; the last without bound.
+  void powers_of_two(std::span<const std::uint64_t> counts, std::uint64_t sum);
   // One of which only sum and count are known.
   void summed(std::string_view name, std::string_view help, std::uint64_t sum, std::uint64_t count,
               Labels labels);

@@ -38,14 +38,17 @@ void requests(Exposition& out, const Snapshot& s) {
   out.histogram("serveloop_decode_seconds", "From the first token to the last.", s.decode);
   out.histogram("serveloop_first_token_seconds", "From arrival to the first token.", s.first_token);
   out.histogram("serveloop_inter_token_seconds", "Between two tokens of a sequence.", s.between_tokens);
-  out.histogram("serveloop_request_seconds", "From arrival to the end.", s.end_to_end);
+  out.histogram("serveloop_request_seconds", "From arrival to the end, of those that gave a token.",
+                s.end_to_end);
 }
 
 void tokens(Exposition& out, const Snapshot& s) {
   const engine::Counters& c = s.counters;
   out.counter("serveloop_prompt_tokens_total", "Tokens of prompts.", c.prompt_tokens);
   out.counter("serveloop_output_tokens_total", "Tokens generated.", c.output_tokens);
-  out.counter("serveloop_hit_tokens_total", "Prompt tokens that the prefix cache held.", c.hit_tokens);
+  out.counter("serveloop_lookup_tokens_total",
+              "Prompt tokens that were looked up in the prefix cache, once a sequence.", c.lookup_tokens);
+  out.counter("serveloop_hit_tokens_total", "Of these, those that it held.", c.hit_tokens);
   out.counter("serveloop_computed_tokens_total", "Tokens run through the model.", c.computed_tokens);
   out.counter("serveloop_recomputed_tokens_total", "Of these, those that had been computed before.",
               c.recomputed_tokens);
@@ -67,7 +70,8 @@ void cache(Exposition& out, const Snapshot& s) {
 void steps(Exposition& out, const Snapshot& s) {
   const engine::Counters& c = s.counters;
   out.counter("serveloop_steps_total", "Steps of the loop.", c.steps);
-  out.counter("serveloop_batch_rows_total", "Rows of all batches; by steps, the mean batch.", c.batch_rows);
+  out.metric("serveloop_batch_rows", "histogram", "Rows of a step's batch.");
+  out.powers_of_two(c.batch_sizes, c.batch_rows);
   out.counter("serveloop_device_seconds_total", "Time in which the device computed.", seconds(c.device_ns));
   out.counter("serveloop_empty_plans_total", "Plans that named nobody.", c.empty_plans);
   out.counter("serveloop_failed_steps_total", "Steps that the executor failed.", c.failed_steps);
@@ -117,7 +121,7 @@ void vllm(Exposition& out, const Snapshot& s, const std::string& model) {
   out.counter("vllm:prompt_tokens_total", "Alias of serveloop_prompt_tokens_total.", c.prompt_tokens, labels);
   out.counter("vllm:generation_tokens_total", "Alias of serveloop_output_tokens_total.", c.output_tokens,
               labels);
-  out.counter("vllm:prefix_cache_queries_total", "Alias of serveloop_prompt_tokens_total.", c.prompt_tokens,
+  out.counter("vllm:prefix_cache_queries_total", "Alias of serveloop_lookup_tokens_total.", c.lookup_tokens,
               labels);
   out.counter("vllm:prefix_cache_hits_total", "Alias of serveloop_hit_tokens_total.", c.hit_tokens, labels);
   out.counter("vllm:num_preemptions_total", "Alias of serveloop_preemptions_total.", c.preemptions, labels);

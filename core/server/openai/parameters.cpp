@@ -15,7 +15,6 @@ namespace serveloop::server::openai {
 namespace {
 
 constexpr std::int64_t kMost32 = UINT32_MAX;
-constexpr std::size_t kMostStopIds = 1024;
 constexpr double kMostTemperature = 100;
 constexpr double kMostPenalty = 2;  // presence, frequency: OpenAI's bounds
 constexpr double kMostRepetition = 100;
@@ -76,7 +75,7 @@ void read_sampling(Fields& in, const Model& model, Sampling& sampling) {
       if (in.whole("seed", INT64_MIN, INT64_MAX, given)) sampling.seed = static_cast<std::uint64_t>(given);
     }
   }
-  in.ids("stop_token_ids", kMostStopIds, model.vocabulary - 1, sampling.stop_ids);
+  in.ids("stop_token_ids", kMaxStopIds, model.vocabulary - 1, sampling.stop_ids);
 }
 
 void read_bias(Fields& in, const Model& model, Sampling& sampling) {
