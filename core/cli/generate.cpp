@@ -39,7 +39,7 @@ struct Options {
   std::string config, prompt, system, tokens;
   std::vector<std::string> overrides, stops;
   ModelOptions model;
-  std::uint32_t max_tokens = 256;
+  std::int64_t max_tokens = 256;
   Sampling sampling;
   bool raw = false, ignore_eos = false, stats = false;
 };
@@ -184,6 +184,8 @@ void describe(po::options_description& described, Options& o) {
 
 Status check(const Options& o) {
   if (o.prompt.empty() && o.tokens.empty()) return fail("--prompt", "a prompt, or --tokens", "none");
+  if (o.max_tokens < 1 || o.max_tokens > UINT32_MAX)
+    return fail("--max-tokens", fmt::format("1 to {}", UINT32_MAX), std::to_string(o.max_tokens));
   if (!o.prompt.empty() && !o.tokens.empty()) return fail("--tokens", "one of --prompt and --tokens", "both");
   return {};
 }
@@ -212,8 +214,8 @@ int generate(const Arguments& arguments) {
   const std::uint64_t room =
       (*service)->info().longest_request -
       std::min<std::uint64_t>((*service)->info().longest_request, ask.spec.prompt.size());
-  ask.spec.max_tokens = std::max<std::uint32_t>(
-      1, static_cast<std::uint32_t>(std::min<std::uint64_t>(options.max_tokens, room)));
+  ask.spec.max_tokens = static_cast<std::uint32_t>(
+      std::clamp<std::uint64_t>(room, 1, static_cast<std::uint64_t>(options.max_tokens)));
   ask.spec.sampling = options.sampling;
   ask.stops = options.stops;
   ask.ignore_eos = options.ignore_eos;

@@ -6,6 +6,7 @@
 #include <boost/program_options/value_semantic.hpp>
 #include <filesystem>
 
+#include "base/toml.hpp"
 #include "cli/command.hpp"
 
 namespace serveloop::cli {
@@ -22,7 +23,8 @@ inline void add_model_options(po::options_description& described, ModelOptions& 
 
 inline void add_overrides(const ModelOptions& model, std::vector<std::string>& overrides) {
   if (!model.path.empty())
-    overrides.push_back(fmt::format("model.path=\"{}\"", std::filesystem::absolute(model.path).string()));
+    overrides.push_back("model.path=" +
+                        toml::to_inline(toml::Value(std::filesystem::absolute(model.path).string())));
   if (!model.seed.empty()) overrides.push_back("model.random_weights=" + model.seed);
 }
 

@@ -70,6 +70,16 @@ Status check_files(const std::vector<std::string>& paths, const std::vector<conf
   return check_distinct(inputs, outputs);
 }
 
+// A run in real time cannot be had again, so it always leaves its step log: NAME.slog where none is named.
+void name_logs(const std::vector<std::string>& names, std::vector<config::Config>& configs) {
+  for (std::size_t i = 0; i < configs.size(); ++i) {
+    if (!configs[i].observe.log.empty()) continue;
+    std::string name = names[i] + ".slog";
+    std::replace(name.begin(), name.end(), '/', '-');
+    configs[i].observe.log = std::filesystem::absolute(name).string();
+  }
+}
+
 // Virtual time for devices that are modelled, real time for those that compute.
 Status check_executor(const RunKind& kind, const std::string& path, const config::Config& config) {
   if (rig::is_real(config) == kind.real) return {};
@@ -104,7 +114,8 @@ int run_configurations(const Arguments& arguments, const RunKind& kind) {
     return bad_input(
         {"--log", "one configuration", fmt::format("{}", configs.size()), "set [observe] log in each"});
   if (!log.empty())
-    overrides.push_back(fmt::format("observe.log=\"{}\"", std::filesystem::absolute(log).string()));
+    overrides.push_back("observe.log=" +
+                        toml::to_inline(toml::Value(std::filesystem::absolute(log).string())));
 
   std::vector<rig::PlannedSwap> swaps;
   for (const std::string& text : swap_texts) {
@@ -121,6 +132,8 @@ int run_configurations(const Arguments& arguments, const RunKind& kind) {
     if (Status right = check_executor(kind, path, *config); !right) return bad_input(right.error());
     loaded.push_back(std::move(*config));
   }
+  const std::vector<std::string> names = headings(configs);
+  if (kind.real) name_logs(names, loaded);
   if (Status distinct = check_files(configs, loaded, json); !distinct) return bad_input(distinct.error());
   if (!kind.real && (loaded.size() > 1 || !json.empty()))  // a model is not read twice
     for (const config::Config& config : loaded)
@@ -133,7 +146,6 @@ int run_configurations(const Arguments& arguments, const RunKind& kind) {
   }
   std::vector<experiment::Summary> runs;
   bool as_asked = true;
-  const std::vector<std::string> names = headings(configs);
   catch_interrupts();
   for (std::size_t i = 0; i < loaded.size() && interrupted() == 0; ++i) {
     set_log_level(loaded[i].observe.log_level);
@@ -145,6 +157,8 @@ int run_configurations(const Arguments& arguments, const RunKind& kind) {
   }
   const bool whole = runs.size() == loaded.size() && !runs.back().interrupted;
   fmt::print("{}", runs.empty() ? "" : experiment::table(runs, terminal_width(STDOUT_FILENO)));
+  if (kind.real)
+    for (std::size_t i = 0; i < runs.size(); ++i) fmt::print("step log: {}\n", loaded[i].observe.log);
   stdout_arrived();  // what follows on standard error stands below
   for (const experiment::Summary& run : runs)
     for (const std::string& line : run.missed)

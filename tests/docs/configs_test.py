@@ -41,7 +41,8 @@ def run_model(config, folder):
     tiny.write_text(json.dumps(TINY))
     drawn = ['--config', str(config), '--model', str(tiny), '--random-weights', '1']
     if 'workload' in tomllib.loads(config.read_text()):
-        command = [program, 'bench', *drawn, '--set', 'workload.requests=8', '--set', 'workload.rate_scale=50']
+        command = [program, 'bench', *drawn, '--set', 'workload.requests=8', '--set', 'workload.rate_scale=50',
+                   '--log', str(pathlib.Path(folder) / 'bench.slog')]
     else:
         command = [program, 'generate', *drawn, '--tokens', '5,6,7', '--max-tokens', '4']
     done = run(command)
