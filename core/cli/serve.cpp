@@ -1,7 +1,9 @@
 // serveloop serve: a configuration's engine behind HTTP, until a signal comes.
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
+#include <sys/resource.h>
 
+#include <algorithm>
 #include <boost/program_options/value_semantic.hpp>
 #include <chrono>
 #include <cstdio>
@@ -22,6 +24,8 @@ namespace {
 
 constexpr std::uint64_t kDrainNs = 60'000'000'000;  // for what is under way when a signal comes
 constexpr std::uint64_t kFlushNs = 5'000'000'000;   // for the last bytes to reach their clients
+constexpr rlim_t kFiles = 8192;                     // wished: the hard limit may be lower
+constexpr rlim_t kOtherFiles = 128;  // the model's, plugins', listeners', and of connections that are refused
 
 const Help kHelp{
     "serveloop serve --config FILE [options]",
@@ -81,6 +85,21 @@ void print_start(service::Service& service, const std::string& url, const config
   std::fflush(stdout);
 }
 
+// Raises the limit of open files as far as is wished and allowed; how many connections it leaves room for.
+std::uint32_t room_for_connections() {
+  const std::uint32_t wished = server::ServerOptions{}.connections;
+  rlimit files{};
+  if (::getrlimit(RLIMIT_NOFILE, &files) != 0) return wished;
+  const rlim_t before = files.rlim_cur;
+  files.rlim_cur = std::max(before, std::min(files.rlim_max, kFiles));
+  if (files.rlim_cur != before && ::setrlimit(RLIMIT_NOFILE, &files) != 0) files.rlim_cur = before;
+  const rlim_t room = files.rlim_cur > 2 * kOtherFiles ? files.rlim_cur - kOtherFiles : files.rlim_cur / 2;
+  if (room >= wished) return wished;
+  SPDLOG_WARN("{} open files are allowed (ulimit -n): at most {} connections at one time", files.rlim_cur,
+              room);
+  return static_cast<std::uint32_t>(room);
+}
+
 void wait(const service::Service& service) {
   while (interrupted() == 0 && service.healthy()) std::this_thread::sleep_for(std::chrono::milliseconds(50));
 }
@@ -91,8 +110,9 @@ int run(const config::Config& config) {
       service::Service::start(config, [](const std::string& what) { SPDLOG_INFO("{}", what); });
   if (!service) return bad_input(service.error());
   const std::unique_ptr<server::Backend> backend = server::backend_of(**service);
-  Result<std::unique_ptr<server::Server>> server =
-      server::Server::start({config.server, config.admin, config.tenants, SERVELOOP_VERSION}, *backend);
+  const std::uint32_t connections = room_for_connections();
+  Result<std::unique_ptr<server::Server>> server = server::Server::start(
+      {config.server, config.admin, config.tenants, SERVELOOP_VERSION, connections}, *backend);
   if (!server) return bad_input(server.error());
   bool keys = false;
   for (const auto& [id, tenant] : config.tenants) keys = keys || !tenant.keys.empty();

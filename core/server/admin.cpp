@@ -38,6 +38,17 @@ std::string shown(const std::vector<service::PolicyInForce>& policies, std::stri
   return out + "]}";
 }
 
+// As manifests have it (core/policy/manifest.cpp), and no file's name: nothing else reaches the loader.
+bool is_plugin_id(std::string_view text) {
+  constexpr std::size_t kLongest = 64;
+  const auto fits = [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
+           c == '_' || c == '.';
+  };
+  return !text.empty() && text.size() <= kLongest && text.front() != '.' &&
+         std::all_of(text.begin(), text.end(), fits) && !policy::Search::is_path(text);
+}
+
 ApiResult<std::string> text_field(const Json& body, const char* key) {
   const Json* found = body.find(key);
   if (found == nullptr || found->is_null()) return std::string();
@@ -57,11 +68,11 @@ ApiResult<service::SwapAsk> read_swap(const Json& body, const std::string& kind)
   const ApiResult<std::string> plugin = text_field(body, "plugin");
   const ApiResult<std::string> gate = text_field(body, "gate");
   if (!plugin || !gate) return tl::unexpected(plugin ? gate.error() : plugin.error());
-  if (plugin->empty()) return refuse("plugin", "plugin: expected a plugin's id");
-  if (policy::Search::is_path(*plugin))
+  if (!is_plugin_id(*plugin))
     return refuse(
         "plugin",
-        "plugin: expected an id on the search path, found a path; add its folder to [policy] search");
+        "plugin: expected a plugin's id on the search path, no path and no options; add its folder to "
+        "[policy] search, and state options as \"options\": {...}");
   if ((kind == "gate") != !gate->empty())
     return refuse("gate", kind == "gate" ? "gate: expected the id of the gate to change"
                                          : "gate: only with /admin/policy/gate");

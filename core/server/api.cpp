@@ -1,6 +1,6 @@
 #include "server/api.hpp"
 
-#include <algorithm>
+#include "server/browser.hpp"
 
 namespace serveloop::server {
 
@@ -17,13 +17,7 @@ ApiResult<Caller> caller_of(const Api& api, const Request& request) {
 }
 
 ApiResult<Json> json_body(const Request& request) {
-  std::string type = request.content_type.substr(0, request.content_type.find(';'));
-  type.erase(std::remove(type.begin(), type.end(), ' '), type.end());
-  std::transform(type.begin(), type.end(), type.begin(),
-                 [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c | 0x20) : c; });
-  // A web page may send a form or a text to any server, JSON it may not: so nothing else is read as JSON.
-  if (!type.empty() && type != "application/json" && !type.ends_with("+json"))
-    return refuse(415, "Content-Type: expected application/json, found " + type, "unsupported_media_type");
+  if (ApiStatus json = check_json_type(request); !json) return tl::unexpected(json.error());
   Result<Json> json = parse_json(request.body);
   if (!json) return refuse("", "the request's body: " + json.error().message(), "invalid_json");
   return std::move(*json);

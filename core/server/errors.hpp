@@ -18,6 +18,8 @@ struct ApiError {
   Headers headers = {};   // Retry-After, Allow, WWW-Authenticate
 };
 
+inline Headers retry_after_1s() { return {{"Retry-After", "1"}}; }
+
 template <class T>
 using ApiResult = tl::expected<T, ApiError>;
 using ApiStatus = ApiResult<void>;
@@ -29,6 +31,9 @@ inline tl::unexpected<ApiError> refuse(std::string parameter, std::string messag
 inline tl::unexpected<ApiError> refuse(unsigned status, std::string message, std::string code = {}) {
   return tl::unexpected<ApiError>(ApiError{status, std::move(message), {}, std::move(code)});
 }
+
+// 500, for what was thrown while an answer was made.
+inline ApiError failed_to_answer() { return {500, "the server failed to answer; its log tells more"}; }
 
 const char* error_type(unsigned status);  // "invalid_request_error"
 // {"error": ...}: a body, and the event of a stream that has begun.

@@ -9,15 +9,10 @@
 namespace serveloop::server {
 namespace {
 
-constexpr const char* kRetryAfterS = "1";
-
 ApiError error_of(service::Finish finish) {
   if (finish == service::Finish::rejected)
-    return {429,
-            "the request was refused: too many are waiting, or a policy refused it; try again later",
-            "",
-            "rate_limit_exceeded",
-            {{"Retry-After", kRetryAfterS}}};
+    return {429, "the request was refused: too many are waiting, or a policy refused it; try again later", "",
+            "rate_limit_exceeded", retry_after_1s()};
   return {500, "the request failed in the engine; its log tells more", "", "engine_error"};
 }
 
@@ -27,8 +22,8 @@ ApiError to_api_error(const service::Refusal& refusal) {
   using Why = service::Refusal::Why;
   const std::string message = refusal.error.message();
   switch (refusal.why) {
-    case Why::full: return {429, message, "", "rate_limit_exceeded", {{"Retry-After", kRetryAfterS}}};
-    case Why::closing: return {503, message, "", "service_unavailable", {{"Retry-After", kRetryAfterS}}};
+    case Why::full: return {429, message, "", "rate_limit_exceeded", retry_after_1s()};
+    case Why::closing: return {503, message, "", "service_unavailable", retry_after_1s()};
     default: return {400, message, refusal.parameter};
   }
 }
@@ -129,7 +124,7 @@ void Generation::act(Next next) {
       return exchange_->stream({200, "text/event-stream; charset=utf-8", {{"Cache-Control", "no-cache"}}, {}},
                                shared_from_this());
     case Next::whole: return exchange_->answer([self = shared_from_this()] { return self->whole(); });
-    case Next::failure: return exchange_->answer([self = shared_from_this()] { return self->failure(); });
+    case Next::failure: return exchange_->respond(to_response(error_of(failed_)));
   }
 }
 
@@ -149,7 +144,5 @@ Response Generation::whole() {
   outbox_.take(told_);
   return {200, "application/json", {}, openai::whole_answer(shape_, told_)};
 }
-
-Response Generation::failure() const { return to_response(error_of(failed_)); }
 
 }  // namespace serveloop::server

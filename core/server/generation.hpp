@@ -1,7 +1,8 @@
 // One answer in the making, from the engine to its exchange: submits a request's prompts, hears of all its choices,
 // and answers whole or as a stream. A client that goes away cancels what still runs.
 //
-// Threads: run() on a worker; the receivers on the loop's thread; pull() and the exchange's calls on the I/O thread.
+// Threads: run() on a worker; the receivers on the loop's thread; a stream's pull() on the I/O thread, a whole answer is
+// written on a worker.
 #pragma once
 
 #include <memory>
@@ -36,14 +37,13 @@ class Generation final : public Body, public std::enable_shared_from_this<Genera
   void refused(const ApiError& error);
   void cancel();
   Response whole();
-  Response failure() const;
 
   Backend& backend_;
   const std::shared_ptr<Exchange> exchange_;
   const openai::Shape shape_;
 
   Outbox outbox_;
-  openai::Chunks chunks_;  // from here to cursor_: the I/O thread's
+  openai::Chunks chunks_;  // from here to cursor_: whoever writes the answer
   Told told_;
   openai::Chunks::Cursor cursor_;
 

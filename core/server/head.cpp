@@ -4,7 +4,8 @@
 
 #include <algorithm>
 #include <ctime>
-#include <random>
+
+#include "server/random_bits.hpp"
 
 namespace serveloop::server {
 namespace {
@@ -16,6 +17,7 @@ const char* reason(unsigned status) {
     case 200: return "OK";
     case 400: return "Bad Request";
     case 401: return "Unauthorized";
+    case 403: return "Forbidden";
     case 404: return "Not Found";
     case 405: return "Method Not Allowed";
     case 409: return "Conflict";
@@ -25,6 +27,7 @@ const char* reason(unsigned status) {
     case 429: return "Too Many Requests";
     case 431: return "Request Header Fields Too Large";
     case 500: return "Internal Server Error";
+    case 501: return "Not Implemented";
     case 503: return "Service Unavailable";
     default: return "Unknown";
   }
@@ -70,10 +73,7 @@ void append_chunk(std::string& out, std::string_view bytes) {
   out += "\r\n";
 }
 
-std::string random_id() {
-  thread_local std::mt19937_64 source{(std::uint64_t{std::random_device{}()} << 32) ^ std::random_device{}()};
-  return fmt::format("{:016x}{:08x}", source(), source() >> 32);
-}
+std::string random_id() { return fmt::format("{:016x}{:08x}", random_bits(), random_bits() >> 32); }
 
 std::string request_id(std::string_view from_client) {
   const bool sound =

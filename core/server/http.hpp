@@ -19,7 +19,8 @@ struct Request {
   std::string body;
   std::string authorization;  // these three are headers' values, empty where absent
   std::string content_type;
-  std::string id;  // X-Request-ID, the client's where it is sound, else one made here
+  std::string origin;  // the web page's that sends it
+  std::string id;      // X-Request-ID, the client's where it is sound, else one made here
 };
 
 using Headers = std::vector<std::pair<std::string, std::string>>;
@@ -39,16 +40,14 @@ class Body {
   virtual bool pull(std::string& out, std::size_t room) = 0;
 };
 
-// One request while it is being answered. Any thread; none of it blocks. Exactly one of respond(), answer() and
-// stream() is called, once; what comes after that, or after the client went away, has no effect.
+// One request while it is being answered. Any thread; none of it blocks. The first of respond(), answer() and stream()
+// counts; what comes after that, or after the client went away, has no effect.
 class Exchange {
  public:
   virtual ~Exchange() = default;
-  // `make` runs on the I/O thread.
+  virtual void respond(Response response) = 0;
+  // The same for an answer that takes long to write: `make` runs on a worker's thread.
   virtual void answer(std::function<Response()> make) = 0;
-  void respond(Response response) {
-    answer([response = std::move(response)]() mutable { return std::move(response); });
-  }
   // `head` has no body; `body` is asked after each more(), and whenever the socket took what it gave.
   virtual void stream(Response head, std::shared_ptr<Body> body) = 0;
   virtual void more() = 0;
@@ -56,7 +55,7 @@ class Exchange {
   virtual void on_gone(std::function<void()> gone) = 0;
 };
 
-// Answers a request, perhaps later. Called on a worker's thread, several at one time.
+// Answers a request, perhaps later. Called on workers' threads, several at one time.
 using Handler = std::function<void(Request, std::shared_ptr<Exchange>)>;
 
 }  // namespace serveloop::server

@@ -7,6 +7,8 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 
+#include "text/utf8.hpp"
+
 namespace serveloop::server {
 
 std::optional<double> Json::as_number() const {
@@ -68,14 +70,27 @@ class JsonBuilder {
   }
   bool end_object() { return close(); }
   bool end_array() { return close(); }
-  bool parse_error(std::size_t at, const std::string&, const nlohmann::detail::exception&) {
-    return refuse(fmt::format("what is none at byte {}", at));
+  bool parse_error(std::size_t at, const std::string&, const nlohmann::detail::exception& error) {
+    wrong_at = at;
+    return refuse(fmt::format("what is none at byte {}: {}", at, reason_of(error.what())));
   }
 
   Json root;
-  std::string found;  // what was wrong
+  std::string found;         // what was wrong
+  std::size_t wrong_at = 0;  // and where, from 1; 0: it is JSON, but too much
 
  private:
+  // "[json.exception...] parse error at line 1, column 8: syntax error while ...": what follows the place, and not
+  // much of what the client sent.
+  static std::string reason_of(std::string_view message) {
+    constexpr std::size_t kMost = 200;
+    const std::size_t place = message.find("column ");
+    const std::size_t colon = place == message.npos ? message.npos : message.find(": ", place);
+    if (colon != message.npos) message.remove_prefix(colon + 2);
+    if (message.size() <= kMost) return std::string(message);
+    const std::string_view front = message.substr(0, kMost);
+    return std::string(front.substr(0, text::valid_prefix(front))) + "...";
+  }
   bool refuse(std::string what) {
     if (found.empty()) found = std::move(what);
     return false;
@@ -115,9 +130,10 @@ Result<Json> parse_json(std::string_view text, const JsonLimits& limits) {
   if (text.size() > limits.bytes)
     return fail("", fmt::format("JSON of at most {} bytes", limits.bytes), std::to_string(text.size()));
   JsonBuilder builder(limits);
-  if (!nlohmann::json::sax_parse(text.begin(), text.end(), &builder))
-    return fail("", "JSON", builder.found.empty() ? "what is none" : builder.found);
-  return std::move(builder.root);
+  if (nlohmann::json::sax_parse(text.begin(), text.end(), &builder)) return std::move(builder.root);
+  if (const std::size_t valid = text::valid_prefix(text); valid < text.size() && valid < builder.wrong_at)
+    return fail("", "JSON in UTF-8", fmt::format("what is none at byte {}", valid + 1));
+  return fail("", "JSON", builder.found.empty() ? "what is none" : builder.found);
 }
 
 }  // namespace serveloop::server

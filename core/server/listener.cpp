@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 #include <netinet/tcp.h>
+#include <spdlog/spdlog.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -26,6 +27,7 @@ namespace {
 
 constexpr int kBacklog = 1024;
 constexpr std::chrono::milliseconds kPause{100};  // after an accept that failed: out of descriptors, mostly
+constexpr std::chrono::minutes kQuiet{1};         // after a warning of it
 constexpr int kUserTimeoutMs = 60'000;            // a peer that acknowledges nothing is gone
 
 tl::unexpected<Error> wrong(const std::string& what, const ErrorCode& error, std::string hint = {}) {
@@ -92,6 +94,7 @@ Result<std::shared_ptr<Listener>> Listener::tcp(Hub& hub, const std::string& hos
   Generic::endpoint bound = listener->acceptor_.local_endpoint(error);
   std::memcpy(endpoint.data(), bound.data(), std::min(bound.size(), endpoint.capacity()));
   listener->port_ = endpoint.port();
+  hub.loopback = endpoint.address().is_loopback();
   const std::string address = endpoint.address().to_string();
   listener->address_ = endpoint.address().is_v6() ? "[" + address + "]" : address;
   return listener;
@@ -135,15 +138,23 @@ void Listener::accept() {
   acceptor_.async_accept(hub_.io,
                          [self = shared_from_this()](const ErrorCode& error, Generic::socket socket) {
                            if (!self->acceptor_.is_open()) return;
-                           if (!error) {
-                             self->accepted(std::move(socket));
-                             return self->accept();
-                           }
-                           self->pause_.expires_after(kPause);
-                           self->pause_.async_wait([self](const ErrorCode& cancelled) {
-                             if (!cancelled) self->accept();
-                           });
+                           if (error) return self->pause(error);
+                           self->accepted(std::move(socket));
+                           self->accept();
                          });
+}
+
+void Listener::pause(const ErrorCode& error) {
+  const auto now = std::chrono::steady_clock::now();
+  if (now >= quiet_until_) {
+    SPDLOG_WARN("cannot accept connections: {}; they wait (see `ulimit -n` where files are meant)",
+                error.message());
+    quiet_until_ = now + kQuiet;
+  }
+  pause_.expires_after(kPause);
+  pause_.async_wait([self = shared_from_this()](const ErrorCode& cancelled) {
+    if (!cancelled) self->accept();
+  });
 }
 
 void Listener::accepted(Generic::socket socket) {

@@ -31,6 +31,7 @@ class Listener : public std::enable_shared_from_this<Listener> {
  private:
   Listener(Hub& hub, Acceptor acceptor) : hub_(hub), acceptor_(std::move(acceptor)), pause_(hub.io) {}
   void accepted(boost::asio::generic::stream_protocol::socket socket);
+  void pause(const boost::system::error_code& error);
 
   Hub& hub_;
   Acceptor acceptor_;
@@ -38,6 +39,7 @@ class Listener : public std::enable_shared_from_this<Listener> {
   std::string address_, path_;
   std::uint64_t inode_ = 0;  // of path_
   std::uint16_t port_ = 0;
+  std::chrono::steady_clock::time_point quiet_until_;  // no warning before
 };
 
 }  // namespace serveloop::server

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
 #include <exception>
 #include <utility>
 
@@ -24,7 +25,7 @@ void Router::add(Method method, std::string path, Handler handler) {
   routes_.push_back({method, std::move(path), std::move(handler)});
 }
 
-void Router::add(Method method, std::string path, std::function<ApiResult<Response>(Request&)> answer) {
+void Router::add(Method method, std::string path, Answer answer) {
   add(method, std::move(path),
       Handler([answer = std::move(answer)](Request request, const std::shared_ptr<Exchange>& exchange) {
         ApiResult<Response> response = answer(request);
@@ -32,12 +33,26 @@ void Router::add(Method method, std::string path, std::function<ApiResult<Respon
       }));
 }
 
+void Router::add_quick(Method method, std::string path, Answer answer) {
+  add(method, std::move(path), std::move(answer));
+  routes_.back().quick = true;
+}
+
+bool Router::Route::matches(std::string_view asked) const {
+  return path.ends_with('/') ? asked.starts_with(path) : asked == path;
+}
+
+bool Router::is_quick(const Request& request) const {
+  return std::any_of(routes_.begin(), routes_.end(),
+                     [&](const Route& route) { return route.quick && route.matches(request.path); });
+}
+
 void Router::operator()(Request request, const std::shared_ptr<Exchange>& exchange) const {
   try {
     dispatch(std::move(request), exchange);
   } catch (const std::exception& error) {
     SPDLOG_ERROR("a request failed: {}", error.what());
-    exchange->respond(to_response({500, "the server failed to answer; its log tells more"}));
+    exchange->respond(to_response(failed_to_answer()));
   }
 }
 
@@ -45,8 +60,7 @@ void Router::dispatch(Request request, const std::shared_ptr<Exchange>& exchange
   const Method method = request.method == Method::head ? Method::get : request.method;
   std::string allowed;
   for (const Route& route : routes_) {
-    const bool below = route.path.ends_with('/');
-    if (below ? !request.path.starts_with(route.path) : request.path != route.path) continue;
+    if (!route.matches(request.path)) continue;
     if (route.method == method) return route.handler(std::move(request), exchange);
     allowed += (allowed.empty() ? "" : ", ") + std::string(name_of(route.method));
   }

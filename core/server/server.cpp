@@ -18,8 +18,16 @@ namespace asio = boost::asio;
 
 namespace {
 
-constexpr std::size_t kWorkers = 2;  // parse and tokenise
+constexpr std::size_t kWorkers = 2;  // parse, tokenise, write whole answers
+// A change of policy holds one for up to a minute; the next is refused at once, and a look needs another.
+constexpr std::size_t kAdminWorkers = 4;
 constexpr std::uint32_t kAdminConnections = 16;
+
+HttpLimits http_limits(const ServerOptions& options) {
+  HttpLimits limits;
+  limits.connections = options.connections;
+  return limits;
+}
 
 HttpLimits admin_limits() {
   HttpLimits limits;
@@ -28,19 +36,13 @@ HttpLimits admin_limits() {
   return limits;
 }
 
-Handler handler_of(Router router) {
-  return [router = std::move(router)](Request request, const std::shared_ptr<Exchange>& exchange) {
-    router(std::move(request), exchange);
-  };
-}
-
 }  // namespace
 
 struct Server::Parts {
   Parts(const ServerOptions& options, Backend& backend)
       : api(backend, options.tenants, counts, options.version),
-        http(io, HttpLimits{}, handler_of(api_routes(api)), counts, kWorkers),
-        admin(io, admin_limits(), handler_of(admin_routes(backend)), admin_counts, 1) {}
+        http(io, http_limits(options), api_routes(api), counts, kWorkers),
+        admin(io, admin_limits(), admin_routes(backend), admin_counts, kAdminWorkers) {}
 
   asio::io_context io{1};
   asio::executor_work_guard<asio::io_context::executor_type> work{io.get_executor()};
@@ -109,20 +111,20 @@ void Server::finish(std::uint64_t longest_ns) {
     std::this_thread::sleep_for(std::chrono::milliseconds(5));
 }
 
-// Connections first, which cancels what runs for them; then nobody has more work for the workers.
+// Connections first, which cancels what runs for them and lets nobody queue any more (turn.cpp); then the workers' queue
+// runs empty, which may still tell the I/O thread something; then that.
 Server::~Server() {
   asio::post(parts_->io, [&parts = *parts_] {
     if (parts.listener) parts.listener->close();
     if (parts.admin_listener) parts.admin_listener->close();
     for (Hub* hub : {&parts.http, &parts.admin}) {
       hub->closing = true;
-      hub->workers.stop();
       close_all(*hub);
     }
-    parts.work.reset();
   });
   parts_->http.workers.join();
   parts_->admin.workers.join();
+  asio::post(parts_->io, [&parts = *parts_] { parts.work.reset(); });
   parts_->thread.join();
 }
 

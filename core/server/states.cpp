@@ -21,13 +21,22 @@ class Snapshots {
       if (busy_ && last_ != nullptr) return last_;
       busy_ = true;
     }
+    const Busy busy(*this);
     auto fresh = std::make_shared<const service::Snapshot>(backend_.snapshot());
     const std::lock_guard lock(mutex_);
-    busy_ = false;
     return last_ = std::move(fresh);
   }
 
  private:
+  struct Busy {  // until the snapshot is there, or failed
+    explicit Busy(Snapshots& of) : snapshots(of) {}
+    Busy(const Busy&) = delete;
+    ~Busy() {
+      const std::lock_guard lock(snapshots.mutex_);
+      snapshots.busy_ = false;
+    }
+    Snapshots& snapshots;
+  };
   Backend& backend_;
   std::mutex mutex_;
   std::shared_ptr<const service::Snapshot> last_;
@@ -64,8 +73,8 @@ ApiResult<Response> one_model(const Api& api, const Request& request) {
 }  // namespace
 
 void add_states(Router& router, Api& api) {
-  router.add(Method::get, "/health", [&api](Request&) { return health(api); });
-  router.add(Method::get, "/ready", [&api](Request&) { return health(api); });
+  router.add_quick(Method::get, "/health", [&api](Request&) { return health(api); });
+  router.add_quick(Method::get, "/ready", [&api](Request&) { return health(api); });
   router.add(Method::get, "/version", [&api](Request&) -> ApiResult<Response> {
     return Response{200, "application/json", {}, R"({"version":)" + json_quoted(api.version) + "}"};
   });

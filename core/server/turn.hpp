@@ -15,9 +15,9 @@ class TurnTaker {
  public:
   virtual ~TurnTaker() = default;
   virtual bool in(const Turn& turn) const = 0;
-  virtual void send_made(const std::function<Response()>& make) = 0;
+  virtual void send(const Response& response) = 0;
   virtual void begin_stream(const Response& head, std::shared_ptr<Body> body) = 0;
-  virtual void pump() = 0;
+  virtual void pump() = 0;  // of the stream that has begun
   virtual void close() = 0;
 };
 
@@ -26,22 +26,26 @@ class Turn final : public Exchange, public std::enable_shared_from_this<Turn> {
   // The connection keeps the hub.
   Turn(std::shared_ptr<TurnTaker> connection, Hub& hub) : connection_(std::move(connection)), hub_(hub) {}
 
+  void respond(Response response) override;
   void answer(std::function<Response()> make) override;
   void stream(Response head, std::shared_ptr<Body> body) override;
   void more() override;
   void on_gone(std::function<void()> call) override;
 
-  // [I/O thread] The client went away. True: somebody worked for it, and was told.
+  // [I/O thread] The client went away, or sends no more. True: somebody worked for it, and was told.
   bool gone();
-  void done();  // it has its answer
+  void done();  // it has its answer, or its connection closed
 
  private:
-  bool current() const { return connection_->in(*this); }
+  template <class Act>
+  auto at_connection(Act act);
+  bool answers();  // requires mutex_
   const std::shared_ptr<TurnTaker> connection_;
   Hub& hub_;
   std::mutex mutex_;
   std::function<void()> on_gone_;
-  bool gone_ = false;
+  bool answered_ = false;
+  bool gone_ = false, over_ = false;  // over: done
 };
 
 }  // namespace serveloop::server

@@ -54,9 +54,10 @@ LIBRARIES = {
     'spdlog/': ['engine', 'service', 'server', 'cli'],
     'nlohmann/': ['core/experiment/table.cpp', 'core/experiment/traces.cpp', 'core/model/config_json.cpp',
                   'core/server/json.cpp'],
-    'boost/beast/': ['core/server/connection.cpp'],
+    'boost/beast/': ['core/server/request_reader.cpp'],
     'boost/asio/': ['core/server/connection.cpp', 'core/server/connection.hpp', 'core/server/hub.cpp', 'core/server/hub.hpp',
-                    'core/server/listener.cpp', 'core/server/listener.hpp', 'core/server/server.cpp', 'core/server/turn.cpp'],
+                    'core/server/listener.cpp', 'core/server/listener.hpp', 'core/server/request_reader.cpp',
+                    'core/server/request_reader.hpp', 'core/server/server.cpp', 'core/server/turn.cpp'],
     'boost/program_options/': ['cli'],
 }
 

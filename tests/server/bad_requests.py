@@ -30,6 +30,10 @@ BOTH = [
     ('stream_options', [{'include_usage': True}]),
     ('response_format', [{'type': 'json_object'}]),
     ('guided_json', [{}]),
+    ('functions', [[], [{'name': 'f'}]]),
+    ('modalities', [['text', 'audio'], 'text']),
+    ('typical_p', [0.5, 'x']),
+    ('include_stop_str_in_output', [True]),
     ('serveloop', ['x', []]),
     ('serveloop.prio', [{'prio': 1}]),
     ('serveloop.priority', [{'priority': 'high'}, {'priority': 10 ** 9}]),
@@ -53,6 +57,8 @@ CHATS = [
     ('logprobs', [5, 'x']),
     ('top_logprobs', [3, -1, 21]),
     ('tool_choice', ['required']),
+    ('chat_template_kwargs.messages', [{'messages': []}]),
+    ('chat_template_kwargs.bos_token', [{'thinking': True, 'bos_token': 'x'}]),
 ]
 
 
@@ -122,6 +128,13 @@ class Bodies(stage.Case):
                 with self.subTest(path=path, body=body):
                     self.assertEqual((answer.status, answer.error['code']), (400, 'invalid_json'))
 
+    def test_the_reason_is_told(self):
+        for body, reasons in ((b'{"prompt": "\xff\xfe"}', ['JSON in UTF-8', 'byte 13']), (b"{'prompt': 'a'}", ['byte 2', 'object key']),
+                              (b'{"prompt": "a", "n": 01}', ['byte 23']), (b'{"prompt": "\\ud800"}', ['surrogate'])):
+            message = self.server.post('/v1/completions', body).error['message']
+            for reason in reasons:
+                self.assertIn(reason, message)
+
     def test_no_object(self):
         for body in (b'5', b'"a"', b'[]', b'null', b'true'):
             answer = self.server.post('/v1/completions', body)
@@ -142,7 +155,7 @@ class Bodies(stage.Case):
     def test_too_large(self):
         """It is refused by its length alone; none of it is sent."""
         with self.server.socket() as connection:
-            connection.sendall(b'POST /v1/completions HTTP/1.1\r\nHost: a\r\nContent-Length: 40000000\r\n\r\n')
+            connection.sendall(b'POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nContent-Length: 40000000\r\n\r\n')
             answer = stage.wire.read_answer(connection.makefile('rb'))
         self.assertEqual(answer.status, 413)
         self.assertEqual(answer.headers['Connection'], 'close')
@@ -151,7 +164,7 @@ class Bodies(stage.Case):
     def test_too_large_in_chunks(self):
         chunk = b'100000\r\n' + b' ' * 0x100000 + b'\r\n'
         with self.server.socket() as connection:
-            connection.sendall(b'POST /v1/completions HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n')
+            connection.sendall(b'POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n')
             try:
                 for _ in range(40):
                     connection.sendall(chunk)
@@ -164,3 +177,12 @@ class Bodies(stage.Case):
         body = json.dumps({'prompt': 'a', 'max_tokens': 1})
         for kind, status in (('text/plain', 415), ('application/x-www-form-urlencoded', 415), ('application/json; charset=utf-8', 200)):
             self.assertEqual(self.server.request('POST', '/v1/completions', body, {'Content-Type': kind}).status, status, kind)
+
+    def test_no_content_type(self):
+        """A program may leave it out; from a web page it is what needs no leave to be sent."""
+        body = json.dumps({'prompt': 'a', 'max_tokens': 1}).encode()
+        for origin, status in (([], 200), (['Origin: http://localhost:1'], 415), (['Origin: null'], 415)):
+            with self.server.socket() as connection:
+                head = stage.raw('POST', '/v1/completions', b'', f'Content-Length: {len(body)}', 'Connection: close', *origin)
+                connection.sendall(head + body)
+                self.assertEqual(stage.wire.read_answer(connection.makefile('rb')).status, status, origin)

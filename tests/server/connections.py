@@ -82,11 +82,11 @@ class Connections(stage.Case):
 
     def test_no_http(self):
         for junk in (b'\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03' + b'\x00' * 100, b'hello\r\n\r\n', b'GET\r\n\r\n',
-                     b'GET /health HTTP/9.9\r\n\r\n', b'GET health HTTP/1.1\r\nHost: a\r\n\r\n', b'GET /%zz HTTP/1.1\r\nHost: a\r\n\r\n',
-                     b'POST /tokenize HTTP/1.1\r\nHost: a\r\nContent-Length: -5\r\n\r\n',
-                     b'POST /tokenize HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\n{}   {}   ',
-                     b'POST /tokenize HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n',
-                     b'POST /tokenize HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nxyz\r\n\r\n'):
+                     b'GET /health HTTP/9.9\r\n\r\n', b'GET health HTTP/1.1\r\nHost: localhost\r\n\r\n', b'GET /%zz HTTP/1.1\r\nHost: localhost\r\n\r\n',
+                     b'POST /tokenize HTTP/1.1\r\nHost: localhost\r\nContent-Length: -5\r\n\r\n',
+                     b'POST /tokenize HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\n{}   {}   ',
+                     b'POST /tokenize HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n',
+                     b'POST /tokenize HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\nxyz\r\n\r\n'):
             connection, file = self.open()
             connection.sendall(junk)
             with self.subTest(junk=junk[:60]):
@@ -94,6 +94,33 @@ class Connections(stage.Case):
                 self.assertEqual(answer.status, 400)
                 self.assertTrue(answer.error['message'])
                 self.assertEqual(file.read(), b'', 'an answer to what cannot be read is the last one')
+
+    def test_another_transfer_coding(self):
+        """Where its body ends is not known: what follows is no request."""
+        for head in (['Transfer-Encoding: gzip'], ['Transfer-Encoding: chunked, identity'], ['Transfer-Encoding: gzip, chunked'],
+                     ['Transfer-Encoding: gzip', 'Transfer-Encoding: chunked']):
+            connection, file = self.open()
+            connection.sendall(raw('POST', '/tokenize', b'', 'Content-Type: application/json', *head) + raw('GET', '/health'))
+            with self.subTest(head=head):
+                answer = read_answer(file)
+                self.assertEqual((answer.status, answer.headers['Connection']), (501, 'close'))
+                self.assertIn('Transfer-Encoding', answer.error['message'])
+                self.assertEqual(file.read(), b'')
+
+    def test_another_host(self):
+        """What a web page under a name of its own sends, once the name points here."""
+        for host, status in (('evil.example', 403), (f'evil.example:{self.server.port}', 403), ('localhost.evil.example', 403),
+                             ('localhost:1', 200), ('[::1]', 200), ('127.0.0.1', 200), ('api.localhost', 200)):
+            connection, file = self.open()
+            connection.sendall(raw('GET', '/v1/models', b'', f'Host: {host}', host=False))
+            with self.subTest(host=host):
+                answer = read_answer(file)
+                self.assertEqual(answer.status, status)
+                self.assertTrue(status == 200 or answer.error['code'] == 'forbidden_host')
+        for hosts in ([], ['Host: localhost', 'Host: localhost']):
+            connection, file = self.open()
+            connection.sendall(raw('GET', '/health', b'', *hosts, host=False))
+            self.assertEqual(read_answer(file).status, 400, hosts)
 
     def test_a_large_header(self):
         connection, file = self.open()

@@ -9,6 +9,7 @@ import socket
 import subprocess
 import tempfile
 import threading
+import time
 import unittest
 
 import stage
@@ -81,6 +82,49 @@ class Full(unittest.TestCase):
             answer = server.post('/v1/completions', {'prompt': 'a', 'n': 5})
             self.assertEqual(answer.status, 400)
             self.assertIn('max_waiting', answer.error['message'])
+
+
+class Files(unittest.TestCase):
+    """Open files may be few: connections are refused before other things go without."""
+
+    def limit(self, server):
+        lines = pathlib.Path(f'/proc/{server.process.pid}/limits').read_text().splitlines()
+        return next(int(line.split()[3]) for line in lines if line.startswith('Max open files'))
+
+    def test_the_soft_limit_is_raised(self):
+        with stage.Server(files=(256, 2048)) as server:
+            self.assertEqual(self.limit(server), 2048)
+            self.assertNotIn('open files', server.errors())
+
+    def test_connections_leave_room(self):
+        with stage.Server(files=(300, 300)) as server, contextlib.ExitStack() as stack:
+            self.assertIn('300 open files are allowed (ulimit -n): at most 172 connections', server.errors())
+            answers = []
+            for _ in range(190):
+                connection = stack.enter_context(server.socket())
+                connection.sendall(stage.raw('GET', '/health'))
+                answers.append(stage.wire.read_answer(connection.makefile('rb')).status)
+            taken = answers.count(200)  # the last check of its start may not have gone yet
+            self.assertTrue(170 <= taken <= 172, answers)
+            self.assertEqual(answers, [200] * taken + [503] * (190 - taken))
+            self.assertEqual(server.admin('GET', '/admin/policy').status, 200)
+            self.assertEqual(server.admin('PUT', '/admin/policy/scheduler', {'plugin': 'sarathi'}).status, 200)
+
+    def test_none_left_is_one_warning(self):
+        with stage.Server(files=(160, 160)) as server:
+            with contextlib.ExitStack() as stack:
+                for _ in range(400):
+                    stack.enter_context(server.socket())
+                stage.until(lambda: 'cannot accept connections' in server.errors(), 'a warning')
+                time.sleep(0.5)  # five more failures
+            stage.until(lambda: self.answers(server), 'they have gone', 20)
+            self.assertEqual(server.errors().count('cannot accept connections'), 1)
+
+    def answers(self, server):
+        try:
+            return server.get('/health').status == 200
+        except (OSError, http.client.HTTPException):
+            return False
 
 
 class Ending(unittest.TestCase):

@@ -1,10 +1,12 @@
 """What the tests of `serveloop serve` share: a server over a tiny model in a folder of its own, and ways to talk to it."""
 import contextlib
+import functools
 import http.client
 import json
 import os
 import pathlib
 import re
+import resource
 import signal
 import socket
 import subprocess
@@ -79,9 +81,10 @@ def until(condition, what, patience_s=PATIENCE_S):
 
 
 class Server:
-    """A running `serveloop serve`, ready for requests. `extra` is TOML behind the configuration's tables."""
+    """A running `serveloop serve`, ready for requests. `extra` is TOML behind the configuration's tables; `files` are the soft
+    and the hard limit of its open files."""
 
-    def __init__(self, extra='', arguments=(), prepare=None, **changes):
+    def __init__(self, extra='', arguments=(), prepare=None, files=None, **changes):
         self._temporary = tempfile.TemporaryDirectory()
         self.folder = pathlib.Path(self._temporary.name)
         write_config(self.folder, extra, **changes)
@@ -89,9 +92,10 @@ class Server:
             prepare(self.folder)
         self.key = None
         self._errors = open(self.folder / 'stderr', 'w+')
+        limit = functools.partial(resource.setrlimit, resource.RLIMIT_NOFILE, files) if files else None
         self.process = subprocess.Popen([PROGRAM, 'serve', '--config', 'serve.toml', *arguments], cwd=self.folder,
                                         env=environment(self.folder), stdout=subprocess.PIPE, stderr=self._errors, text=True,
-                                        start_new_session=True)
+                                        start_new_session=True, preexec_fn=limit)
         try:
             self._begin()
         except BaseException:
@@ -253,7 +257,7 @@ def text_of(events, choice=0):
 
 def raw(method, path, body=b'', *headers, version='1.1', host=True):
     """A request's bytes."""
-    lines = [f'{method} {path} HTTP/{version}', *(['Host: test'] if host else []), *headers]
+    lines = [f'{method} {path} HTTP/{version}', *(['Host: localhost'] if host else []), *headers]
     if body:
         lines += ['Content-Type: application/json', f'Content-Length: {len(body)}']
     return '\r\n'.join(lines).encode() + b'\r\n\r\n' + body

@@ -3,6 +3,7 @@
 
 usage: test_admin.py SERVELOOP SOURCE_ROOT BUILD_ROOT
 """
+import concurrent.futures
 import os
 import stat
 import sys
@@ -26,7 +27,8 @@ class Admin(unittest.TestCase):
 
     def search_misbehaving(self, folder):
         path = folder / 'serve.toml'
-        text = path.read_text().replace('search = [', f'search = ["{stage.BUILD / "tests/misbehaving"}", ')
+        text = path.read_text().replace(
+            'search = [', f'search = ["{stage.BUILD / "tests/misbehaving"}", "{stage.BUILD / "tests/server"}", ')
         path.write_text(text)
 
     def swap(self, server, kind, plugin, **options):
@@ -133,6 +135,24 @@ class Swaps(Admin):
         self.assertEqual(server.metrics().get('serveloop_ejected_total'), 3)
         self.assertGreater(server.metrics().sum('serveloop_fallbacks_total'), 0)
 
+    def test_one_at_a_time(self):
+        """The second one is refused while the first is made, and who looks waits for neither."""
+        server = self.serve()
+        path, slow = POLICY + 'scheduler', {'plugin': 'slow-create', 'options': {'sleep_us': 3_000_000}}
+        with concurrent.futures.ThreadPoolExecutor() as pool:
+            start = time.monotonic()
+            puts = [pool.submit(server.admin, 'PUT', path, slow) for _ in range(2)]
+            done, under_way = concurrent.futures.wait(puts, stage.PATIENCE_S, concurrent.futures.FIRST_COMPLETED)
+            (refused,), (first,) = done, under_way
+            self.assertEqual((refused.result().status, refused.result().error['code']), (409, 'swap_under_way'))
+            shown = server.admin('GET', path).json()['policies'][0]['plugin']
+            self.assertFalse(first.done(), f'a refusal and a look within {time.monotonic() - start:.1f} s')
+            self.assertEqual(shown, 'fcfs')
+            self.assertEqual(first.result(stage.PATIENCE_S).status, 200)
+            self.assertGreaterEqual(time.monotonic() - start, 3)
+        self.assertEqual(self.in_force(server), 'slow-create')
+        self.assertEqual(server.complete('after', max_tokens=3, ignore_eos=True)['usage']['completion_tokens'], 3)
+
     def in_force(self, server):
         return server.admin('GET', POLICY + 'scheduler').json()['policies'][0]['plugin']
 
@@ -152,6 +172,8 @@ class Refused(Admin):
             ('eviction', {'plugin': 'fcfs'}, 422, None, ['fcfs', 'eviction']),
             ('scheduler', {'plugin': './mine.so'}, 400, 'plugin', ['path']),
             ('scheduler', {'plugin': '/etc/passwd'}, 400, 'plugin', ['path']),
+            ('scheduler', {'plugin': 'mine.so,a=1'}, 400, 'plugin', ['path']),
+            ('scheduler', {'plugin': 'sarathi,chunk_budget=64'}, 400, 'plugin', ['options']),
             ('scheduler', {'plugin': ''}, 400, 'plugin', ['plugin']),
             ('scheduler', {'plugin': 5}, 400, 'plugin', ['string']),
             ('scheduler', {}, 400, 'plugin', ['plugin']),

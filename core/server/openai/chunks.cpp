@@ -60,20 +60,13 @@ void Chunks::text_of(std::string& out, std::string_view text) const {
 // A choice's first event: a chat's role, and what is told once.
 void Chunks::begin(std::string& out, std::uint32_t choice) {
   choices_[choice].begun = true;
-  const bool ids = !shape_.prompts.empty();
-  if (!shape_.chat && !ids) return;
+  if (!shape_.chat && shape_.prompts.empty()) return;
   open(out, choice);
   out += shape_.chat ? R"(,"delta":{"role":"assistant","content":""})" : R"(,"text":"")";
   out += R"(,"logprobs":null,"finish_reason":null)";
-  if (ids && !shape_.chat) {
-    out += R"(,"prompt_token_ids":)";
-    append_ids(out, shape_.prompts[choice / shape_.n]);
-  }
+  append_prompt_ids(out, shape_, choice, Place::in_choice);
   out += "}]";
-  if (ids && shape_.chat) {
-    out += R"(,"prompt_token_ids":)";
-    append_ids(out, shape_.prompts[choice / shape_.n]);
-  }
+  append_prompt_ids(out, shape_, choice, Place::beside_choices);
   usage(out);
   out += "}\n\n";
 }
@@ -133,10 +126,7 @@ void Chunks::end(std::string& out, const Ended& ended, std::string_view text) {
   append_stop_reason(out, ended, shape_);
   out += "}]";
   usage(out);
-  if (ended.finished) {
-    out += R"(,"timings":)";
-    append_timings(out, *ended.finished);
-  }
+  append_timings(out, ended.finished);
   out += "}\n\n";
 }
 
@@ -145,10 +135,7 @@ void Chunks::last(std::string& out) {
     out += head_;
     out += R"(],"usage":)";
     append_usage(out, tally_.usage());
-    if (tally_.last()) {
-      out += R"(,"timings":)";
-      append_timings(out, *tally_.last());
-    }
+    append_timings(out, tally_.last());
     out += "}\n\n";
   }
   out += "data: [DONE]\n\n";

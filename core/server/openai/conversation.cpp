@@ -2,6 +2,7 @@
 // since most templates know texts only.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <ctime>
 
 #include "server/jinja_value.hpp"
@@ -15,6 +16,9 @@ using text::jinja::Value;
 constexpr std::size_t kMostMessages = 16384;
 constexpr std::size_t kMostTools = 1024;
 constexpr std::size_t kMostRole = 64;
+// A template's variables that have a parameter of their own, with its checks, or are the model's.
+const std::vector<std::string> kReserved{"messages",  "tools",    "documents", "add_generation_prompt",
+                                         "bos_token", "eos_token"};
 
 ApiResult<std::string> text_of(const Json& content, const std::string& place) {
   if (const std::string* text = content.as_string()) return *text;
@@ -129,6 +133,18 @@ void read_tools(Fields& in, text::Conversation& conversation) {
   conversation.tools = to_jinja(*in.find("tools"));
 }
 
+// What else a template knows, by its own names.
+void read_extra(Fields& in, text::Conversation& conversation) {
+  const Json::Object* extra = in.object("chat_template_kwargs");
+  if (extra == nullptr) return;
+  for (const auto& [name, value] : *extra) {
+    if (std::find(kReserved.begin(), kReserved.end(), name) != kReserved.end())
+      return in.refuse("chat_template_kwargs." + name,
+                       fmt::format("chat_template_kwargs.{}: this name is not free", name));
+    conversation.extra.emplace_back(name, to_jinja(value));
+  }
+}
+
 }  // namespace
 
 void read_conversation(Fields& in, text::Conversation& conversation) {
@@ -136,8 +152,7 @@ void read_conversation(Fields& in, text::Conversation& conversation) {
   read_tools(in, conversation);
   if (in.array("documents") != nullptr) conversation.documents = to_jinja(*in.find("documents"));
   in.flag("add_generation_prompt", conversation.add_generation_prompt);
-  if (const Json::Object* extra = in.object("chat_template_kwargs"))
-    for (const auto& [name, value] : *extra) conversation.extra.emplace_back(name, to_jinja(value));
+  read_extra(in, conversation);
   const std::time_t now = std::time(nullptr);
   conversation.now.emplace();
   ::localtime_r(&now, &*conversation.now);

@@ -11,7 +11,6 @@
 namespace serveloop::server::openai {
 namespace {
 
-constexpr std::size_t kMostName = 256;
 constexpr std::size_t kMostHints = 64;
 constexpr std::int64_t kMostPriority = 1'000'000;     // as in [[priority.rule]]
 constexpr double kMostMs = 1000.0 * 3600 * 24 * 365;  // a year
@@ -50,8 +49,9 @@ void read_hints(Fields& in, std::vector<sl_hint>& hints) {
     return in.refuse(
         "hints", fmt::format("serveloop.hints: expected at most {}, found {}", kMostHints, given->size()));
   for (const auto& [name, value] : *given) {
-    if (name.empty() || name.size() > kMostName)
-      return in.refuse("hints", fmt::format("serveloop.hints: expected names of 1 to {} bytes", kMostName));
+    if (name.empty() || name.size() > kMostNameBytes)
+      return in.refuse("hints",
+                       fmt::format("serveloop.hints: expected names of 1 to {} bytes", kMostNameBytes));
     const std::optional<double> number = value.as_number();
     if (!number) return in.wrong("hints." + name, "a number", value);
     hints.push_back({hint_key(name), *number});
@@ -71,18 +71,18 @@ void read_extensions(Fields& in, requests::RequestSpec& spec) {
   if (given == nullptr) return;
   for (const auto& member : *given)
     if (std::find(kKnown.begin(), kKnown.end(), member.key) == kKnown.end())
-      return in.refuse("serveloop." + member.key.substr(0, kMostName),
-                       fmt::format("serveloop: unknown key '{}'; {}", member.key.substr(0, kMostName),
+      return in.refuse("serveloop." + member.key.substr(0, kMostNameBytes),
+                       fmt::format("serveloop: unknown key '{}'; {}", member.key.substr(0, kMostNameBytes),
                                    did_you_mean(member.key, kKnown)));
   ApiStatus status;
   Fields own(*in.find("serveloop"), "serveloop.", status);
   std::int64_t priority = 0;
   if (own.whole("priority", -kMostPriority, kMostPriority, priority))
     spec.priority = static_cast<std::int32_t>(priority);
-  own.text("tenant", kMostName, spec.tenant);
-  own.text("session", kMostName, spec.session);
-  own.text("program", kMostName, spec.program);
-  own.text("category", kMostName, spec.category);
+  own.text("tenant", kMostNameBytes, spec.tenant);
+  own.text("session", kMostNameBytes, spec.session);
+  own.text("program", kMostNameBytes, spec.program);
+  own.text("category", kMostNameBytes, spec.category);
   read_deadline(own, "deadline_ms", spec.end_deadline_ns);
   read_deadline(own, "ttft_deadline_ms", spec.ttft_deadline_ns);
   read_predictions(own, spec);

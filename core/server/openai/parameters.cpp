@@ -7,8 +7,8 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
-#include <random>
 
+#include "server/random_bits.hpp"
 #include "text/stops.hpp"
 
 namespace serveloop::server::openai {
@@ -19,37 +19,60 @@ constexpr double kMostTemperature = 100;
 constexpr double kMostPenalty = 2;  // presence, frequency: OpenAI's bounds
 constexpr double kMostRepetition = 100;
 constexpr double kMostBias = 100;
-constexpr std::size_t kMostName = 256;
 
 // Known to others, and an answer without them would not be what was asked for.
-constexpr std::array kUnsupported{
-    "suffix",         "prompt_logprobs",    "guided_json",   "guided_regex",      "guided_choice",
-    "guided_grammar", "structured_outputs", "chat_template", "logits_processors", "bad_words",
-    "prompt_embeds",  "allowed_token_ids"};
+constexpr std::array kUnsupported{"suffix",
+                                  "prompt_logprobs",
+                                  "guided_json",
+                                  "guided_regex",
+                                  "guided_choice",
+                                  "guided_grammar",
+                                  "structured_outputs",
+                                  "chat_template",
+                                  "logits_processors",
+                                  "bad_words",
+                                  "prompt_embeds",
+                                  "allowed_token_ids",
+                                  "functions",
+                                  "function_call",
+                                  "audio",
+                                  "truncate_prompt_tokens"};
 constexpr std::array kFalseOnly{"echo", "use_beam_search", "continue_final_message",
-                                "return_tokens_as_token_ids"};
+                                "return_tokens_as_token_ids", "include_stop_str_in_output"};
+// Samplers that are not there: only the number that leaves them out. Some clients send all they know of.
+struct Neutral {
+  const char* key;
+  double value;
+};
+constexpr Neutral kNeutralOnly[] = {{"length_penalty", 1}, {"typical_p", 1},       {"mirostat", 0},
+                                    {"mirostat_mode", 0},  {"xtc_probability", 0}, {"dry_multiplier", 0}};
+
+// {"type": "text"} and ["text"] are what there is.
+bool is_text(const Json* json) {
+  return json != nullptr && json->as_string() != nullptr && *json->as_string() == "text";
+}
 
 void refuse_unsupported(Fields& in) {
+  const auto unsupported = [&in](const char* key, const std::string& message) {
+    in.refuse(key, message, "unsupported_parameter");
+  };
   for (const char* key : kUnsupported)
-    if (in.find(key) != nullptr)
-      in.refuse(key, fmt::format("{} is not supported", key), "unsupported_parameter");
+    if (in.find(key) != nullptr) unsupported(key, fmt::format("{} is not supported", key));
   for (const char* key : kFalseOnly) {
     bool on = false;
     in.flag(key, on);
-    if (on) in.refuse(key, fmt::format("{}: only false is supported", key), "unsupported_parameter");
+    if (on) unsupported(key, fmt::format("{}: only false is supported", key));
   }
-  if (const Json* format = in.find("response_format")) {
-    const Json* type = format->find("type");
-    const std::string* name = type == nullptr ? nullptr : type->as_string();
-    if (name == nullptr || *name != "text")
-      in.refuse("response_format", "response_format: only {\"type\": \"text\"} is supported",
-                "unsupported_parameter");
+  for (const auto& [key, neutral] : kNeutralOnly)
+    if (const Json* found = in.find(key); found != nullptr && found->as_number() != neutral)
+      unsupported(key, fmt::format("{}: only {} is supported", key, neutral));
+  if (const Json* format = in.find("response_format"); format != nullptr && !is_text(format->find("type")))
+    unsupported("response_format", "response_format: only {\"type\": \"text\"} is supported");
+  if (const Json* found = in.find("modalities")) {
+    const Json::Array* list = found->as_array();
+    if (list == nullptr || list->size() != 1 || !is_text(&list->front()))
+      unsupported("modalities", "modalities: only [\"text\"] is supported");
   }
-}
-
-std::uint64_t drawn_seed() {
-  thread_local std::mt19937_64 source{(std::uint64_t{std::random_device{}()} << 32) ^ std::random_device{}()};
-  return source();
 }
 
 void read_sampling(Fields& in, const Model& model, Sampling& sampling) {
@@ -66,7 +89,7 @@ void read_sampling(Fields& in, const Model& model, Sampling& sampling) {
     in.refuse("repetition_penalty", "repetition_penalty: expected a number above 0, found 0");
   in.number("presence_penalty", -kMostPenalty, kMostPenalty, sampling.presence);
   in.number("frequency_penalty", -kMostPenalty, kMostPenalty, sampling.frequency);
-  sampling.seed = drawn_seed();
+  sampling.seed = random_bits();
   if (const Json* seed = in.find("seed")) {
     if (const std::uint64_t* large = seed->as_large()) {
       sampling.seed = *large;
@@ -138,7 +161,7 @@ void read_limits(Fields& in, requests::RequestSpec& spec) {
   in.whole("best_of", 1, kMostChoices, best_of);
   if (best_of != spec.n)
     in.refuse("best_of", "best_of: only what n states is supported", "unsupported_parameter");
-  in.text("cache_salt", kMostName, spec.cache_salt);
+  in.text("cache_salt", kMostNameBytes, spec.cache_salt);
 }
 
 void read_delivery(Fields& in, const Model& model, Delivery& delivery) {

@@ -6,6 +6,8 @@
 
 namespace serveloop::server::openai {
 
+inline constexpr std::size_t kMostNameBytes = 256;  // of a tenant, a session, a hint, a salt
+
 void read_model(Fields& in, const Model& model);
 // Sampling, limits, stops, stream and the `serveloop` object; not log-probabilities, which differ.
 void read_common(Fields& in, const Model& model, Common& common);

@@ -82,14 +82,8 @@ void append_choice(std::string& out, const Shape& shape, const Choice& choice, s
   out += R"(","stop_reason":)";
   append_stop_reason(out, *choice.end, shape);
   if (shape.delivery.token_ids) out += R"(,"token_ids":[)" + choice.ids + "]";
-  if (!shape.chat && !shape.prompts.empty()) {
-    out += R"(,"prompt_token_ids":)";
-    append_ids(out, shape.prompts[index / shape.n]);
-  }
-  if (shape.choices() > 1 && choice.end->finished) {
-    out += R"(,"timings":)";
-    append_timings(out, *choice.end->finished);
-  }
+  append_prompt_ids(out, shape, index, Place::in_choice);
+  if (shape.choices() > 1) append_timings(out, choice.end->finished);
   out += '}';
 }
 
@@ -108,14 +102,8 @@ std::string whole_answer(const Shape& shape, const Told& told) {
   }
   out += R"(],"usage":)";
   append_usage(out, tally.usage());
-  if (shape.chat && !shape.prompts.empty()) {
-    out += R"(,"prompt_token_ids":)";
-    append_ids(out, shape.prompts.front());
-  }
-  if (tally.last()) {
-    out += R"(,"timings":)";
-    append_timings(out, *tally.last());
-  }
+  append_prompt_ids(out, shape, 0, Place::beside_choices);
+  append_timings(out, tally.last());
   out += '}';
   return out;
 }

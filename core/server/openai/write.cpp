@@ -57,8 +57,10 @@ void append_ms(std::string& out, const char* name, double ms) {
 
 }  // namespace
 
-void append_timings(std::string& out, const engine::Finished& f) {
-  fmt::format_to(std::back_inserter(out), R"({{"request":{},)", f.request);
+void append_timings(std::string& out, const std::optional<engine::Finished>& finished) {
+  if (!finished) return;
+  const engine::Finished& f = *finished;
+  fmt::format_to(std::back_inserter(out), R"(,"timings":{{"request":{},)", f.request);
   const bool admitted = f.admitted_ns != 0, spoke = f.first_token_ns != 0;
   append_ms(out, "queue_ms", ms_between(f.arrival_ns, admitted ? f.admitted_ns : f.end_ns));
   append_ms(out, "prefill_ms", admitted && spoke ? ms_between(f.admitted_ns, f.first_token_ns) : 0);
@@ -153,6 +155,12 @@ void append_ids(std::string& out, std::span<const Token> tokens) {
     append_number(out, std::uint64_t{tokens[i]});
   }
   out += ']';
+}
+
+void append_prompt_ids(std::string& out, const Shape& shape, std::uint32_t choice, Place place) {
+  if (shape.prompts.empty() || (place == Place::beside_choices) != shape.chat) return;
+  out += R"(,"prompt_token_ids":)";
+  append_ids(out, shape.prompts[choice / shape.n]);
 }
 
 std::uint64_t characters(std::string_view utf8) {

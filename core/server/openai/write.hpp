@@ -1,6 +1,7 @@
 // The parts of an answer's JSON that whole answers and streams share. Each appends. Any thread.
 #pragma once
 
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -21,8 +22,13 @@ struct Usage {
 };
 void append_usage(std::string& out, const Usage& usage);
 
-// Where the time of one choice went.
-void append_timings(std::string& out, const engine::Finished& finished);
+// `,"timings":{...}`: where the time of one choice went. Nothing where there is none to tell.
+void append_timings(std::string& out, const std::optional<engine::Finished>& finished);
+
+// `,"prompt_token_ids":[...]` where they are asked for and stand: in each choice of a completion, beside the choices of a
+// chat. Nothing elsewhere.
+enum class Place : std::uint8_t { in_choice, beside_choices };
+void append_prompt_ids(std::string& out, const Shape& shape, std::uint32_t choice, Place place);
 
 // One entry of a chat's logprobs.content: the token, its log-probability, the alternatives.
 void append_chat_logprob(std::string& out, const Shape& shape, std::span<const TokenLogprob> logprobs);

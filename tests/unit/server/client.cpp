@@ -58,12 +58,12 @@ void Client::send(std::string_view bytes) {
 
 void Client::post(std::string_view path, std::string_view body, std::string_view headers) {
   send("POST " + std::string(path) +
-       " HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: " +
+       " HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: " +
        std::to_string(body.size()) + "\r\n" + std::string(headers) + "\r\n" + std::string(body));
 }
 
 Answer Client::get(std::string_view path) {
-  send("GET " + std::string(path) + " HTTP/1.1\r\nHost: a\r\n\r\n");
+  send("GET " + std::string(path) + " HTTP/1.1\r\nHost: localhost\r\n\r\n");
   return receive();
 }
 
@@ -114,6 +114,17 @@ Answer Client::receive(bool head_only) {
     answer.body = std::exchange(read_, "");
   }
   return answer;
+}
+
+std::string Client::rest() {
+  while (more()) continue;
+  return std::exchange(read_, "");
+}
+
+std::size_t Client::skip(std::size_t bytes) {
+  std::string taken(bytes, 0);
+  const ssize_t got = ::recv(fd_, taken.data(), taken.size(), 0);
+  return got <= 0 ? 0 : static_cast<std::size_t>(got);
 }
 
 bool Client::closed() {

@@ -15,8 +15,9 @@ struct Answer {
 
 class Client {
  public:
-  explicit Client(const std::string& url);       // "http://127.0.0.1:1234"
-  static Client local(const std::string& path);  // a local socket
+  explicit Client(const std::string& url);         // "http://127.0.0.1:1234"
+  static Client local(const std::string& path);    // a local socket
+  static Client of(int fd) { return Client(fd); }  // one that is connected; its own from now on
   Client(Client&& other) noexcept : fd_(other.fd_), read_(std::move(other.read_)) { other.fd_ = -1; }
   ~Client();
 
@@ -26,6 +27,8 @@ class Client {
   Answer receive(bool head_only = false);
   std::string receive_until(std::string_view text);  // all bytes up to it and with it
   bool closed();                                     // the server closed, perhaps after more bytes
+  std::string rest();                                // all bytes until the server closes
+  std::size_t skip(std::size_t bytes);               // reads up to so many; 0: the server closed
   void shut_down_sending();
   void close();
 

@@ -20,6 +20,7 @@ FakeEngine::~FakeEngine() {
 
 tl::expected<std::uint64_t, service::Refusal> FakeEngine::submit(
     service::Ask ask, std::shared_ptr<service::Receiver> receiver) {
+  if (before_submit_) before_submit_();
   std::unique_lock lock(mutex_);
   if (refusal_ && asks_.size() >= accepts_) {
     lock.unlock();
@@ -41,8 +42,17 @@ void FakeEngine::cancel(std::uint64_t request) {
 }
 
 tl::expected<void, service::SwapRefusal> FakeEngine::swap(const service::SwapAsk& ask) {
+  const std::unique_lock lock(swap_mutex_, std::try_to_lock);  // as the service
+  if (!lock.owns_lock())
+    return tl::unexpected(service::SwapRefusal{true, {"swap", "one at a time", "another", ""}});
+  if (during_swap_) during_swap_();
   swaps_.push_back(ask);
   return swap_answer_;
+}
+
+service::Snapshot FakeEngine::snapshot() {
+  if (snapshot_fails_) throw std::runtime_error("no snapshot");
+  return snapshot_;
 }
 
 std::vector<service::Ask> FakeEngine::asks() {
@@ -131,6 +141,10 @@ void FakeEngine::end(std::uint64_t id, const Running& one, Finish finish) {
     end.finished = &finished;
     one.receiver->end(end);
   }
+}
+
+void FakeExchange::respond(Response response) {
+  answer([response = std::move(response)] { return response; });
 }
 
 void FakeExchange::answer(std::function<Response()> make) {

@@ -1,6 +1,7 @@
 // An engine and an exchange without sockets or models: what the server's tests drive.
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <condition_variable>
 #include <deque>
@@ -28,7 +29,7 @@ class FakeEngine final : public Backend {
   const service::Info& info() const override { return info_; }
   const service::Text* text() const override { return text_; }
   bool healthy() const override { return healthy_; }
-  service::Snapshot snapshot() override { return snapshot_; }
+  service::Snapshot snapshot() override;
   std::vector<service::PolicyInForce> policies() override { return policies_; }
   tl::expected<void, service::SwapRefusal> swap(const service::SwapAsk& ask) override;
 
@@ -44,6 +45,8 @@ class FakeEngine final : public Backend {
   std::vector<service::PolicyInForce> policies_;
   std::vector<service::SwapAsk> swaps_;
   tl::expected<void, service::SwapRefusal> swap_answer_;
+  std::function<void()> during_swap_, before_submit_;  // may block
+  std::atomic<bool> snapshot_fails_{false};
   std::size_t accepts_ = 0;                  // submits before it refuses
   std::optional<service::Refusal> refusal_;  // of the next submit and all that follow
   std::optional<service::Finish> bad_end_;   // every choice ends so, at once
@@ -61,7 +64,7 @@ class FakeEngine final : public Backend {
 
   const service::Text* text_;
   const std::chrono::microseconds step_;
-  std::mutex mutex_;
+  std::mutex mutex_, swap_mutex_;
   std::condition_variable changed_;
   std::map<std::uint64_t, Running> running_;
   std::vector<service::Ask> asks_;
@@ -71,9 +74,44 @@ class FakeEngine final : public Backend {
   std::thread thread_;
 };
 
+// Holds threads up until it is opened; not for ever, so that a failed test ends.
+class Gate {
+ public:
+  void wait() {
+    std::unique_lock lock(mutex_);
+    ++waiting_;
+    opened_.wait_for(lock, std::chrono::seconds(20), [&] { return open_; });
+    --waiting_;
+  }
+  void open() {
+    const std::lock_guard lock(mutex_);
+    open_ = true;
+    opened_.notify_all();
+  }
+  std::size_t waiting() {
+    const std::lock_guard lock(mutex_);
+    return waiting_;
+  }
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable opened_;
+  std::size_t waiting_ = 0;
+  bool open_ = false;
+};
+
+// Opens a gate at a scope's end, before what was declared earlier ends.
+struct Opener {
+  explicit Opener(Gate& of) : gate(of) {}
+  Opener(const Opener&) = delete;
+  ~Opener() { gate.open(); }
+  Gate& gate;
+};
+
 // Runs what an I/O thread would when told to.
 class FakeExchange final : public Exchange {
  public:
+  void respond(Response response) override;
   void answer(std::function<Response()> make) override;
   void stream(Response head, std::shared_ptr<Body> body) override;
   void more() override;

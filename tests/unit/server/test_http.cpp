@@ -1,42 +1,13 @@
-// Over sockets: keep-alive, bounds, clients that go away, slow readers, hostile bytes.
-#include <sys/stat.h>
-#include <unistd.h>
-
+// Over sockets: keep-alive, clients that go away, slow readers, the end.
 #include <boost/test/unit_test.hpp>
-#include <filesystem>
-#include <fstream>
 
-#include "client.hpp"
-#include "fake.hpp"
-#include "helpers.hpp"
-#include "server/server.hpp"
+#include "server_stage.hpp"
 
 using namespace serveloop;
 using namespace serveloop::server;
 using namespace serveloop::server::test;
 
 namespace {
-
-ServerOptions any_port() {
-  ServerOptions options;
-  options.server.port = 0;
-  options.version = "1.2.3";
-  return options;
-}
-
-std::unique_ptr<Server> started(Backend& engine, const ServerOptions& options = any_port()) {
-  auto server = Server::start(options, engine);
-  BOOST_REQUIRE_MESSAGE(server.has_value(), (server ? "" : server.error().message()));
-  return std::move(*server);
-}
-
-struct Stage {
-  explicit Stage(std::chrono::microseconds step = {}, const ServerOptions& options = any_port())
-      : engine(&byte_text(), step), server(started(engine, options)) {}
-  Client client() const { return Client(server->url()); }
-  FakeEngine engine;
-  std::unique_ptr<Server> server;
-};
 
 const char* const kLong = R"({"prompt":"abc","max_tokens":4000,"stream":true})";
 constexpr std::chrono::milliseconds kStep{1};
@@ -74,10 +45,10 @@ BOOST_AUTO_TEST_CASE(what_is_not_there_is_told_in_openais_shape) {
   answer = client.get("/v1/completions");
   BOOST_TEST(answer.status == 405);
   BOOST_TEST(answer.head.find("Allow: POST\r\n") != std::string::npos);
-  client.send("HEAD /health HTTP/1.1\r\nHost: a\r\n\r\n");
+  client.send("HEAD /health HTTP/1.1\r\nHost: localhost\r\n\r\n");
   answer = client.receive(true);
   BOOST_TEST(answer.head.find("Content-Length: 15\r\n") != std::string::npos);
-  client.send("DELETE /health HTTP/1.1\r\nHost: a\r\n\r\n");
+  client.send("DELETE /health HTTP/1.1\r\nHost: localhost\r\n\r\n");
   BOOST_TEST(client.receive().status == 405);
   client.post("/v1/completions", R"({"prompt":"abc","max_tokens":-1})");
   answer = client.receive();
@@ -86,9 +57,9 @@ BOOST_AUTO_TEST_CASE(what_is_not_there_is_told_in_openais_shape) {
   client.post("/v1/completions", "\"\xff\"");
   BOOST_TEST(text_at(json_of(client.receive().body), "error.code") == "invalid_json");
   client.send(
-      "POST /v1/completions HTTP/1.1\r\nHost: a\r\nContent-Type: text/plain\r\nContent-Length: 2\r\n\r\n{}");
+      "POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nContent-Type: text/plain\r\nContent-Length: "
+      "2\r\n\r\n{}");
   BOOST_TEST(client.receive().status == 415);
-  stage.server.get();
 }
 
 BOOST_AUTO_TEST_CASE(ids_are_echoed) {
@@ -174,7 +145,7 @@ BOOST_AUTO_TEST_CASE(a_client_that_closes_cancels_its_request) {
 BOOST_AUTO_TEST_CASE(a_client_that_shuts_down_its_side_gets_short_answers_and_no_long_ones) {
   Stage stage(kStep);
   Client client = stage.client();
-  client.send("GET /health HTTP/1.1\r\nHost: a\r\n\r\n");
+  client.send("GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n");
   client.shut_down_sending();
   BOOST_TEST(client.receive().status == 200);
   Client other = stage.client();
@@ -189,7 +160,8 @@ BOOST_AUTO_TEST_CASE(requests_that_come_ahead_are_answered_in_order) {
   const Stage stage;
   Client client = stage.client();
   client.post("/v1/completions", R"({"prompt":"abc","max_tokens":2})");
-  client.send("GET /version HTTP/1.1\r\nHost: a\r\n\r\nGET /nothing HTTP/1.1\r\nHost: a\r\n\r\n");
+  client.send(
+      "GET /version HTTP/1.1\r\nHost: localhost\r\n\r\nGET /nothing HTTP/1.1\r\nHost: localhost\r\n\r\n");
   BOOST_TEST(text_at(json_of(client.receive().body), "choices.0.text") == "ab");
   BOOST_TEST(client.receive().body == R"({"version":"1.2.3"})");
   BOOST_TEST(client.receive().status == 404);
@@ -224,41 +196,16 @@ BOOST_AUTO_TEST_CASE(chunked_bodies_and_100_continue) {
   const Stage stage;
   Client client = stage.client();
   client.send(
-      "POST /v1/completions HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: "
+      "POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: "
       "chunked\r\n\r\n10\r\n{\"prompt\":\"abc\",\r\n");
   client.send("10\r\n\"max_tokens\": 3}\r\n0\r\n\r\n");
   BOOST_TEST(text_at(json_of(client.receive().body), "choices.0.text") == "abc");
   client.send(
-      "POST /v1/completions HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 16\r\n\r\n");
+      "POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\nContent-Length: "
+      "16\r\n\r\n");
   BOOST_TEST(client.receive_until("\r\n\r\n") == "HTTP/1.1 100 Continue\r\n\r\n");
   client.send("{\"prompt\":\"abc\"}");
   BOOST_TEST(client.receive().status == 200);
-}
-
-BOOST_AUTO_TEST_CASE(hostile_bytes_are_answered_and_closed) {
-  const Stage stage;
-  const std::vector<std::pair<std::string, int>> cases{
-      {"\r\n\r\n\r\n", 400},
-      {"GARBAGE\r\n\r\n", 400},
-      {std::string("\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", 11) + "\r\n\r\n", 400},
-      {"GET /health HTTP/9.9\r\n\r\n", 400},
-      {"GET /health HTTP/1.1\r\nA: " + std::string(200'000, 'x'), 431},
-      {"POST /tokenize HTTP/1.1\r\nContent-Length: -1\r\n\r\n", 400},
-      {"POST /tokenize HTTP/1.1\r\nContent-Length: 99999999999999999999\r\n\r\n", 400},
-      {"POST /tokenize HTTP/1.1\r\nContent-Length: 33554433\r\n\r\n", 413},
-      {"POST /tokenize HTTP/1.1\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n", 400},
-      {"POST /tokenize HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", 400},
-      {"GET /%zz HTTP/1.1\r\nHost: a\r\n\r\n", 400}};
-  for (const auto& [bytes, status] : cases) {
-    Client client = stage.client();
-    client.send(bytes);
-    const Answer answer = client.receive();
-    BOOST_TEST(answer.status == status, bytes.substr(0, 60) << ": " << answer.status << " " << answer.body);
-    BOOST_TEST(!text_at(json_of(answer.body), "error.message").empty());
-    client.shut_down_sending();
-    BOOST_TEST(client.closed(), bytes.substr(0, 60));
-  }
-  BOOST_TEST(stage.client().get("/health").status == 200);
 }
 
 BOOST_AUTO_TEST_CASE(a_port_in_use_is_one_line) {
@@ -300,109 +247,6 @@ BOOST_AUTO_TEST_CASE(a_server_can_end_while_all_is_busy) {
     BOOST_REQUIRE(engine.wait_for([&] { return engine.running() == 16; }));
   }
   BOOST_TEST(engine.wait_for([&] { return engine.running() == 0; }));
-}
-
-BOOST_AUTO_TEST_SUITE_END()
-
-BOOST_AUTO_TEST_SUITE(admin)
-
-namespace {
-
-struct AdminStage {
-  AdminStage() {
-    path =
-        (std::filesystem::temp_directory_path() / ("serveloop-admin-" + std::to_string(::getpid()))).string();
-    std::filesystem::remove(path);
-    options.admin.socket = path;
-    engine.policies_ = {{"scheduler", "", "fcfs", "1.0", "ab", "a = 1\n"},
-                        {"gate", "bucket", "token-bucket", "1", "", ""}};
-  }
-  ~AdminStage() { std::filesystem::remove(path); }
-  Answer put(const std::string& kind, const std::string& body) const {
-    Client client = Client::local(path);
-    client.send("PUT /admin/policy/" + kind +
-                " HTTP/1.1\r\nHost: a\r\nContent-Length: " + std::to_string(body.size()) + "\r\n\r\n" + body);
-    return client.receive();
-  }
-  std::string path;
-  ServerOptions options = any_port();
-  FakeEngine engine{&byte_text()};
-};
-
-}  // namespace
-
-BOOST_AUTO_TEST_CASE(policies_are_shown_and_changed) {
-  AdminStage stage;
-  const auto server = started(stage.engine, stage.options);
-  Client client = Client::local(stage.path);
-  BOOST_TEST(at(json_of(client.get("/admin/policy").body), "policies").as_array()->size() == 2u);
-  const Json json = json_of(client.get("/admin/policy/scheduler").body);
-  BOOST_TEST(text_at(json, "policies.0.plugin") == "fcfs");
-  BOOST_TEST(text_at(json, "policies.0.options") == "a = 1\n");
-  BOOST_TEST(client.get("/admin/policy/schedule").status == 404);
-  BOOST_TEST(client.get("/v1/models").status == 404);
-  BOOST_TEST(Client(server->url()).get("/admin/policy").status == 404);
-
-  BOOST_TEST(
-      stage.put("scheduler", R"({"plugin":"sarathi","options":{"chunk_budget":256,"a":[1.5,"x",true]}})")
-          .status == 200);
-  BOOST_TEST(stage.put("gate", R"({"plugin":"token-bucket","gate":"bucket"})").status == 200);
-  BOOST_REQUIRE(stage.engine.swaps_.size() == 2u);
-  BOOST_TEST(toml::to_inline(stage.engine.swaps_[0].choice.options) ==
-             R"({ chunk_budget = 256, a = [1.5, "x", true] })");
-  BOOST_TEST((stage.engine.swaps_[1].kind == policy::Kind::scheduler));
-  BOOST_TEST(stage.engine.swaps_[1].gate == "bucket");
-
-  for (const auto& [kind, body, status] : std::vector<std::tuple<std::string, std::string, int>>{
-           {"precision", R"({"plugin":"native"})", 409},
-           {"nothing", R"({"plugin":"fcfs"})", 404},
-           {"scheduler", "{", 400},
-           {"scheduler", "{}", 400},
-           {"scheduler", R"({"plugin":"./x.so"})", 400},
-           {"scheduler", R"({"plugin":"a","gate":"b"})", 400},
-           {"gate", R"({"plugin":"a"})", 400},
-           {"scheduler", R"({"plugin":"a","option":{}})", 400},
-           {"scheduler", R"({"plugin":"a","options":{"x":null}})", 400}})
-    BOOST_TEST(stage.put(kind, body).status == status, kind + body);
-  BOOST_TEST(stage.engine.swaps_.size() == 2u);
-  stage.engine.swap_answer_ =
-      tl::unexpected(service::SwapRefusal{false, {"plugin 'x'", "an id", "none", ""}});
-  const Answer failed = stage.put("eviction", R"({"plugin":"x"})");
-  BOOST_TEST(failed.status == 422);
-  BOOST_TEST(text_at(json_of(failed.body), "error.message") == "plugin 'x': expected an id, found none");
-  stage.engine.swap_answer_ = tl::unexpected(service::SwapRefusal{true, {"swap", "one", "another", ""}});
-  BOOST_TEST(stage.put("eviction", R"({"plugin":"x"})").status == 409);
-}
-
-BOOST_AUTO_TEST_CASE(the_socket_is_its_owners_and_goes_with_the_server) {
-  AdminStage stage;
-  {
-    const auto server = started(stage.engine, stage.options);
-    struct stat found {};
-    BOOST_REQUIRE(::stat(stage.path.c_str(), &found) == 0);
-    BOOST_TEST((found.st_mode & 0777) == 0600);
-    const auto second = Server::start(stage.options, stage.engine);
-    BOOST_REQUIRE(!second);
-    BOOST_TEST(second.error().message().find("nobody listens on, found a program that does") !=
-               std::string::npos);
-    BOOST_TEST(Client::local(stage.path).get("/admin/policy").status == 200);
-  }
-  BOOST_TEST(!std::filesystem::exists(stage.path));
-}
-
-BOOST_AUTO_TEST_CASE(a_stale_socket_is_replaced_and_nothing_else) {
-  AdminStage stage;
-  std::ofstream(stage.path) << "mine";
-  BOOST_TEST(!Server::start(stage.options, stage.engine));
-  BOOST_TEST(std::filesystem::exists(stage.path));
-  std::filesystem::remove(stage.path);
-  {
-    const auto server = started(stage.engine, stage.options);
-    std::filesystem::rename(stage.path, stage.path + ".kept");  // a server that ended without removing it
-  }
-  std::filesystem::rename(stage.path + ".kept", stage.path);
-  const auto server = started(stage.engine, stage.options);
-  BOOST_TEST(Client::local(stage.path).get("/admin/policy").status == 200);
 }
 
 BOOST_AUTO_TEST_SUITE_END()

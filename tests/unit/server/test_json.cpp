@@ -39,10 +39,22 @@ BOOST_AUTO_TEST_CASE(values_are_what_they_say) {
 }
 
 BOOST_AUTO_TEST_CASE(what_is_no_json_is_an_error_with_its_place) {
-  BOOST_TEST(error_of("{\"a\": NaN}") == "expected JSON, found what is none at byte 7");
-  for (const char* text :
-       {"", "{", "[1,]", "1e999", "{\"a\":1} x", "\"\xff\"", "\"\\ud800\"", "Infinity", "{\"a\" 1}"})
+  BOOST_TEST(
+      error_of("{\"a\": NaN}") ==
+      "expected JSON, found what is none at byte 7: syntax error while parsing value - invalid literal; last "
+      "read: '\"a\": N'");
+  for (const char* text : {"", "{", "[1,]", "1e999", "{\"a\":1} x", "\"\\ud800\"", "Infinity", "{\"a\" 1}"})
     BOOST_TEST(error_of(text).starts_with("expected JSON, found what is none at byte"), text);
+  BOOST_TEST(error_of("[\"" + std::string(10'000, 'x') + "\n\"]").size() < 400u);
+}
+
+BOOST_AUTO_TEST_CASE(what_is_no_utf8_is_told_as_such) {
+  for (const auto& [text, byte] : std::vector<std::pair<std::string, int>>{
+           {"\"\xff\"", 2}, {"{\"\xc3\xa9\": \"a\xc3\"}", 10}, {"\xff", 1}, {"[1] \xed\xa0\x80", 5}})
+    BOOST_TEST(error_of(text) ==
+               "expected JSON in UTF-8, found what is none at byte " + std::to_string(byte));
+  BOOST_TEST(error_of("{'a': \"\xff\"}").starts_with("expected JSON, found what is none at byte 2"));
+  BOOST_TEST(error_of("[1,2,3,\"\xff\"]", {100, 64, 2}) == "expected JSON, found more than 2 values");
 }
 
 BOOST_AUTO_TEST_CASE(size_depth_and_count_are_bounded) {

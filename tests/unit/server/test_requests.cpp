@@ -99,6 +99,13 @@ BOOST_AUTO_TEST_CASE(null_is_as_good_as_nothing) {
   BOOST_TEST(request.common.ask.stops.empty());
 }
 
+BOOST_AUTO_TEST_CASE(samplers_that_are_not_there_may_be_left_out_by_name) {
+  const CompletionRequest request = completion(
+      R"("Hi","length_penalty":1.0,"typical_p":1,"mirostat":0,"mirostat_tau":5,"xtc_probability":0.0,)"
+      R"("dry_multiplier":0,"dry_base":1.75,"modalities":["text"],"include_stop_str_in_output":false)");
+  BOOST_TEST(request.common.ask.spec.n == 1u);
+}
+
 BOOST_AUTO_TEST_CASE(other_spellings) {
   BOOST_TEST(*completion(R"("Hi","max_tokens":3,"max_completion_tokens":5)").common.ask.spec.max_tokens ==
              5u);
@@ -158,6 +165,18 @@ BOOST_AUTO_TEST_CASE(what_is_wrong_is_named) {
       {R"("suffix":"x")", "suffix"},
       {R"("response_format":{"type":"json_object"})", "response_format"},
       {R"("guided_json":{})", "guided_json"},
+      {R"("functions":[])", "functions"},
+      {R"("function_call":"auto")", "function_call"},
+      {R"("audio":{})", "audio"},
+      {R"("modalities":["text","audio"])", "modalities"},
+      {R"("modalities":["audio"])", "modalities"},
+      {R"("truncate_prompt_tokens":5)", "truncate_prompt_tokens"},
+      {R"("include_stop_str_in_output":true)", "include_stop_str_in_output"},
+      {R"("length_penalty":0.5)", "length_penalty"},
+      {R"("typical_p":0.9)", "typical_p"},
+      {R"("mirostat":2)", "mirostat"},
+      {R"("xtc_probability":0.1)", "xtc_probability"},
+      {R"("dry_multiplier":"x")", "dry_multiplier"},
       {R"("serveloop":5)", "serveloop"},
   };
   for (const auto& [more, parameter] : cases) {
@@ -246,6 +265,16 @@ BOOST_AUTO_TEST_CASE(arguments_of_tool_calls_become_objects) {
   BOOST_TEST(
       source->render(request->conversation).value() ==
       R"([{"function": {"name": "f", "arguments": {"x": 1}}}, {"function": {"name": "g", "arguments": "no json"}}])");
+}
+
+BOOST_AUTO_TEST_CASE(a_templates_own_variables_are_not_free) {
+  for (const char* name :
+       {"messages", "tools", "documents", "add_generation_prompt", "bos_token", "eos_token"}) {
+    const ApiError error =
+        refused_chat(R"({"messages":[{"role":"user","content":"a"}],"chat_template_kwargs":{")" +
+                     std::string(name) + R"(":"x"}})");
+    BOOST_TEST(error.parameter == "chat_template_kwargs." + std::string(name));
+  }
 }
 
 BOOST_AUTO_TEST_CASE(wrong_messages_are_named) {
