@@ -177,7 +177,7 @@ void FakeExchange::go_away() {
   std::function<void()> gone;
   {
     const std::lock_guard lock(mutex_);
-    gone = gone_;
+    gone = std::exchange(gone_, nullptr);
   }
   gone();
 }
@@ -190,18 +190,27 @@ Response FakeExchange::wait(std::size_t room) {
     if (make_) {
       const auto make = make_;
       lock.unlock();
-      return make();
+      return let_go(make());
     }
     more_ = false;
     const std::shared_ptr<Body> body = body_;
     lock.unlock();
     for (;;) {
       const std::size_t before = head_.body.size();
-      if (!body->pull(head_.body, room)) return head_;
+      if (!body->pull(head_.body, room)) return let_go(head_);
       if (head_.body.size() == before) break;
     }
     lock.lock();
   }
+}
+
+// As a connection does after its answer: whoever gave it holds this exchange.
+Response FakeExchange::let_go(Response answer) {
+  const std::lock_guard lock(mutex_);
+  make_ = nullptr;
+  gone_ = nullptr;
+  body_ = nullptr;
+  return answer;
 }
 
 }  // namespace serveloop::server::test

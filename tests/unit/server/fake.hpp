@@ -122,6 +122,8 @@ class FakeExchange final : public Exchange {
   Response wait(std::size_t room = 1 << 16);
 
  private:
+  Response let_go(Response answer);
+
   std::mutex mutex_;
   std::condition_variable changed_;
   std::function<Response()> make_;
