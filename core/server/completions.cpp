@@ -26,6 +26,15 @@ ApiStatus take_labels(const Caller& caller, requests::RequestSpec& spec) {
   return {};
 }
 
+// More than may ever wait at one time would be answered 429 for ever.
+ApiStatus check_count(const Api& api, std::size_t prompts, std::uint32_t n) {
+  const std::uint32_t most = api.backend.info().max_waiting;
+  if (prompts * n <= most) return {};
+  return refuse(prompts > 1 ? "prompt" : "n",
+                fmt::format("{} choices were asked for, of {} prompts; this server lets {} wait", prompts * n,
+                            prompts, most));
+}
+
 openai::Shape shape_of(const Api& api, const Request& request, const Common& common, const Prompts& prompts,
                        bool chat) {
   openai::Shape shape;
@@ -62,6 +71,7 @@ ApiStatus complete(const Api& api, const Request& request, const std::shared_ptr
   if (!asked) return tl::unexpected(asked.error());
   Common& common = asked->common;
   if (ApiStatus labelled = take_labels(*caller, common.ask.spec); !labelled) return labelled;
+  if (ApiStatus few = check_count(api, asked->prompts.size(), common.ask.spec.n); !few) return few;
   Prompts prompts;
   std::size_t longest = 0;
   for (openai::Prompt& prompt : asked->prompts) {
@@ -93,6 +103,7 @@ ApiStatus chat(const Api& api, const Request& request, const std::shared_ptr<Exc
   if (!asked) return tl::unexpected(asked.error());
   Common& common = asked->common;
   if (ApiStatus labelled = take_labels(*caller, common.ask.spec); !labelled) return labelled;
+  if (ApiStatus few = check_count(api, 1, common.ask.spec.n); !few) return few;
   ApiResult<std::vector<Token>> tokens = api.encoder.encode(asked->conversation, common.add_special_tokens);
   if (!tokens) return tl::unexpected(tokens.error());
   const std::uint32_t most = common.ask.spec.max_tokens.value_or(1);

@@ -54,8 +54,7 @@ void Generation::run(std::vector<service::Ask> asks) {
       const std::lock_guard lock(mutex_);
       if (gone_) return;
     }
-    const auto part = std::make_shared<Part>(shared_from_this(), static_cast<std::uint32_t>(i) * shape_.n);
-    const auto submitted = backend_.submit(std::move(asks[i]), part);
+    const auto submitted = submit(std::move(asks[i]), static_cast<std::uint32_t>(i) * shape_.n);
     if (!submitted) return refused(to_api_error(submitted.error()));
     bool late = false;
     {
@@ -68,6 +67,17 @@ void Generation::run(std::vector<service::Ask> asks) {
   const std::lock_guard lock(mutex_);
   submitted_ = true;
   act(next(false));
+}
+
+// What throws leaves none of this request's prompts running.
+tl::expected<std::uint64_t, service::Refusal> Generation::submit(service::Ask ask,
+                                                                 std::uint32_t first_choice) {
+  try {
+    return backend_.submit(std::move(ask), std::make_shared<Part>(shared_from_this(), first_choice));
+  } catch (...) {
+    cancel();
+    throw;
+  }
 }
 
 void Generation::refused(const ApiError& error) {

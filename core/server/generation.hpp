@@ -34,6 +34,7 @@ class Generation final : public Body, public std::enable_shared_from_this<Genera
   void heard(const service::End& end, std::uint32_t choice);
   Next next(bool wake);  // requires mutex_
   void act(Next next);   // likewise
+  tl::expected<std::uint64_t, service::Refusal> submit(service::Ask ask, std::uint32_t first_choice);
   void refused(const ApiError& error);
   void cancel();
   Response whole();

@@ -79,9 +79,13 @@ class Full(unittest.TestCase):
 
     def test_more_choices_than_may_ever_wait(self):
         with stage.Server(max_waiting=4) as server:
-            answer = server.post('/v1/completions', {'prompt': 'a', 'n': 5})
-            self.assertEqual(answer.status, 400)
-            self.assertIn('max_waiting', answer.error['message'])
+            for prompt, n, parameter in (('a', 5, 'n'), (['a'] * 5, 1, 'prompt'), (['a', 'b'], 3, 'prompt')):
+                answer = server.post('/v1/completions', {'prompt': prompt, 'n': n})
+                self.assertEqual((answer.status, answer.error['param']), (400, parameter))
+                self.assertIn('lets 4 wait', answer.error['message'])
+            answer = server.post('/v1/chat/completions', {'messages': [{'role': 'user', 'content': 'a'}], 'n': 5})
+            self.assertEqual((answer.status, answer.error['param']), (400, 'n'))
+            self.assertEqual(server.post('/v1/completions', {'prompt': ['a', 'b'], 'n': 2, 'max_tokens': 3}).status, 200)
 
 
 class Files(unittest.TestCase):
