@@ -177,9 +177,9 @@ __global__ void __launch_bounds__(sampling_threads) sample_kernel(const Sampling
   part.logits = reinterpret_cast<float*>(memory + row_memory_bytes);
   part.first = static_cast<int>(part.cluster.block_rank()) * slice;
   part.size = max(0, min(slice, job.vocabulary - part.first));
+  const SamplingRow row = job.row[index];
   const int position = job.position[index];
   if (position < 0) return;  // the whole cluster
-  const SamplingRow row = job.row[index];
   std::uint64_t first;
   if (is_plain(job, row, part, index)) {
     first = first_key_as_they_came(job, index, part);
