@@ -51,6 +51,21 @@ __device__ __forceinline__ void store_8(bf16* row, int at, int size, bool aligne
   }
 }
 
+// Word i of lane j of four neighbouring lanes becomes word j of lane i.
+__device__ __forceinline__ void transpose_quad(std::uint32_t (&words)[4]) {
+#pragma unroll
+  for (int step = 1; step < 4; step *= 2) {
+    const bool upper = (threadIdx.x & step) != 0;
+#pragma unroll
+    for (int i = 0; i < 2; ++i) {
+      std::uint32_t& low = words[step == 1 ? 2 * i : i];
+      std::uint32_t& high = words[step == 1 ? 2 * i + 1 : i + 2];
+      const std::uint32_t other = __shfl_xor_sync(0xffffffffu, upper ? low : high, step);
+      (upper ? low : high) = other;
+    }
+  }
+}
+
 // Butterfly sum over a warp: every lane gets the same bits.
 __device__ __forceinline__ float warp_sum(float value) {
 #pragma unroll

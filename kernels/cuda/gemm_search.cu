@@ -9,8 +9,10 @@ namespace {
 
 constexpr std::int64_t rotation_bytes = std::int64_t{120} << 20;
 constexpr int fill_blocks = 528;
-// linear() is kept unless a suggestion takes this much less: its ends save launches, and it starts early.
+// linear() is kept unless a suggestion takes this much less: its ends save launches, and it asks for its weights while
+// the launch before it ends.
 constexpr double own_favour_us = 1.5;
+constexpr double own_favour = 0.05;
 
 // Sums of three uniforms: enough like what a model multiplies, and never all alike.
 __global__ void fill_kernel(__nv_bfloat16* out, std::int64_t size, std::uint64_t seed, float scale) {
@@ -178,7 +180,7 @@ Status GemmSearch::choose(int least, int rows, GemmChoice& choice, GemmAlgorithm
     if (!equal) continue;
     ++choice.equal;
     if (const Status status = time(&suggestion, rows, 5, us); !status.ok()) return status;
-    if (us >= best - (choice.own ? own_favour_us : 0.0)) continue;
+    if (us >= best - (choice.own ? own_favour_us + own_favour * best : 0.0)) continue;
     best = us;
     algorithm = suggestion;
     choice.own = false;

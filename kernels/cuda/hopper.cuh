@@ -43,6 +43,24 @@ __device__ __forceinline__ void barrier_wait(std::uint32_t barrier, int parity) 
       : "memory");
 }
 
+// Arrives at the same barrier of another block of the cluster, or of this one. Orders what the tensor cores and the
+// copy engine do there, not plain accesses.
+__device__ __forceinline__ void barrier_arrive_in(std::uint32_t barrier, int block) {
+  asm volatile(
+      "{\n"
+      ".reg .b32 remote;\n"
+      "mapa.shared::cluster.u32 remote, %0, %1;\n"
+      "mbarrier.arrive.shared::cluster.b64 _, [remote];\n"
+      "}" ::"r"(barrier),
+      "r"(block)
+      : "memory");
+}
+
+// All threads of a cluster that have not ended.
+__device__ __forceinline__ void cluster_barrier() {
+  asm volatile("barrier.cluster.arrive.release;\nbarrier.cluster.wait.acquire;" ::: "memory");
+}
+
 // Orders this thread's plain writes to shared memory before reads by the copy engine and the tensor cores.
 __device__ __forceinline__ void fence_async_proxy() {
   asm volatile("fence.proxy.async.shared::cta;" ::: "memory");
@@ -83,6 +101,17 @@ __device__ __forceinline__ void copy_box(std::uint32_t to, const CUtensorMap& ma
       "cp.async.bulk.tensor.2d.shared::cluster.global.tile.mbarrier::complete_tx::bytes.L2::cache_hint"
       " [%0], [%1, {%3, %4}], [%2], %5;" ::"r"(to),
       "l"(&map), "r"(barrier), "r"(x), "r"(y), "l"(policy)
+      : "memory");
+}
+
+// To the same place in every block of the cluster whose bit is set in `blocks`, each of which counts the bytes at its
+// own barrier.
+__device__ __forceinline__ void copy_box_to(std::uint16_t blocks, std::uint32_t to, const CUtensorMap& map,
+                                            std::uint32_t barrier, int x, int y, std::uint64_t policy) {
+  asm volatile(
+      "cp.async.bulk.tensor.2d.shared::cluster.global.tile.mbarrier::complete_tx::bytes.multicast::cluster"
+      ".L2::cache_hint [%0], [%1, {%3, %4}], [%2], %5, %6;" ::"r"(to),
+      "l"(&map), "r"(barrier), "r"(x), "r"(y), "h"(blocks), "l"(policy)
       : "memory");
 }
 

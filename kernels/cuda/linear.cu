@@ -163,19 +163,27 @@ Status launch_group(const LinearPlan& plan, const CUtensorMap& x, const CUtensor
                    dim3(static_cast<unsigned>(plan.warps + 1) * 32),
                    static_cast<std::size_t>(bytes),
                    stream,
-                   1,
+                   plan.paired ? 2 : 1,
                    plan.job.early};
   return launch("linear", kernel, how, x, w, plan);
 }
 
-// Pieces of 32 columns a band: the fewest bytes of x and weights that one multiprocessor takes in.
-int cut_pieces(int n, int rows, int processors) {
-  int best = 1;
+struct GroupCut {
+  int pieces = 1;  // of 32 columns, a band
+  bool paired = false;
+};
+
+// The fewest bytes of x and weights that one multiprocessor takes in.
+GroupCut cut_group(int n, int rows, int processors) {
+  GroupCut best;
   std::int64_t least = std::numeric_limits<std::int64_t>::max();
-  for (int pieces = 1; pieces <= 8; ++pieces) {
-    const int rounds = ceil_div(ceil_div(n, pieces * 32), processors);
-    const std::int64_t bytes = static_cast<std::int64_t>(rounds) * (pieces * 32 + rows);
-    if (bytes < least) best = pieces, least = bytes;
+  for (const bool paired : {false, true}) {
+    if (paired && rows <= 64) continue;
+    for (int pieces = 1; pieces <= 8; ++pieces) {
+      const int rounds = ceil_div(ceil_div(n, pieces * 32), paired ? processors / 2 : processors);
+      const std::int64_t bytes = static_cast<std::int64_t>(rounds) * (pieces * 32 + (paired ? 64 : rows));
+      if (bytes < least) best = {pieces, paired}, least = bytes;
+    }
   }
   return best;
 }
@@ -183,28 +191,30 @@ int cut_pieces(int n, int rows, int processors) {
 Status launch_group(LinearPlan& plan, int processors, cudaStream_t stream) {
   const LinearJob& job = plan.job;
   const bool gated = job.end == LinearEnd::gate;
-  const int tiles = ceil_div(job.rows, 64);
-  const int pieces = cut_pieces(job.n, job.rows, processors);
+  const GroupCut cut = cut_group(job.n, job.rows, processors);
+  const int tiles = cut.paired ? 1 : ceil_div(job.rows, 64);
+  plan.paired = cut.paired;
   plan.warps = tiles * 4;
-  plan.columns = pieces * 32;
+  plan.columns = cut.pieces * 32;
   const int shown = gated ? plan.columns / 2 : plan.columns;
   plan.bands = ceil_div(gated ? job.n / 2 : job.n, shown);
-  const int stage_bytes = (tiles * 64 + plan.columns) * 128;
-  plan.stages = std::clamp(200 * 1024 / stage_bytes, 2, linear_max_stages);
+  // Small blocks of a successor find room beside all but the widest bands.
+  const int stage_bytes = (tiles * 64 + plan.columns) * 128 * group_depth(cut.pieces);
+  plan.stages = std::clamp((plan.columns > 128 ? 225 : 211) * 1024 / stage_bytes, 2, linear_max_stages);
   TensorShape x, w;
   x.size[0] = w.size[0] = job.k;
   x.size[1] = job.rows;
   x.stride[1] = job.x_stride;
-  x.box[1] = job.rows;
+  x.box[1] = cut.paired ? 64 : job.rows;
   w.size[1] = job.n;
   w.stride[1] = job.k;
-  w.box[1] = shown;
+  w.box[1] = cut.paired ? plan.columns / 2 : shown;
   CUtensorMap x_map, w_map;
   if (const Status status = make_tensor_map(job.x, x, x_map); !status.ok()) return status;
   if (const Status status = make_tensor_map(job.weight, w, w_map); !status.ok()) return status;
   const int bytes = plan.stages * stage_bytes + 1024;
-  const int grid = std::min(plan.bands, processors);
-  switch (pieces) {
+  const int grid = cut.paired ? 2 * std::min(plan.bands, processors / 2) : std::min(plan.bands, processors);
+  switch (cut.pieces) {
     case 1: return launch_group<1>(plan, x_map, w_map, bytes, grid, stream);
     case 2: return launch_group<2>(plan, x_map, w_map, bytes, grid, stream);
     case 3: return launch_group<3>(plan, x_map, w_map, bytes, grid, stream);
@@ -249,6 +259,7 @@ Status linear(const LinearJob& job, cudaStream_t stream) {
   plan.bands = ceil_div(gated ? job.n / 2 : job.n, shown);
   const std::uintptr_t word = job.end == LinearEnd::store_f32 ? 8 : 4;
   plan.pairs = job.out_stride % 2 == 0 && reinterpret_cast<std::uintptr_t>(job.out) % word == 0;
+  plan.eights = job.out_stride % 8 == 0 && reinterpret_cast<std::uintptr_t>(job.out) % 16 == 0;
   if (is_narrow(job, processors))
     return job.rows <= 8    ? launch_narrow<8>(plan, stream)
            : job.rows <= 16 ? launch_narrow<16>(plan, stream)

@@ -20,7 +20,9 @@ struct LinearPlan {
   int columns;  // of a band: warps x blocks x 8
   int bands;
   int stages;
-  bool pairs;  // out takes two elements in one access
+  bool pairs;   // out takes two elements in one access
+  bool eights;  // out takes eight BF16 elements in one access
+  bool paired;  // two blocks of a cluster take 64 rows each of a band (linear_group.cuh)
 };
 
 // row_tiles: of 16 rows; blocks: of 8 columns, a warp. Fragments of two products of 16 terms.

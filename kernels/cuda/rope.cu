@@ -1,4 +1,5 @@
-// One warp, one head of one token.
+// A warp turns two heads of one token, each as if it were alone: both are loaded before the first is stored. Few
+// threads are wanted, as attention asks for keys from beside this kernel.
 #include <cmath>
 
 #include "hopper.cuh"
@@ -8,32 +9,42 @@
 namespace serveloop::kernels::cuda {
 namespace {
 
-constexpr int block_heads = 4;  // one warp each
+constexpr int block_warps = 4;
+constexpr int warp_heads = 2;
 
 template <int head_dim>
-__global__ void __launch_bounds__(block_heads * 32) rope_kernel(const RopeJob job) {
+__global__ void __launch_bounds__(block_warps * 32) rope_kernel(const RopeJob job) {
   constexpr int size = head_dim / 32;
   let_successor_start();
   wait_for_predecessor();
   const int token = blockIdx.x;
-  const int head = blockIdx.y * block_heads + threadIdx.x / 32;
+  const int first = (blockIdx.y * block_warps + threadIdx.x / 32) * warp_heads;
   const int position = job.position[token];
   const int heads = job.q_heads + 2 * job.kv_heads;
-  if (position < 0 || head >= heads) return;
+  if (position < 0 || first >= heads) return;
   const int element = threadIdx.x % 32 * size;
-  bf16* row = job.qkv + (static_cast<std::int64_t>(token) * heads + head) * head_dim + element;
-  const Elements<size> x = turned_head<head_dim>(job, row, head, position);
-  if (head < job.q_heads) {
-    store(row, x);
-    return;
-  }
-  const bool is_v = head >= job.q_heads + job.kv_heads;
-  const int kv_head = (head - job.q_heads) % job.kv_heads;
+  bf16* row = job.qkv + static_cast<std::int64_t>(token) * heads * head_dim + element;
   const int block = job.block_table[static_cast<std::int64_t>(job.table_row[token]) * job.table_stride +
                                     position / job.block_tokens];
-  const std::int64_t slot =
-      static_cast<std::int64_t>(kv_head) * job.block_tokens + position % job.block_tokens;
-  store((is_v ? job.v_cache : job.k_cache) + block * job.block_stride + slot * head_dim + element, x);
+  Elements<size> x[warp_heads];
+#pragma unroll
+  for (int i = 0; i < warp_heads; ++i)
+    if (first + i < heads)
+      x[i] = turned_head<head_dim>(job, row + (first + i) * head_dim, first + i, position);
+#pragma unroll
+  for (int i = 0; i < warp_heads; ++i) {
+    const int head = first + i;
+    if (head >= heads) return;
+    if (head < job.q_heads) {
+      store(row + head * head_dim, x[i]);
+      continue;
+    }
+    const bool is_v = head >= job.q_heads + job.kv_heads;
+    const int kv_head = (head - job.q_heads) % job.kv_heads;
+    const std::int64_t slot =
+        static_cast<std::int64_t>(kv_head) * job.block_tokens + position % job.block_tokens;
+    store((is_v ? job.v_cache : job.k_cache) + block * job.block_stride + slot * head_dim + element, x[i]);
+  }
 }
 
 __global__ void table_kernel(const double* frequency, std::int64_t entries, int pairs, float2* table) {
@@ -87,8 +98,8 @@ Status rope_and_store(const RopeJob& job, cudaStream_t stream) {
   if (job.tokens == 0) return {};
   const int heads = job.q_heads + 2 * job.kv_heads;
   const dim3 grid(static_cast<unsigned>(job.tokens),
-                  static_cast<unsigned>((heads + block_heads - 1) / block_heads));
-  const Launch how{grid, dim3(block_heads * 32), 0, stream};
+                  static_cast<unsigned>((heads + block_warps * warp_heads - 1) / (block_warps * warp_heads)));
+  const Launch how{grid, dim3(block_warps * 32), 0, stream};
   switch (job.head_dim) {
     case 64: return launch("rope_and_store", rope_kernel<64>, how, job);
     case 128: return launch("rope_and_store", rope_kernel<128>, how, job);

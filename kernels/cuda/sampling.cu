@@ -38,6 +38,46 @@ __device__ void load_logits(const SamplingJob& job, int row, RowPart& part) {
   __syncthreads();
 }
 
+// As first_key() of logits that nothing changes, without a copy of them: what most greedy rows ask for.
+__device__ std::uint64_t first_key_as_they_came(const SamplingJob& job, int row, RowPart& part) {
+  const bf16* logits = job.logits + row * job.logits_stride + part.first;
+  std::uint64_t best = ~std::uint64_t{0};
+  constexpr int at_once = 4;
+  for (int i = threadIdx.x; i < part.size / 8; i += at_once * sampling_threads) {
+    uint4 vectors[at_once];
+#pragma unroll
+    for (int j = 0; j < at_once; ++j) {
+      const int at = i + j * sampling_threads;
+      vectors[j] = at < part.size / 8 ? __ldcs(reinterpret_cast<const uint4*>(logits) + at) : uint4{};
+    }
+#pragma unroll
+    for (int j = 0; j < at_once; ++j) {
+      const int at = (i + j * sampling_threads) * 8;
+      if (at >= part.size) break;
+      float values[8];
+      unpack(vectors[j], values);
+      float most = clean_logit(values[0]);
+      int id = 0;
+#pragma unroll
+      for (int k = 1; k < 8; ++k) {
+        const float value = clean_logit(values[k]);
+        if (value > most) most = value, id = k;
+      }
+      const std::uint64_t key = order_key(most, part.first + at + id);
+      best = key < best ? key : best;
+    }
+  }
+  return combine<true>(part, best);
+}
+
+// Whether the row's logits stay as they came, and are looked at once.
+__device__ bool is_plain(const SamplingJob& job, const SamplingRow& row, const RowPart& part, int index) {
+  const bool penalised = row.repetition != 1.0f || row.presence != 0.0f || row.frequency != 0.0f;
+  return row.temperature <= 0.0f && row.alternatives < 0 && row.mask < 0 && row.bias_count == 0 &&
+         (row.history < 0 || !penalised) && job.logits != nullptr && job.vocabulary % 8 == 0 &&
+         reinterpret_cast<std::uintptr_t>(job.logits + index * job.logits_stride) % 16 == 0;
+}
+
 // Entries name each id once, so no two threads change one logit.
 __device__ void change_logits(const SamplingJob& job, const SamplingRow& row, RowPart& part) {
   if (row.mask >= 0) {
@@ -137,12 +177,17 @@ __global__ void __launch_bounds__(sampling_threads) sample_kernel(const Sampling
   part.logits = reinterpret_cast<float*>(memory + row_memory_bytes);
   part.first = static_cast<int>(part.cluster.block_rank()) * slice;
   part.size = max(0, min(slice, job.vocabulary - part.first));
+  const SamplingRow row = job.row[index];
   const int position = job.position[index];
   if (position < 0) return;  // the whole cluster
-  const SamplingRow row = job.row[index];
-  load_logits(job, index, part);
-  change_logits(job, row, part);
-  const std::uint64_t first = first_key(part);
+  std::uint64_t first;
+  if (is_plain(job, row, part, index)) {
+    first = first_key_as_they_came(job, index, part);
+  } else {
+    load_logits(job, index, part);
+    change_logits(job, row, part);
+    first = first_key(part);
+  }
   const int token =
       row.temperature > 0.0f ? draw(job, row, position, first, part) : static_cast<int>(first & 0xffffffffu);
   if (part.cluster.block_rank() == 0 && threadIdx.x == 0) job.token[index] = token;

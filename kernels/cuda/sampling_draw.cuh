@@ -27,8 +27,10 @@ __device__ inline std::uint64_t total_weight(RowPart& part, const Candidates& ca
   return combine<false>(part, sum);
 }
 
-// The first id at which the weight of the candidates, in ascending order of ids, exceeds `mark`.
-__device__ inline int find_mark(RowPart& part, const Candidates& candidates, std::uint64_t mark) {
+// The first id at which the weight of the candidates, in ascending order of ids, exceeds mark(their whole weight);
+// -1 where they weigh nothing.
+template <class Mark>
+__device__ int find_mark(RowPart& part, const Candidates& candidates, Mark mark_of_all) {
   RowMemory& memory = *part.memory;
   const int lane = threadIdx.x % 32;
   const int warp = threadIdx.x / 32;
@@ -49,7 +51,13 @@ __device__ inline int find_mark(RowPart& part, const Candidates& candidates, std
     all += memory.warp_value[i];
   }
   const unsigned own = part.cluster.block_rank();
-  exchange(part, all, [&](unsigned rank, std::uint64_t value) { before += rank < own ? value : 0; });
+  std::uint64_t row_weight = 0;
+  exchange(part, all, [&](unsigned rank, std::uint64_t value) {
+    before += rank < own ? value : 0;
+    row_weight += value;
+  });
+  if (row_weight == 0) return -1;
+  const std::uint64_t mark = mark_of_all(row_weight);
   std::uint64_t found = ~std::uint64_t{0};
   if (before <= mark && mark < before + sum) {
     for (int i = 0; i < rows; ++i) {
@@ -150,14 +158,15 @@ __device__ inline int draw(const SamplingJob& job, const SamplingRow& row, int p
       weight = top.weight;
     }
   }
-  if (weight == 0) weight = total_weight(part, candidates);
-  if (weight == 0) return static_cast<int>(first & 0xffffffffu);  // no logit is a number
   if (row.top_p < 1.0f) {
-    const Selection top = select_first<true>(part, candidates, share_of(row.top_p, weight), job.vocabulary);
-    candidates.last = top.last;
-    weight = top.weight;
+    if (weight == 0) weight = total_weight(part, candidates);
+    if (weight != 0)
+      candidates.last =
+          select_first<true>(part, candidates, share_of(row.top_p, weight), job.vocabulary).last;
   }
-  return find_mark(part, candidates, mark_of(row, position, weight));
+  const int token =
+      find_mark(part, candidates, [&](std::uint64_t all) { return mark_of(row, position, all); });
+  return token >= 0 ? token : static_cast<int>(first & 0xffffffffu);  // no logit is a number
 }
 
 }  // namespace serveloop::kernels::cuda

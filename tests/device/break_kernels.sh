@@ -55,13 +55,19 @@ start adds_unrounded test_linear linear.cuh 's/\+ round_bf16\(a\)/+ a/; s/\+ rou
 start gates_unrounded test_linear linear.cuh 's/const float x = round_bf16\(values\[j\]\)/const float x = values[j]/' linear
 start starts_too_early test_linear linear_narrow.cuh 's/^ *wait_for_predecessor\(\);//' linear
 start group_after_next test_linear linear_narrow.cuh 's/left > narrow_group\)/left > 2 * narrow_group)/' linear
-start rows_of_a_warp test_linear linear_group.cuh 's/sums, warp \* 16\)/sums, 0)/' linear
+start rows_of_a_warp test_linear linear_group.cuh 's/place\.first_row \+ warp \* 16/place.first_row/' linear
+start rows_of_a_pair test_linear linear_group.cuh 's/first_row = rank \* 64/first_row = 0/' linear
+start half_of_a_pair test_linear linear_group.cuh 's/place\.rank == 0 \? to : up/to/' linear
+start vectors_in_other_lanes test_linear linear_group.cuh 's/lane % 2 \* 8;/(lane + 1) % 2 * 8;/' linear
+start half_of_a_stage test_linear linear_group.cuh 's/w_bytes \* i \+ term/term/' linear
 start half_the_leaves test_attention attention_decode.cuh 's/index \+= warps/index += 2 * warps/' attention_decode
 start one_too_many test_sampling sampling_draw.cuh 's/index >= row\.top_k\)/index > row.top_k)/' sampling
 start no_min_p test_sampling sampling_row.cuh 's/weight >= least \? weight : 0/weight/' sampling
 start no_carry test_sampling sampling_row.cuh 's/before \+ low < before \? 1 : 0/0/' sampling
 start no_presence test_sampling ../token_weight.hpp 's/logit - presence : logit/logit : logit/' sampling
 start one_fork test_sampling ../random.hpp 's/>> 32\), fork, 0/>> 32), 0, 0/' sampling
+start greedy_without_bias test_sampling sampling.cu 's/row\.bias_count == 0/true/' sampling
+start other_of_equals test_sampling sampling.cu 's/if \(value > most\)/if (value >= most)/' sampling
 start no_bias test_gemm gemm_library.cu 's/job\.bias == nullptr\) return/true) return/' gemm_library
 start splits_k test_gemm gemm_search.cu 's/if \(splits_k\(suggestion\)\) continue/if (!splits_k(suggestion)) continue/; s/if \(!equal\) continue;//' gemm_search
 start never_recalls test_gemm gemm.cu 's/known != state_->recalled\.end\(\)/false/' gemm

@@ -149,16 +149,16 @@ void test_ends(const Shape& s, int rows) {
 }
 
 // A chain of products of which each starts before the one before it has ended, as a graph, three times.
-void test_early() {
+void test_early(int rows) {
   const Shape wide{1536, 576}, narrow{576, 1536};
-  const Buffer<bf16> a(static_cast<std::size_t>(9) * 576), up(static_cast<std::size_t>(1536) * 576),
+  const Buffer<bf16> a(static_cast<std::size_t>(rows) * 576), up(static_cast<std::size_t>(1536) * 576),
       down(up.size());
   fill(a.get(), a.size(), 10);
   fill(up.get(), up.size(), 11, 0.04f);
   fill(down.get(), down.size(), 12, 0.03f);
   std::vector<bf16> results[2];
   for (const bool early : {false, true}) {
-    Buffer<bf16> here(a.take()), there(static_cast<std::size_t>(9) * 1536);
+    Buffer<bf16> here(a.take()), there(static_cast<std::size_t>(rows) * 1536);
     there.poison();
     cudaStream_t stream;
     cudaGraph_t graph;
@@ -166,11 +166,11 @@ void test_early() {
     require(cudaStreamCreate(&stream), "stream");
     require(cudaStreamBeginCapture(stream, cudaStreamCaptureModeGlobal), "capture");
     for (int i = 0; i < 20; ++i) {
-      LinearJob job = job_of(wide, here, up, 9);
+      LinearJob job = job_of(wide, here, up, rows);
       job.out = there.get();
       job.early = early;
       require(linear(job, stream));
-      job = job_of(narrow, there, down, 9);
+      job = job_of(narrow, there, down, rows);
       job.out = here.get();
       job.early = early;
       require(linear(job, stream));
@@ -186,9 +186,9 @@ void test_early() {
   }
   bool finite = true;
   for (const bf16 x : results[0]) finite = finite && std::isfinite(value(x)) && value(x) != 0.0;
-  check(finite, "the chain has no values");
+  check(finite, "the chain of " + std::to_string(rows) + " rows has no values");
   check(same_bits(results[0].data(), results[1].data(), results[0].size()),
-        "a chain that starts early differs");
+        "a chain of " + std::to_string(rows) + " rows that starts early differs");
 }
 
 void test_refusals() {
@@ -226,7 +226,9 @@ int main(int argc, char** argv) {
     test_values({100, 576}, 10);
     test_ends({66, 128}, 7);
     test_values({72, 104}, 100);
-    test_early();
+    test_ends({160, 136}, 70);
+    test_early(9);
+    test_early(70);
     test_refusals();
     return report("linear, quick");
   }
@@ -252,7 +254,9 @@ int main(int argc, char** argv) {
   test_ends({28672, 512}, 9);
   test_ends({28672, 512}, 64);
   test_ends({28672, 512}, 128);
-  test_early();
+  for (const int rows : {9, 50, 128}) test_early(rows);
+  test_ends({4096, 584}, 128);
+  test_ends({6144, 264}, 100);
   test_refusals();
   return report("linear");
 }

@@ -121,10 +121,9 @@ void check_logprobs(const SamplingCase& c, const Sampled& got, int index, const 
   }
 }
 
-void test_case(int rows, int vocabulary, bool wide, int kind, bool changes, std::uint64_t seed) {
-  SamplingCase c = make(rows, vocabulary, wide, kind, seed);
-  if (changes) add_changes(c, seed);
-  if (rows > 2) c.position[2] = -1;
+void check_case(SamplingCase c, int kind) {
+  const int rows = c.rows();
+  const int vocabulary = c.vocabulary;
   const SamplingCase before = c;
   const Sampled got = run_sampling(c);
   for (int r = 0; r < rows; ++r) {
@@ -154,6 +153,28 @@ void test_case(int rows, int vocabulary, bool wide, int kind, bool changes, std:
       check(same, what + ": the history after the token");
     }
   }
+}
+
+void test_case(int rows, int vocabulary, bool wide, int kind, bool changes, std::uint64_t seed) {
+  SamplingCase c = make(rows, vocabulary, wide, kind, seed);
+  if (changes) add_changes(c, seed);
+  if (rows > 2) c.position[2] = -1;
+  check_case(c, kind);
+}
+
+// Greedy rows with one change each, or none: those are looked at without a copy.
+void test_greedy(int vocabulary, int kind, std::uint64_t seed) {
+  SamplingCase c = make(16, vocabulary, false, kind, seed);
+  add_changes(c, seed);
+  for (int r = 0; r < c.rows(); ++r) {
+    SamplingRow& row = c.row[r];
+    row.temperature = 0.0f;
+    row.alternatives = -1;
+    if (r % 4 != 1) row.mask = -1;
+    if (r % 4 != 2) row.bias_count = 0;
+    if (r % 4 != 3) row.history = -1;
+  }
+  check_case(c, kind);
 }
 
 // Alone a row has a cluster of blocks; among many it has one or two.
@@ -254,6 +275,7 @@ int main(int argc, char** argv) {
   if (quick) {
     for (const int kind : {0, 1, 2, 3, 4}) test_case(4, 300, kind % 2 == 0, kind, true, seed++);
     test_case(3, 2500, false, 4, false, seed++);
+    test_greedy(72, 2, seed++);
     test_refusals();
     return report("sampling, quick");
   }
@@ -268,6 +290,8 @@ int main(int argc, char** argv) {
   for (const int vocabulary : {128256, 151936, 262144, 340000}) {
     for (const int kind : {0, 1, 2}) test_case(20, vocabulary, false, kind, kind == 1, seed++);
   }
+  for (const int vocabulary : {8, 1000, 1001, 4096, 128256})
+    for (const int kind : {0, 0, 2, 3, 4}) test_greedy(vocabulary, kind, seed++);
   test_case(150, 50257, false, 1, true, seed++);
   test_places();
   test_distribution();

@@ -28,6 +28,7 @@ std::string name_of(const Case& c) {
   if (c.window > 0) name += ", window " + std::to_string(c.window);
   if (c.soft_cap > 0.0f) name += ", capped";
   if (c.norms) name += ", norms";
+  if (c.lengths.size() > 20) return name + ", " + std::to_string(c.lengths.size()) + " tokens";
   for (const int length : c.lengths) name += " " + std::to_string(length);
   return name;
 }
@@ -94,20 +95,27 @@ void test(const Case& c) {
   require(cudaDeviceSynchronize(), "two launches");
   const std::vector<bf16> expected = out.take(), k_after = k.take(), v_after = v.take();
   for (const bool early : {false, true}) {
-    k.put(k_before), v.put(v_before), qkv.put(qkv_before);
     job.early = early;
     for (int i = 0; i < 2; ++i) {  // the workspace has to come back clean
+      k.put(k_before), v.put(v_before), qkv.put(qkv_before);
       out.poison();
       require(cudaDeviceSynchronize(), "before");
       require(step_attention(job, nullptr));
+      require(cudaDeviceSynchronize(), "one launch");
+      const std::string what = name_of(c) + (early ? ", early" : "");
+      check(same_bits(out.take().data(), expected.data(), expected.size()), what + ": the result differs");
+      check(same_bits(k.take().data(), k_after.data(), k_after.size()), what + ": the keys differ");
+      check(same_bits(v.take().data(), v_after.data(), v_after.size()), what + ": the values differ");
+      check(same_bits(qkv.take().data(), qkv_before.data(), qkv_before.size()), what + ": qkv was written");
     }
-    require(cudaDeviceSynchronize(), "one launch");
-    const std::string what = name_of(c) + (early ? ", early" : "");
-    check(same_bits(out.take().data(), expected.data(), expected.size()), what + ": the result differs");
-    check(same_bits(k.take().data(), k_after.data(), k_after.size()), what + ": the keys differ");
-    check(same_bits(v.take().data(), v_after.data(), v_after.size()), what + ": the values differ");
-    check(same_bits(qkv.take().data(), qkv_before.data(), qkv_before.size()), what + ": qkv was written");
   }
+}
+
+// Lengths of `count` sequences, short ones first; every 13th row is unused.
+std::vector<int> mixed(int count, int step, int most) {
+  std::vector<int> lengths;
+  for (int i = 0; i < count; ++i) lengths.push_back(i % 13 == 12 ? 0 : 1 + i * step % most);
+  return lengths;
 }
 
 void test_refusals() {
@@ -133,6 +141,7 @@ int main(int argc, char** argv) {
   test_refusals();
   if (quick) {
     test({4, 2, 64, 16, {1, 130, 600}});
+    test({8, 8, 64, 16, mixed(20, 17, 300)});
     return report("step attention, quick");
   }
   for (const int head_dim : {64, 128}) {
@@ -146,7 +155,15 @@ int main(int argc, char** argv) {
     test({6, 2, head_dim, 16, {50, 200, 640, 1500}, 513, 30.0f});
     test({40, 2, head_dim, 16, {77, 1200}, 0, 20.0f});
     test({4, 4, head_dim, 128, {5000}});
+    // More pieces of work than blocks, and tokens x kv_heads past the multiprocessors.
     test({16, 8, head_dim, 16, std::vector<int>(40, 300)});
+    test({16, 8, head_dim, 16, std::vector<int>(150, 256)});
+    test({16, 8, head_dim, 16, mixed(150, 7, 90)});
+    test({32, 8, head_dim, 32, mixed(200, 37, 1100), 0, 0.0f, true});
+    test({9, 3, head_dim, 16, mixed(300, 11, 700), 70, 0.0f, true, RopePairs::neighbours});
+    test({8, 8, head_dim, 16, mixed(150, 41, 600), 0, 25.0f});
+    test({32, 2, head_dim, 16, mixed(90, 29, 600)});
+    test({20, 10, head_dim, 16, mixed(16, 67, 900)});
   }
   return report("step attention");
 }
