@@ -6,7 +6,7 @@
 //   load_n, store_n, keep_n  the first n lanes (n <= 0: none, n >= kLanes: all); load_n gives zeros in the rest
 //   fma(a, b, c)             a b + c
 //   fused(a, b, c)           likewise, rounded once on every set
-//   max(a, b)                b where either is NaN
+//   max(a, b), min(a, b)     b where either is NaN
 //   if_less(a, b, yes, no)   lane by lane
 //   load_bf16, load_f16      kLanes values, widened
 #pragma once

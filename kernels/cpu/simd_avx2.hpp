@@ -34,6 +34,7 @@ static inline F div(F a, F b) { return _mm256_div_ps(a, b); }
 static inline F fma(F a, F b, F c) { return _mm256_fmadd_ps(a, b, c); }
 static inline F fused(F a, F b, F c) { return fma(a, b, c); }
 static inline F max(F a, F b) { return _mm256_max_ps(a, b); }
+static inline F min(F a, F b) { return _mm256_min_ps(a, b); }
 static inline F abs(F a) { return _mm256_andnot_ps(set1(-0.0f), a); }
 static inline F with_sign(F a, F sign) { return _mm256_or_ps(a, _mm256_and_ps(set1(-0.0f), sign)); }
 static inline F if_less(F a, F b, F yes, F no) {

@@ -32,6 +32,7 @@ static inline F div(F a, F b) { return _mm512_div_ps(a, b); }
 static inline F fma(F a, F b, F c) { return _mm512_fmadd_ps(a, b, c); }
 static inline F fused(F a, F b, F c) { return fma(a, b, c); }
 static inline F max(F a, F b) { return _mm512_max_ps(a, b); }
+static inline F min(F a, F b) { return _mm512_min_ps(a, b); }
 static inline F abs(F a) { return _mm512_andnot_ps(set1(-0.0f), a); }
 static inline F with_sign(F a, F sign) { return _mm512_or_ps(a, _mm512_and_ps(set1(-0.0f), sign)); }
 static inline F if_less(F a, F b, F yes, F no) {

@@ -48,6 +48,7 @@ static inline F fused(F a, F b, F c) {
   return out;
 }
 static inline F max(F a, F b) { return a > b ? a : b; }
+static inline F min(F a, F b) { return a < b ? a : b; }
 static inline I bits(F x) { return __builtin_bit_cast(I, x); }
 static inline F from_bits(I x) { return __builtin_bit_cast(F, x); }
 static inline F abs(F a) { return from_bits(bits(a) & set1_i(0x7fffffff)); }

@@ -48,8 +48,9 @@ void penalise(const SampleAt& at, float* logits, int vocabulary) {
     if (known(id)) ++counts[id];
   for (const std::uint32_t id : at.tokens) {
     if (!known(id) || (counts[id] & kSeen) != 0) continue;
-    logits[id] = kernels::penalised_logit(kernels::clean_logit(logits[id]), at.how->repetition,
-                                          at.how->presence, at.how->frequency, static_cast<int>(counts[id]));
+    logits[id] = kernels::clean_logit(
+        kernels::penalised_logit(kernels::clean_logit(logits[id]), at.how->repetition, at.how->presence,
+                                 at.how->frequency, static_cast<int>(counts[id])));
     counts[id] |= kSeen;
   }
   for (const std::uint32_t id : at.tokens)
@@ -62,7 +63,7 @@ void shape(const SampleAt& at, float* logits, int vocabulary) {
       if (id < static_cast<std::uint32_t>(vocabulary)) logits[id] = kNone;
   for (const TokenBias& bias : at.how->bias)
     if (bias.token < static_cast<std::uint32_t>(vocabulary))
-      logits[bias.token] = kernels::clean_logit(logits[bias.token]) + bias.bias;
+      logits[bias.token] = kernels::clean_logit(kernels::clean_logit(logits[bias.token]) + bias.bias);
   if (penalises(*at.how)) penalise(at, logits, vocabulary);
 }
 
@@ -151,7 +152,7 @@ std::uint32_t Drawing::sample(const SampleAt& at, float* logits, int vocabulary,
 
   float most = 0, log_sum = 0;
   kernels_.log_sum_exp(came, vocabulary, &most, &log_sum);
-  logprobs.push_back({token, came[token] - log_sum});
+  logprobs.push_back({token, kernels::clean_logit(came[token]) - log_sum});
   const int alternatives = std::min<int>(static_cast<int>(*how.alternatives), vocabulary);
   std::int32_t ids[kMaxAlternatives];
   float values[kMaxAlternatives];
