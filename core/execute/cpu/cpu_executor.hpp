@@ -37,7 +37,8 @@ struct CpuOptions {
 
 class CpuExecutor final : public Executor {
  public:
-  // Packs the weights. The cache is allocated by the first apply(), which says in what numbers it is kept.
+  // Packs the weights. The cache is allocated by the first apply(), which says in what numbers it is kept. Fails where
+  // memory or threads are short.
   static Result<std::unique_ptr<CpuExecutor>> create(Clock& clock, model::Model model,
                                                      const CpuOptions& options);
   ~CpuExecutor() override;
@@ -88,10 +89,13 @@ class CpuExecutor final : public Executor {
   class Choosing;
 
   CpuExecutor(Clock& clock, model::Model model, const CpuOptions& options);
+  static Result<std::unique_ptr<CpuExecutor>> make(Clock& clock, model::Model model,
+                                                   const CpuOptions& options);
   Job& job(std::uint64_t number) { return jobs_[number % jobs_.size()]; }
   void serve();
   void compute(Job& job);
-  void edit_rows(const Job& job);
+  Status edit_rows(const Job& job);
+  Status check_row(const Job& job, std::uint32_t row) const;
   Status move_blocks(const Job& job);
   Status make_runs(const Job& job);
   Status check_run(const BatchRow& at) const;

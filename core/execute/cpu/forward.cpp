@@ -27,11 +27,11 @@ void Forward::pass(std::span<const Run> runs, const Numerics& numerics, const Kv
   sink_ = &sink;
   lay_out_batch(runs, cache);
   if (times != nullptr) last_ns_ = steady_ns();
-  const auto worker = [this](unsigned index) { work(index); };
+  const auto worker = [this](unsigned index) noexcept { work(index); };
   pool_.run(worker);
 }
 
-void Forward::work(unsigned worker) {
+void Forward::work(unsigned worker) noexcept {
   const Share rows = pool_.share(static_cast<std::int64_t>(tokens_.size()), worker);
   embed(rows);
   for (std::int32_t l = 0; l < static_cast<std::int32_t>(a_.layer_count()); ++l) layer(l, rows, worker);

@@ -59,7 +59,7 @@ Result<Weights> Weights::pack(const model::Model& model, Pool& pool) {
   out.pages_ = std::move(*pages);
   out.embedding_ = model.weights.embedding;
   out.layers_.resize(model.architecture.layers.size() + 1);
-  const auto work = [&](unsigned worker) {
+  const auto work = [&](unsigned worker) noexcept {
     for (const Place& p : places) {
       std::uint8_t* to = out.pages_.data() + p.offset;
       if (is_matrix(p.slot))

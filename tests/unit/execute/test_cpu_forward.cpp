@@ -19,7 +19,7 @@ namespace {
 constexpr std::uint32_t kTokens = 83, kBlocks = 64;
 
 struct Logits final : LogitSink {
-  void take(std::size_t run, float* logits, int vocabulary) override {
+  void take(std::size_t run, float* logits, int vocabulary) noexcept override {
     rows[run].assign(logits, logits + vocabulary);
   }
   std::vector<std::vector<float>> rows;
