@@ -66,6 +66,8 @@ Result<std::unique_ptr<CpuExecutor>> CpuExecutor::make(Clock& clock, model::Mode
   auto weights = Weights::pack(out->model_, out->pool_);
   if (!weights) return tl::unexpected(weights.error());
   out->weights_ = std::move(*weights);
+  out->model_.weights = {};
+  out->model_.storage.reset();
   out->keys_ = cpu_op_keys(out->model_.architecture, out->weights_);
   auto forward = Forward::create(out->model_.architecture, out->weights_, out->kernels_, out->pool_,
                                  options.token_budget, options.max_sequences);

@@ -80,11 +80,10 @@ void Forward::layer(std::int32_t l, Share rows, unsigned worker) {
 }
 
 void Forward::embed(Share rows) {
-  const model::Tensor& table = weights_.embedding();
   for (std::int64_t r = rows.begin; r < rows.end; ++r) {
     float* x = x_ + r * a_.hidden;
-    kernels::cpu::dequantise_row(kernel_type(table.type), table.row(tokens_[static_cast<std::size_t>(r)].id),
-                                 static_cast<int>(a_.hidden), x);
+    kernels::cpu::unpack_row(weights_.embedding(), static_cast<int>(tokens_[static_cast<std::size_t>(r)].id),
+                             x);
     if (a_.embedding_scale != 1.0f) kernels_.scale(a_.embedding_scale, a_.hidden, x);
   }
 }

@@ -168,6 +168,28 @@ BOOST_AUTO_TEST_CASE(tokens_stay_until_the_next_submit_and_steps_come_in_order) 
   BOOST_CHECK_LE(first.device_end_ns, second.device_start_ns);
 }
 
+// Tied or not: once packed, nothing is read from where the model was.
+BOOST_AUTO_TEST_CASE(the_models_memory_is_let_go) {
+  for (const model::Architecture& a : {qwen2(), llama_tied()}) {
+    std::uint32_t token[2];
+    for (const bool spoilt : {false, true}) {
+      Small s;
+      model::Model model = stored_as(random(a), {model::Type::f32});
+      const auto bytes = static_cast<std::size_t>(model.weights.embedding.bytes());
+      const std::shared_ptr<const void> storage = spoilt ? model.storage : nullptr;
+      const std::weak_ptr<const void> kept = model.storage;
+      auto* embedding = const_cast<std::byte*>(model.weights.embedding.data);
+      s.executor = CpuExecutor::create(s.clock, std::move(model), {1, 0, 2, 16, 4, 8}).value();
+      BOOST_CHECK_EQUAL(kept.use_count(), spoilt ? 1 : 0);
+      if (spoilt) std::memset(embedding, 0, bytes);
+      BOOST_REQUIRE(s.executor->apply(0, plans_of(s.executor->op_keys(), SL_F32, SL_F32)));
+      s.begin(0, kPrompt, {3, 1});
+      token[spoilt] = s.run({{0, 0, 6, true, false}}).tokens[0];
+    }
+    BOOST_CHECK_EQUAL(token[0], token[1]);
+  }
+}
+
 BOOST_AUTO_TEST_CASE(options_that_cannot_be_are_refused) {
   SteadyClock clock;
   const auto refused = [&](CpuOptions options, const std::string& name) {
