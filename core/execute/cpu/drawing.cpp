@@ -32,6 +32,7 @@ Scratch& scratch() {
   return mine;
 }
 
+// Logits are cleaned where they are read, here and in the kernels: what a change leaves may be infinite.
 bool penalises(const Sampling& how) { return how.repetition != 1 || how.presence != 0 || how.frequency != 0; }
 
 bool masks_stops(const SampleAt& at) {
@@ -48,9 +49,8 @@ void penalise(const SampleAt& at, float* logits, int vocabulary) {
     if (known(id)) ++counts[id];
   for (const std::uint32_t id : at.tokens) {
     if (!known(id) || (counts[id] & kSeen) != 0) continue;
-    logits[id] = kernels::clean_logit(
-        kernels::penalised_logit(kernels::clean_logit(logits[id]), at.how->repetition, at.how->presence,
-                                 at.how->frequency, static_cast<int>(counts[id])));
+    logits[id] = kernels::penalised_logit(kernels::clean_logit(logits[id]), at.how->repetition,
+                                          at.how->presence, at.how->frequency, static_cast<int>(counts[id]));
     counts[id] |= kSeen;
   }
   for (const std::uint32_t id : at.tokens)
@@ -63,7 +63,7 @@ void shape(const SampleAt& at, float* logits, int vocabulary) {
       if (id < static_cast<std::uint32_t>(vocabulary)) logits[id] = kNone;
   for (const TokenBias& bias : at.how->bias)
     if (bias.token < static_cast<std::uint32_t>(vocabulary))
-      logits[bias.token] = kernels::clean_logit(kernels::clean_logit(logits[bias.token]) + bias.bias);
+      logits[bias.token] = kernels::clean_logit(logits[bias.token]) + bias.bias;
   if (penalises(*at.how)) penalise(at, logits, vocabulary);
 }
 
