@@ -70,10 +70,18 @@ template <int n>
 static inline I shift_right(I x) {
   return x >> n;
 }
+static inline I max_i(I a, I b) { return a > b ? a : b; }
 static inline I load_i(const void* p) {
   I x;
   std::memcpy(&x, p, sizeof x);
   return x;
+}
+
+static inline float sum_lanes(F x) { return (x[0] + x[2]) + (x[1] + x[3]); }
+template <class Vector>
+static inline auto max_lanes(Vector x) {
+  const auto a = x[0] > x[2] ? x[0] : x[2], b = x[1] > x[3] ? x[1] : x[3];
+  return a > b ? a : b;
 }
 
 static inline F load_bf16(const std::uint16_t* p) {
