@@ -1,5 +1,5 @@
-// Reading goes on after an error and keeps the first one, so that the reader is a list of fields. Lists are
-// made only after their length was checked.
+// Reading goes on after an error and keeps the first one, so that the reader is a list of fields. Lists are made only
+// after their length was checked: all have one entry a layer.
 #include "model/from_gguf.hpp"
 
 #include <fmt/format.h>
@@ -30,24 +30,25 @@ class Reader {
     return has(name) ? size(name, most, 0) : absent;
   }
   // A number, or one a layer, all alike.
-  std::uint32_t even_size(std::string_view name, std::uint32_t most) {
+  std::uint32_t even_size(std::string_view name, std::uint32_t most, std::uint32_t layers) {
     const gguf::Value* value = find(name);
     if (value == nullptr || !value->array) return size(name, most);
-    const std::vector<std::int64_t> sizes = keep(file_.wholes(key(name)));
+    const std::vector<std::int64_t> sizes = one_each(name, layers);
     for (const std::int64_t one : sizes)
       if (one != sizes[0] || one < 1 || one > most) {
         refuse(name, fmt::format("one number of 1 to {} for all layers", most), std::to_string(one));
         return 1;
       }
-    if (sizes.empty()) refuse(name, "a number", "an empty array");
     return sizes.empty() ? 1 : static_cast<std::uint32_t>(sizes[0]);
+  }
+  std::vector<std::int64_t> one_each(std::string_view name, std::uint64_t layers) {
+    return keep(file_.wholes(key(name), {layers, layers}));
   }
   double number(std::string_view name) { return keep(file_.number(key(name))); }
   double number_or(std::string_view name, double absent) { return has(name) ? number(name) : absent; }
   std::string_view text_or(std::string_view name, std::string_view absent) {
     return has(name) ? keep(file_.text(key(name))) : absent;
   }
-  std::vector<std::int64_t> wholes(std::string_view name) { return keep(file_.wholes(key(name))); }
   void refuse(std::string_view name, std::string expected, std::string found) {
     if (status_)
       status_ =
@@ -70,11 +71,12 @@ class Reader {
 void read_sizes(Reader& in, Architecture& a, std::uint32_t& layers) {
   layers = in.size("block_count", kMostLayers);
   a.hidden = in.size("embedding_length", kMostFeatures);
-  a.intermediate = in.even_size("feed_forward_length", kMostFeatures);
+  a.intermediate = in.even_size("feed_forward_length", kMostFeatures, layers);
   a.max_positions = in.size("context_length", kMostPositions);
-  a.q_heads = in.even_size("attention.head_count", kMostFeatures);
-  a.kv_heads =
-      in.has("attention.head_count_kv") ? in.even_size("attention.head_count_kv", kMostFeatures) : a.q_heads;
+  a.q_heads = in.even_size("attention.head_count", kMostFeatures, layers);
+  a.kv_heads = in.has("attention.head_count_kv")
+                   ? in.even_size("attention.head_count_kv", kMostFeatures, layers)
+                   : a.q_heads;
   a.head_dim = a.q_heads == 0 ? 0 : a.hidden / a.q_heads;
   if (in.has("attention.key_length")) a.head_dim = in.size("attention.key_length", kMostHeadDim);
   a.norm_eps = static_cast<float>(in.number("attention.layer_norm_rms_epsilon"));
@@ -128,11 +130,8 @@ void read_gemma3(Reader& in, Architecture& a) {
   };
   const gguf::Value* pattern = in.find(kPattern);
   if (pattern != nullptr && pattern->array) {
-    const std::vector<std::int64_t> local = in.wholes(kPattern);
-    if (local.size() != a.layers.size())
-      return in.refuse(kPattern, fmt::format("{} flags, one a layer", a.layers.size()),
-                       std::to_string(local.size()));
-    for (std::size_t i = 0; i < a.layers.size(); ++i) set(i, local[i] != 0);
+    const std::vector<std::int64_t> local = in.one_each(kPattern, a.layers.size());
+    for (std::size_t i = 0; i < local.size(); ++i) set(i, local[i] != 0);
     return;
   }
   const std::uint32_t period = pattern == nullptr ? kGemma3Period : in.size(kPattern, kMostLayers);

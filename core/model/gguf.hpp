@@ -66,6 +66,11 @@ struct TensorInfo {
   std::span<const std::byte> bytes;
 };
 
+// Of an array, in elements.
+struct Length {
+  std::uint64_t least = 0, most = UINT64_MAX;
+};
+
 class File {
  public:
   // `bytes` must outlive the File. `source` opens each error. Tensors are aligned if `bytes` is.
@@ -85,13 +90,15 @@ class File {
   Result<double> number(std::string_view key) const;  // f32 or f64, finite
   Result<bool> flag(std::string_view key) const;
   Result<std::string_view> text(std::string_view key) const;
-  // Arrays. `wholes` takes integers of any width, and booleans as 0 and 1.
-  Result<std::vector<std::int64_t>> wholes(std::string_view key) const;
-  Result<std::vector<float>> numbers(std::string_view key) const;  // of f32
-  Result<std::vector<std::string_view>> texts(std::string_view key) const;
+  // Arrays of `least` to `most` elements: a list takes up to 8 times an array's bytes, so its length is held against
+  // what the reader can use before the list is made. `wholes` takes integers of any width, and booleans as 0 and 1.
+  Result<std::vector<std::int64_t>> wholes(std::string_view key, Length length = {}) const;
+  Result<std::vector<float>> numbers(std::string_view key, Length length = {}) const;  // of f32
+  Result<std::vector<std::string_view>> texts(std::string_view key, Length length = {}) const;
 
  private:
   friend class Parser;
+  Result<const Value*> array(std::string_view key, std::string_view expected, Length length) const;
   Result<const Value*> typed(std::string_view key, std::string_view expected, bool array) const;
   tl::unexpected<Error> mistyped(std::string_view key, const Value& value, std::string_view expected) const;
 

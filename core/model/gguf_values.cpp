@@ -57,6 +57,16 @@ Result<const Value*> File::typed(std::string_view key, std::string_view expected
   return value;
 }
 
+Result<const Value*> File::array(std::string_view key, std::string_view expected, Length length) const {
+  const auto value = typed(key, expected, true);
+  if (!value || ((*value)->count >= length.least && (*value)->count <= length.most)) return value;
+  return fail(fmt::format("{}: key '{}'", source_, key),
+              length.least == length.most
+                  ? fmt::format("{} of {} elements", expected, length.most)
+                  : fmt::format("{} of {} to {} elements", expected, length.least, length.most),
+              std::to_string((*value)->count));
+}
+
 tl::unexpected<Error> File::mistyped(std::string_view key, const Value& value,
                                      std::string_view expected) const {
   return fail(fmt::format("{}: key '{}'", source_, key), std::string(expected),
@@ -101,9 +111,9 @@ Result<std::string_view> File::text(std::string_view key) const {
   return std::string_view(reinterpret_cast<const char*>(bytes.data()), bytes.size());
 }
 
-Result<std::vector<std::int64_t>> File::wholes(std::string_view key) const {
+Result<std::vector<std::int64_t>> File::wholes(std::string_view key, Length length) const {
   constexpr std::string_view kExpected = "an array of integers";
-  const auto value = typed(key, kExpected, true);
+  const auto value = array(key, kExpected, length);
   if (!value) return tl::unexpected(value.error());
   std::vector<std::int64_t> numbers;
   if ((*value)->count > 0 && integer(**value, 0, true)) numbers.reserve((*value)->count);
@@ -117,9 +127,9 @@ Result<std::vector<std::int64_t>> File::wholes(std::string_view key) const {
   return numbers;
 }
 
-Result<std::vector<float>> File::numbers(std::string_view key) const {
+Result<std::vector<float>> File::numbers(std::string_view key, Length length) const {
   constexpr std::string_view kExpected = "an array of f32";
-  const auto value = typed(key, kExpected, true);
+  const auto value = array(key, kExpected, length);
   if (!value) return tl::unexpected(value.error());
   if ((*value)->type != ValueType::f32) return mistyped(key, **value, kExpected);
   std::vector<float> numbers((*value)->count);
@@ -127,9 +137,9 @@ Result<std::vector<float>> File::numbers(std::string_view key) const {
   return numbers;
 }
 
-Result<std::vector<std::string_view>> File::texts(std::string_view key) const {
+Result<std::vector<std::string_view>> File::texts(std::string_view key, Length length) const {
   constexpr std::string_view kExpected = "an array of strings";
-  const auto value = typed(key, kExpected, true);
+  const auto value = array(key, kExpected, length);
   if (!value) return tl::unexpected(value.error());
   if ((*value)->type != ValueType::string) return mistyped(key, **value, kExpected);
   std::vector<std::string_view> texts;

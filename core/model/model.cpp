@@ -8,6 +8,7 @@
 #include <atomic>
 #include <cerrno>
 #include <cstring>
+#include <system_error>
 #include <thread>
 #include <vector>
 
@@ -45,7 +46,11 @@ void fill(const std::vector<Chunk>& chunks, const Architecture& architecture, st
       fill_random(*chunks[i].slot, architecture, seed, chunks[i].first, chunks[i].out);
   };
   std::vector<std::jthread> others;
-  for (unsigned i = 1; i < std::min<std::size_t>(threads, chunks.size()); ++i) others.emplace_back(work);
+  others.reserve(threads);
+  try {
+    for (unsigned i = 1; i < std::min<std::size_t>(threads, chunks.size()); ++i) others.emplace_back(work);
+  } catch (const std::system_error&) {  // fewer threads do the same work
+  }
   work();
 }
 

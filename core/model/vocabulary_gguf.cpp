@@ -1,4 +1,5 @@
-// The keys tokenizer.* of a GGUF file. Lists have one entry a token, ids lie below the number of tokens.
+// The keys tokenizer.* of a GGUF file. Lists have one entry a token, ids lie below the number of tokens; lengths are
+// checked before lists are made.
 #include <fmt/format.h>
 
 #include "model/from_gguf.hpp"
@@ -16,9 +17,9 @@ class Reader {
   void read(std::string_view key, std::string& value) {
     if (has(key)) value = keep(file_.text(key));
   }
-  void read(std::string_view key, std::vector<std::string>& values) {
+  void read(std::string_view key, gguf::Length length, std::vector<std::string>& values) {
     if (!has(key)) return;
-    const std::vector<std::string_view> texts = keep(file_.texts(key));
+    const std::vector<std::string_view> texts = keep(file_.texts(key, length));
     values.assign(texts.begin(), texts.end());
   }
   void read(std::string_view key, std::optional<bool>& value) {
@@ -27,22 +28,18 @@ class Reader {
   void read_id(std::string_view key, std::size_t tokens, std::optional<std::uint32_t>& id) {
     if (has(key)) id = static_cast<std::uint32_t>(keep(file_.whole(key, 0, tokens - 1)));
   }
-  void read(std::string_view key, std::vector<float>& values) {
-    if (has(key)) values = keep(file_.numbers(key));
+  void read(std::string_view key, gguf::Length length, std::vector<float>& values) {
+    if (has(key)) values = keep(file_.numbers(key, length));
   }
-  void read(std::string_view key, std::vector<TokenType>& types) {
+  void read(std::string_view key, gguf::Length length, std::vector<TokenType>& types) {
     if (!has(key)) return;
-    const std::vector<std::int64_t> numbers = keep(file_.wholes(key));
+    const std::vector<std::int64_t> numbers = keep(file_.wholes(key, length));
     types.reserve(numbers.size());
     for (const std::int64_t number : numbers) {
       if (number < 0 || number > kMostTokenType)
         return refuse(key, fmt::format("types of 0 to {}", kMostTokenType), std::to_string(number));
       types.push_back(static_cast<TokenType>(number));
     }
-  }
-  void one_each(std::string_view key, std::size_t tokens, std::size_t entries) {
-    if (has(key) && entries != tokens)
-      refuse(key, fmt::format("{}, one a token", tokens), std::to_string(entries));
   }
   void refuse(std::string_view key, std::string expected, std::string found) {
     if (status_)
@@ -65,30 +62,27 @@ class Reader {
 
 Result<Vocabulary> vocabulary_from_gguf(const gguf::File& file, std::uint32_t most_tokens) {
   constexpr const char* kTokens = "tokenizer.ggml.tokens";
-  constexpr const char* kTypes = "tokenizer.ggml.token_type";
-  constexpr const char* kScores = "tokenizer.ggml.scores";
   Reader in(file);
-  if (!in.has(kTokens))
+  const gguf::Value* list = file.find(kTokens);
+  if (list == nullptr)
     return fail(fmt::format("{}: key '{}'", file.source(), kTokens), "an array of strings", "no such key");
-  if (const gguf::Value* value = file.find(kTokens); value->count < 1 || value->count > most_tokens)
+  if (list->count < 1 || list->count > most_tokens)
     return fail(fmt::format("{}: key '{}'", file.source(), kTokens),
                 fmt::format("1 to {} tokens, as the embedding has rows", most_tokens),
-                std::to_string(value->count));
+                std::to_string(list->count));
+  const std::uint64_t tokens = list->count;
   Vocabulary vocabulary;
   in.read("tokenizer.ggml.model", vocabulary.model);
   in.read("tokenizer.ggml.pre", vocabulary.pre);
-  in.read(kTokens, vocabulary.tokens);
-  in.read(kTypes, vocabulary.types);
-  in.read(kScores, vocabulary.scores);
-  in.read("tokenizer.ggml.merges", vocabulary.merges);
+  in.read(kTokens, {tokens, tokens}, vocabulary.tokens);
+  in.read("tokenizer.ggml.token_type", {tokens, tokens}, vocabulary.types);
+  in.read("tokenizer.ggml.scores", {tokens, tokens}, vocabulary.scores);
+  in.read("tokenizer.ggml.merges", {0, kMostMerges}, vocabulary.merges);
   in.read("tokenizer.chat_template", vocabulary.chat_template);
   in.read("tokenizer.ggml.add_bos_token", vocabulary.add_bos);
   in.read("tokenizer.ggml.add_eos_token", vocabulary.add_eos);
   in.read("tokenizer.ggml.add_space_prefix", vocabulary.add_space_prefix);
   if (!in.status()) return tl::unexpected(in.status().error());
-  const std::size_t tokens = vocabulary.tokens.size();
-  in.one_each(kTypes, tokens, vocabulary.types.size());
-  in.one_each(kScores, tokens, vocabulary.scores.size());
   in.read_id("tokenizer.ggml.bos_token_id", tokens, vocabulary.bos);
   in.read_id("tokenizer.ggml.eos_token_id", tokens, vocabulary.eos);
   in.read_id("tokenizer.ggml.eot_token_id", tokens, vocabulary.eot);

@@ -25,6 +25,16 @@ void put_block(const std::uint8_t* block, int lane, std::uint8_t* quants, std::u
   for (int j = 0; j < steps; ++j) std::memcpy(quants + (j * kPanel + lane) * 4, q + j * 4, 4);
 }
 
+// put_block()'s inverse.
+void take_block(Type type, const std::uint8_t* group, int lane, std::uint8_t* block) {
+  const std::uint8_t* quants = group + group_scale_bytes(type);
+  std::memcpy(block, group + lane * 2, 2);
+  if (type == Type::q4_1) std::memcpy(block + 2, group + (kPanel + lane) * 2, 2);
+  std::uint8_t* q = block + (type == Type::q4_1 ? 4 : 2);
+  const int steps = type == Type::q8_0 ? 8 : 4;
+  for (int j = 0; j < steps; ++j) std::memcpy(q + j * 4, quants + (j * kPanel + lane) * 4, 4);
+}
+
 template <Type type>
 void pack_quantised(const std::uint8_t* src, int n, int k, std::uint8_t* panel, int first) {
   const auto bytes = static_cast<std::size_t>(group_bytes(type));
@@ -127,6 +137,27 @@ void dequantise_row(Type type, const void* row, int k, float* dst) {
   for (int i = 0; i < k; ++i) {
     const std::uint16_t x = load_u16(bytes + static_cast<std::size_t>(i) * 2);
     dst[i] = type == Type::bf16 ? bf16_to_f32(x) : f16_to_f32(x);
+  }
+}
+
+void unpack_row(const Packed& w, int row, float* dst) {
+  const std::uint8_t* panel = w.data + static_cast<std::size_t>(row / kPanel) * panel_bytes(w.type, w.k);
+  const int lane = row % kPanel;
+  if (quantised(w.type)) {
+    std::uint8_t block[kQ8_0Bytes];
+    for (int i = 0; i < w.k; i += kGroup, panel += group_bytes(w.type)) {
+      take_block(w.type, panel, lane, block);
+      dequantise_block(w.type, block, dst + i);
+    }
+    return;
+  }
+  for (int i = 0; i < w.k; ++i) {
+    const auto at = [&](int place) { return panel + static_cast<std::size_t>(place); };
+    switch (w.type) {
+      case Type::bf16: dst[i] = bf16_to_f32(load_u16(at((i / 2 * kPanel + lane) * 4 + i % 2 * 2))); break;
+      case Type::f16: dst[i] = f16_to_f32(load_u16(at((i * kPanel + lane) * 2))); break;
+      default: std::memcpy(dst + i, at((i * kPanel + lane) * 4), 4);
+    }
   }
 }
 

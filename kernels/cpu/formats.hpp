@@ -45,7 +45,7 @@ static inline std::size_t packed_bytes(Type type, int n, int k) {
 // packed_bytes(type, n, k), 64-byte aligned.
 void pack(Type type, const void* src, int n, int k, void* dst, int panel_begin, int panel_end);
 
-// dst[k] = one source row in F32 (an embedding's row). Exact, but for q4_1: d q + m rounded once.
+// dst[k] = one source row in F32. Exact, but for q4_1: d q + m rounded once.
 void dequantise_row(Type type, const void* row, int k, float* dst);
 
 // A packed matrix W [n, k].
@@ -55,6 +55,9 @@ struct Packed {
   int k = 0;
   const std::uint8_t* data = nullptr;
 };
+
+// dst[k] = row `row` of w in F32: what dequantise_row() makes of its source, bit for bit.
+void unpack_row(const Packed& w, int row, float* dst);
 
 // Activation rows as a product reads them.
 //   f32   F32; weights are dequantised exactly, products and sums are F32

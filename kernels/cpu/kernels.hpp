@@ -64,15 +64,16 @@ struct Kernels {
   void (*kv_write)(const KvWrite& job);
   void (*attention)(const Attention& job);
 
-  // Over one row of logits. NaN counts as minus infinity; of equal values the lower id wins.
+  // Over one row of logits. NaN counts as minus infinity, plus infinity as the largest number (clean_logit() of
+  // kernels/token_weight.hpp); of equal values the lower id wins.
   int (*argmax)(const float* x, int n);
   // *max and *log_sum_exp = log(sum(exp(x))), the sum in a fixed order; -inf for both where all are -inf.
   void (*log_sum_exp)(const float* x, int n, float* max, float* log_sum_exp);
   // The k largest (1 <= k <= n), largest first. ids, values: [k].
   void (*top_k)(const float* x, int n, int k, std::int32_t* ids, float* values);
   // The tokens that weigh at least `least` (>= 1), in ascending order, and what they weigh: token_weight(x[id], most,
-  // scale) of kernels/token_weight.hpp, bit for bit. most: the largest of x, a number. ids, weights: [n]. Returns how
-  // many there are.
+  // scale) of kernels/token_weight.hpp of the clean logit, bit for bit. most: the largest of them, above minus
+  // infinity. ids, weights: [n]. Returns how many there are.
   int (*token_weights)(const float* x, int n, float most, float scale, std::uint64_t least, std::int32_t* ids,
                        std::uint64_t* weights);
 };

@@ -8,18 +8,19 @@ namespace serveloop::kernels::cpu::SERVELOOP_ISA {
 namespace {
 
 constexpr float kSmallest = 1e-30f;  // a group below it is zero: 127 / amax must stay finite
+constexpr std::int32_t kInfinity = 0x7f800000;
 
 // One group of 32: values, scale, sum. A group that holds an infinity or a NaN gets the scale NaN.
 std::int32_t quantise_group(const float* x, std::int8_t* q, float* scale) {
-  F largest = zero(), poison = zero();
-  for (int i = 0; i < kGroup; i += kLanes) {
-    const F v = load(x + i);
-    largest = max(largest, abs(v));
-    poison = add(poison, mul(v, zero()));
-  }
-  const float amax = max_lanes(largest);
+  // The bits of numbers of one sign are in their order, infinity and NaN above all others.
+  I largest = bits(zero());
+  for (int i = 0; i < kGroup; i += kLanes)
+    largest = max_i(largest, and_i(bits(load(x + i)), set1_i(INT32_MAX)));
+  const std::int32_t amax_bits = max_lanes(largest);
+  float amax;
+  __builtin_memcpy(&amax, &amax_bits, sizeof amax);
   const bool tiny = amax < kSmallest;
-  *scale = (tiny ? 0.0f : amax / 127.0f) + sum_lanes(poison);
+  *scale = amax_bits >= kInfinity ? __builtin_nanf("") : tiny ? 0.0f : amax / 127.0f;
   const F inverse = set1(tiny ? 0.0f : 127.0f / amax);
   alignas(64) std::int32_t whole[kGroup];
   for (int i = 0; i < kGroup; i += kLanes) {

@@ -1,4 +1,6 @@
-// Over one row of logits: largest, log of the sum of exponentials, the k largest, weights. NaN counts as minus infinity.
+// Over one row of logits: largest, log of the sum of exponentials, the k largest, weights. Every logit is read as
+// clean_logit() of kernels/token_weight.hpp has it: no number counts as minus infinity, plus infinity as the largest
+// number.
 #include "kernels/cpu/simd.hpp"
 #include "kernels/cpu/table.hpp"
 
@@ -6,15 +8,16 @@ namespace serveloop::kernels::cpu::SERVELOOP_ISA {
 namespace {
 
 const float kNone = -__builtin_inff();
+const float kMost = 3.4028234e38f;
 
-// Vector i of the row: lanes beyond n, and NaN, are minus infinity.
+// Vector i of the row, clean; lanes beyond n are minus infinity.
 inline F logits(const float* x, int i, int n) {
   const F none = set1(kNone);
   const F v = n - i >= kLanes ? load(x + i) : keep_n(load_n(x + i, n - i), none, n - i);
-  return if_less(none, v, v, none);
+  return min(if_less(none, v, v, none), set1(kMost));
 }
 
-inline float logit(float x) { return x > kNone ? x : kNone; }
+inline float logit(float x) { return !(x > kNone) ? kNone : x < kMost ? x : kMost; }
 
 float largest(const float* x, int n) {
   F most = set1(kNone);

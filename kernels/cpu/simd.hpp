@@ -6,9 +6,12 @@
 //   load_n, store_n, keep_n  the first n lanes (n <= 0: none, n >= kLanes: all); load_n gives zeros in the rest
 //   fma(a, b, c)             a b + c
 //   fused(a, b, c)           likewise, rounded once on every set
-//   max(a, b)                b where either is NaN
+//   max(a, b), min(a, b)     b where either is NaN
 //   if_less(a, b, yes, no)   lane by lane
 //   load_bf16, load_f16      kLanes values, widened
+//   max_i(a, b)              signed
+//   sum_lanes, max_lanes     of one vector. Lanes are folded in halves: ((0 + 2) + (1 + 3)) and so on for more; the
+//                            largest is any lane's where one is NaN
 #pragma once
 
 #ifndef SERVELOOP_ISA
@@ -26,21 +29,6 @@
 namespace serveloop::kernels::cpu::SERVELOOP_ISA {
 
 static constexpr int kVecs = 16 / kLanes;
-
-// Lanes are folded in halves: ((0 + 2) + (1 + 3)) and so on for more.
-static inline float sum_lanes(F x) {
-  alignas(64) float lane[kLanes];
-  store(lane, x);
-  for (int half = kLanes / 2; half > 0; half /= 2)
-    for (int i = 0; i < half; ++i) lane[i] += lane[i + half];
-  return lane[0];
-}
-static inline float max_lanes(F x) {
-  alignas(64) float lane[kLanes];
-  store(lane, x);
-  for (int i = 1; i < kLanes; ++i) lane[0] = lane[i] > lane[0] ? lane[i] : lane[0];
-  return lane[0];
-}
 
 // exp: x = n ln 2 + r (Cody and Waite, 1980), a Taylor polynomial of degree 7 on |r| <= ln 2 / 2, times 2^n in two
 // exact steps. Below -86.5 zero, above 88.72283 infinity, NaN stays. Within 2 ulp.

@@ -34,6 +34,7 @@ static inline F div(F a, F b) { return _mm256_div_ps(a, b); }
 static inline F fma(F a, F b, F c) { return _mm256_fmadd_ps(a, b, c); }
 static inline F fused(F a, F b, F c) { return fma(a, b, c); }
 static inline F max(F a, F b) { return _mm256_max_ps(a, b); }
+static inline F min(F a, F b) { return _mm256_min_ps(a, b); }
 static inline F abs(F a) { return _mm256_andnot_ps(set1(-0.0f), a); }
 static inline F with_sign(F a, F sign) { return _mm256_or_ps(a, _mm256_and_ps(set1(-0.0f), sign)); }
 static inline F if_less(F a, F b, F yes, F no) {
@@ -54,7 +55,24 @@ template <int n>
 static inline I shift_right(I x) {
   return _mm256_srai_epi32(x, n);
 }
+static inline I max_i(I a, I b) { return _mm256_max_epi32(a, b); }
 static inline I load_i(const void* p) { return _mm256_loadu_si256(static_cast<const __m256i*>(p)); }
+
+static inline float sum_lanes(F x) {
+  const __m128 four = _mm_add_ps(_mm256_castps256_ps128(x), _mm256_extractf128_ps(x, 1));
+  const __m128 two = _mm_add_ps(four, _mm_movehl_ps(four, four));
+  return _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)));
+}
+static inline float max_lanes(F x) {
+  const __m128 four = _mm_max_ps(_mm256_castps256_ps128(x), _mm256_extractf128_ps(x, 1));
+  const __m128 two = _mm_max_ps(four, _mm_movehl_ps(four, four));
+  return _mm_cvtss_f32(_mm_max_ss(two, _mm_movehdup_ps(two)));
+}
+static inline int max_lanes(I x) {
+  const __m128i four = _mm_max_epi32(_mm256_castsi256_si128(x), _mm256_extracti128_si256(x, 1));
+  const __m128i two = _mm_max_epi32(four, _mm_shuffle_epi32(four, 0x4e));
+  return _mm_cvtsi128_si32(_mm_max_epi32(two, _mm_shuffle_epi32(two, 0xb1)));
+}
 
 static inline F load_bf16(const std::uint16_t* p) {
   const __m128i x = _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));

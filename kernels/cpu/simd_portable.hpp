@@ -48,6 +48,7 @@ static inline F fused(F a, F b, F c) {
   return out;
 }
 static inline F max(F a, F b) { return a > b ? a : b; }
+static inline F min(F a, F b) { return a < b ? a : b; }
 static inline I bits(F x) { return __builtin_bit_cast(I, x); }
 static inline F from_bits(I x) { return __builtin_bit_cast(F, x); }
 static inline F abs(F a) { return from_bits(bits(a) & set1_i(0x7fffffff)); }
@@ -69,10 +70,18 @@ template <int n>
 static inline I shift_right(I x) {
   return x >> n;
 }
+static inline I max_i(I a, I b) { return a > b ? a : b; }
 static inline I load_i(const void* p) {
   I x;
   std::memcpy(&x, p, sizeof x);
   return x;
+}
+
+static inline float sum_lanes(F x) { return (x[0] + x[2]) + (x[1] + x[3]); }
+template <class Vector>
+static inline auto max_lanes(Vector x) {
+  const auto a = x[0] > x[2] ? x[0] : x[2], b = x[1] > x[3] ? x[1] : x[3];
+  return a > b ? a : b;
 }
 
 static inline F load_bf16(const std::uint16_t* p) {

@@ -3,6 +3,7 @@
 
 #include <bit>
 #include <cassert>
+#include <system_error>
 
 #include "execute/cpu/cpu_executor.hpp"
 #include "execute/cpu/drawing.hpp"
@@ -51,10 +52,22 @@ CpuExecutor::CpuExecutor(Clock& clock, model::Model model, const CpuOptions& opt
 Result<std::unique_ptr<CpuExecutor>> CpuExecutor::create(Clock& clock, model::Model model,
                                                          const CpuOptions& options) {
   if (Status good = check(options, model.architecture); !good) return tl::unexpected(good.error());
+  try {
+    return make(clock, std::move(model), options);
+  } catch (const std::system_error& error) {  // of a thread
+    return fail("engine.threads", fmt::format("{} threads", options.threads + options.lag),
+                fmt::format("the system starts fewer ({})", error.what()), "lower engine.threads");
+  }
+}
+
+Result<std::unique_ptr<CpuExecutor>> CpuExecutor::make(Clock& clock, model::Model model,
+                                                       const CpuOptions& options) {
   std::unique_ptr<CpuExecutor> out(new CpuExecutor(clock, std::move(model), options));
   auto weights = Weights::pack(out->model_, out->pool_);
   if (!weights) return tl::unexpected(weights.error());
   out->weights_ = std::move(*weights);
+  out->model_.weights = {};
+  out->model_.storage.reset();
   out->keys_ = cpu_op_keys(out->model_.architecture, out->weights_);
   auto forward = Forward::create(out->model_.architecture, out->weights_, out->kernels_, out->pool_,
                                  options.token_budget, options.max_sequences);

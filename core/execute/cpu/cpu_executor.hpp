@@ -37,7 +37,8 @@ struct CpuOptions {
 
 class CpuExecutor final : public Executor {
  public:
-  // Packs the weights. The cache is allocated by the first apply(), which says in what numbers it is kept.
+  // Packs the weights; the model's own are let go, so that what becomes of its file does not matter. The cache is
+  // allocated by the first apply(), which says in what numbers it is kept. Fails where memory or threads are short.
   static Result<std::unique_ptr<CpuExecutor>> create(Clock& clock, model::Model model,
                                                      const CpuOptions& options);
   ~CpuExecutor() override;
@@ -56,6 +57,7 @@ class CpuExecutor final : public Executor {
 
   void set_sampler(std::unique_ptr<Sampler> sampler) { sampler_ = std::move(sampler); }  // no step in flight
   void set_times(PassTimes* times) { forward_->times = times; }                          // likewise
+  // Without weights.
   const model::Model& model() const { return model_; }
 
  private:
@@ -88,10 +90,13 @@ class CpuExecutor final : public Executor {
   class Choosing;
 
   CpuExecutor(Clock& clock, model::Model model, const CpuOptions& options);
+  static Result<std::unique_ptr<CpuExecutor>> make(Clock& clock, model::Model model,
+                                                   const CpuOptions& options);
   Job& job(std::uint64_t number) { return jobs_[number % jobs_.size()]; }
   void serve();
   void compute(Job& job);
-  void edit_rows(const Job& job);
+  Status edit_rows(const Job& job);
+  Status check_row(const Job& job, std::uint32_t row) const;
   Status move_blocks(const Job& job);
   Status make_runs(const Job& job);
   Status check_run(const BatchRow& at) const;

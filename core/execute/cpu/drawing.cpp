@@ -32,6 +32,7 @@ Scratch& scratch() {
   return mine;
 }
 
+// Logits are cleaned where they are read, here and in the kernels: what a change leaves may be infinite.
 bool penalises(const Sampling& how) { return how.repetition != 1 || how.presence != 0 || how.frequency != 0; }
 
 bool masks_stops(const SampleAt& at) {
@@ -151,7 +152,7 @@ std::uint32_t Drawing::sample(const SampleAt& at, float* logits, int vocabulary,
 
   float most = 0, log_sum = 0;
   kernels_.log_sum_exp(came, vocabulary, &most, &log_sum);
-  logprobs.push_back({token, came[token] - log_sum});
+  logprobs.push_back({token, kernels::clean_logit(came[token]) - log_sum});
   const int alternatives = std::min<int>(static_cast<int>(*how.alternatives), vocabulary);
   std::int32_t ids[kMaxAlternatives];
   float values[kMaxAlternatives];

@@ -27,11 +27,11 @@ void Forward::pass(std::span<const Run> runs, const Numerics& numerics, const Kv
   sink_ = &sink;
   lay_out_batch(runs, cache);
   if (times != nullptr) last_ns_ = steady_ns();
-  const auto worker = [this](unsigned index) { work(index); };
+  const auto worker = [this](unsigned index) noexcept { work(index); };
   pool_.run(worker);
 }
 
-void Forward::work(unsigned worker) {
+void Forward::work(unsigned worker) noexcept {
   const Share rows = pool_.share(static_cast<std::int64_t>(tokens_.size()), worker);
   embed(rows);
   for (std::int32_t l = 0; l < static_cast<std::int32_t>(a_.layer_count()); ++l) layer(l, rows, worker);
@@ -80,11 +80,10 @@ void Forward::layer(std::int32_t l, Share rows, unsigned worker) {
 }
 
 void Forward::embed(Share rows) {
-  const model::Tensor& table = weights_.embedding();
   for (std::int64_t r = rows.begin; r < rows.end; ++r) {
     float* x = x_ + r * a_.hidden;
-    kernels::cpu::dequantise_row(kernel_type(table.type), table.row(tokens_[static_cast<std::size_t>(r)].id),
-                                 static_cast<int>(a_.hidden), x);
+    kernels::cpu::unpack_row(weights_.embedding(), static_cast<int>(tokens_[static_cast<std::size_t>(r)].id),
+                             x);
     if (a_.embedding_scale != 1.0f) kernels_.scale(a_.embedding_scale, a_.hidden, x);
   }
 }

@@ -27,12 +27,13 @@ struct Run {
   bool samples;                 // logits of its last token are wanted
 };
 
-// Who takes logits. Called by several workers at once, for different runs.
+// Who takes logits. Called by several workers at once, for different runs. Nothing may leave it but by return: the other
+// workers would wait for this one at the next barrier.
 class LogitSink {
  public:
   virtual ~LogitSink() = default;
-  virtual void take(std::size_t run, float* logits,
-                    int vocabulary) = 0;  // logits: [vocabulary], to be used up
+  // logits: [vocabulary], to be used up.
+  virtual void take(std::size_t run, float* logits, int vocabulary) noexcept = 0;
 };
 
 // Where a pass spends its time, waiting for other workers included; measured by worker 0.
@@ -77,8 +78,8 @@ class Forward {
   void lay_out_batch(std::span<const Run> runs, const KvCache& cache);
   void cut_pieces(std::span<const Run> runs);
 
-  // ---- By every worker; `rows` are its own.
-  void work(unsigned worker);
+  // ---- By every worker; `rows` are its own. Nothing is allocated.
+  void work(unsigned worker) noexcept;
   void layer(std::int32_t layer, Share rows, unsigned worker);
   void embed(Share rows);
   void normalise(const float* x, const float* weight, Share rows, float* out) const;

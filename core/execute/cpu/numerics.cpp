@@ -1,6 +1,7 @@
 #include "execute/cpu/numerics.hpp"
 
 #include <fmt/format.h>
+#include <serveloop/reasons.h>
 
 #include "model/op_keys.hpp"
 
@@ -40,10 +41,62 @@ std::string names_of(std::uint16_t dtypes) {
   return names;
 }
 
+tl::unexpected<Error> refuse(const sl_op_key& key, const std::string& what, std::string expected,
+                             std::string found) {
+  return fail(fmt::format("precision plan of layer {} role {}: {}", key.layer, key.role, what),
+              expected + " (on the CPU)", std::move(found), "choose precision plugin 'native'");
+}
+
+// What a format says beside its dtype: how values are scaled, and what becomes of those that do not fit.
+std::string scaling_of(const sl_format& f) {
+  return fmt::format(
+      "granularity {} of {} x {}, scale dtype {}, source {}, history {}, rounding {}, overflow {}, ragged "
+      "{}, "
+      "amax floor {}, ceiling {}, margin {}, constant {}",
+      f.granularity, f.group_n, f.group_k, name_of(f.scale_dtype), f.source, f.history, f.rounding,
+      f.overflow, f.ragged, f.amax_floor, f.amax_ceiling, f.margin, f.constant);
+}
+
+bool without_scales(const sl_format& f) {
+  return f.granularity == SL_SCALE_NONE && f.scale_dtype == SL_DTYPE_NATIVE && f.source == SL_SOURCE_NONE &&
+         f.rounding == SL_ROUND_EXACT && f.overflow == SL_OVERFLOW_SATURATE && f.ragged == SL_RAGGED_PAD &&
+         f.group_n == 0 && f.group_k == 0 && f.history == 0 && f.amax_floor == 0 && f.amax_ceiling == 0 &&
+         f.margin == 0 && f.constant == 0;
+}
+
+// The scales that INT8 has here. Rows are whole groups, so that it does not matter what would become of ragged ones.
+bool has_int8_scales(const sl_format& f) {
+  sl_format rest = f;
+  rest.granularity = rest.scale_dtype = rest.source = rest.ragged = 0;
+  rest.group_n = rest.group_k = 0;
+  return f.granularity == SL_SCALE_GROUP && f.group_k == kernels::cpu::kGroup && f.group_n <= 1 &&
+         (f.scale_dtype == SL_F32 || f.scale_dtype == SL_DTYPE_NATIVE) && f.source == SL_SOURCE_DYNAMIC &&
+         without_scales(rest);
+}
+
 Status expect(const sl_op_key& key, const char* tensor, const sl_format& format, std::uint16_t allowed) {
-  if (format.dtype <= SL_INT8 && (allowed & bit(format.dtype)) != 0) return {};
-  return fail(fmt::format("precision plan of layer {} role {}: {}", key.layer, key.role, tensor),
-              names_of(allowed) + " (on the CPU)", name_of(format.dtype), "choose precision plugin 'native'");
+  if (format.dtype > SL_INT8 || (allowed & bit(format.dtype)) == 0)
+    return refuse(key, tensor, names_of(allowed), name_of(format.dtype));
+  if (without_scales(format)) return {};
+  if (format.dtype != SL_INT8)
+    return refuse(key, tensor, fmt::format("{} without scales", name_of(format.dtype)), scaling_of(format));
+  if (has_int8_scales(format)) return {};
+  return refuse(key, tensor, "INT8 with dynamic F32 scales of groups of 32, exact, saturating",
+                scaling_of(format));
+}
+
+// How products are added up, and whether weights are widened first.
+Status expect_compute(const sl_op_key& key, const sl_op_plan& plan, unsigned compute) {
+  if (plan.accumulate != SL_ACCUMULATE_F32 || plan.promote_every != 0)
+    return refuse(key, "sums", "accumulate F32",
+                  fmt::format("accumulate {}, promote_every {}", plan.accumulate, plan.promote_every));
+  if (plan.compute == SL_COMPUTE_NATIVE || plan.compute == compute) return {};
+  return refuse(key, "compute",
+                compute == SL_COMPUTE_DEQUANTISED ? "NATIVE or DEQUANTISED of these weights and this input"
+                                                  : "NATIVE of these weights and this input",
+                plan.compute == SL_COMPUTE_DEQUANTISED ? "DEQUANTISED"
+                : plan.compute == SL_COMPUTE_EMULATED  ? "EMULATED"
+                                                       : std::to_string(plan.compute));
 }
 
 Result<Act> act_of(const sl_op_key& key, sl_op_plan& plan, Type type) {
@@ -53,23 +106,19 @@ Result<Act> act_of(const sl_op_key& key, sl_op_plan& plan, Type type) {
     const bool quantised = kernels::cpu::quantised(type);
     input = {};
     input.dtype = quantised ? SL_INT8 : type == Type::bf16 ? SL_BF16 : SL_F32;
-  } else if (input.dtype == SL_INT8 && input.granularity != SL_SCALE_NONE &&
-             !(input.granularity == SL_SCALE_GROUP && input.group_k == kernels::cpu::kGroup &&
-               input.source == SL_SOURCE_DYNAMIC)) {
-    return fail(
-        fmt::format("precision plan of layer {} role {}: input", key.layer, key.role),
-        "INT8 with dynamic scales of groups of 32",
-        fmt::format("granularity {}, group_k {}, source {}", input.granularity, input.group_k, input.source));
   }
+  const std::uint16_t compute =
+      input.dtype != SL_INT8 && kernels::cpu::quantised(type) ? SL_COMPUTE_DEQUANTISED : SL_COMPUTE_NATIVE;
+  if (Status ok = expect_compute(key, plan, compute); !ok) return tl::unexpected(ok.error());
+  plan.compute = compute;
   if (input.dtype == SL_INT8) {
     input.granularity = SL_SCALE_GROUP;
+    input.group_n = 1;
     input.group_k = kernels::cpu::kGroup;
     input.scale_dtype = SL_F32;
     input.source = SL_SOURCE_DYNAMIC;
-    plan.compute = SL_COMPUTE_NATIVE;
     return Act::int8;
   }
-  plan.compute = kernels::cpu::quantised(type) ? SL_COMPUTE_DEQUANTISED : SL_COMPUTE_NATIVE;
   return input.dtype == SL_BF16 ? Act::bf16 : Act::f32;
 }
 
@@ -116,8 +165,11 @@ Result<Numerics> numerics_of(std::span<const sl_op_key> keys, std::span<const sl
     Numerics::Layer& layer = out.layers[place_of(key.layer)];
     if (Status ok = expect(key, "output", plan.output, plain); !ok) return tl::unexpected(ok.error());
     plan.output.dtype = SL_F32;
-    plan.accumulate = SL_ACCUMULATE_F32;
-    plan.reason = 0;
+    plan.reason = SL_REASON_NONE;
+    model::Role role{};
+    const bool product = matrix_role(key.role, role);
+    if (!product)
+      if (Status ok = expect_compute(key, plan, SL_COMPUTE_NATIVE); !ok) return tl::unexpected(ok.error());
     if (key.role == SL_ROLE_KV) {
       auto kv = kv_of(key, plan);
       if (!kv) return tl::unexpected(kv.error());
@@ -126,8 +178,7 @@ Result<Numerics> numerics_of(std::span<const sl_op_key> keys, std::span<const sl
     }
     if (Status ok = expect(key, "weight", plan.weight, bit(SL_DTYPE_NATIVE)); !ok)
       return tl::unexpected(ok.error());
-    model::Role role{};
-    if (!matrix_role(key.role, role)) {
+    if (!product) {
       if (Status ok = expect(key, "input", plan.input, plain); !ok) return tl::unexpected(ok.error());
       plan.input.dtype = SL_F32;
       continue;

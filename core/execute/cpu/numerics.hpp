@@ -7,9 +7,12 @@
 //                NATIVE                                     INT8 of quantised weights, BF16 of BF16 ones, else F32
 //   KV           F32, BF16; K and V alike; NATIVE is BF16
 //   EMBED, NORM  NATIVE or F32: both F32
-// Weights stay as they are stored (NATIVE); outputs, queries and probabilities are F32. Nothing is substituted: what is
-// not in the table is refused. Scales are local to a row and a group, so every plan is deterministic. Thread safety:
-// pure functions.
+// Weights stay as they are stored (NATIVE); outputs, queries and probabilities are F32; sums are F32. Only INT8 has
+// scales: F32, dynamic, of groups of 32. compute: DEQUANTISED where quantised weights meet another input than INT8, else
+// NATIVE. What is not in the table is refused: scales of other formats or kinds, other sums, EMULATED. So what took
+// effect differs from what was asked only where that was left open (NATIVE, INT8 without a word on scales), and every
+// effective plan's reason is SL_REASON_NONE: nothing was substituted. Scales are local to a row and a group, so every
+// plan is deterministic. Thread safety: pure functions.
 #pragma once
 
 #include <serveloop/precision.h>
@@ -29,7 +32,7 @@ struct Numerics {
     kernels::cpu::KvType kv = kernels::cpu::KvType::bf16;
   };
   std::vector<Layer> layers;          // [0]: outside of them
-  std::vector<sl_op_plan> effective;  // one a key: dtypes in place of NATIVE where a choice was made
+  std::vector<sl_op_plan> effective;  // one a key: what was left open filled in
 
   kernels::cpu::Act act(std::int32_t layer, model::Role role) const {
     return layers[place_of(layer)].act[static_cast<std::size_t>(role)];

@@ -29,17 +29,21 @@ void wait_while(const std::atomic<std::uint32_t>& at, std::uint32_t value) {
 
 }  // namespace
 
-Pool::Pool(unsigned threads) {
-  threads_.reserve(threads);
-  for (unsigned i = 1; i < threads; ++i) threads_.emplace_back();
-  for (unsigned i = 1; i < threads; ++i) threads_[i - 1] = std::thread([this, i] { serve(i); });
+Pool::Pool(unsigned threads) : threads_(threads - 1) {
+  try {
+    for (unsigned i = 1; i < threads; ++i) threads_[i - 1] = std::thread([this, i] { serve(i); });
+  } catch (...) {
+    end();
+    throw;
+  }
 }
 
-Pool::~Pool() {
+void Pool::end() {
   function_ = nullptr;
   run_.fetch_add(1, std::memory_order_release);
   run_.notify_all();
-  for (std::thread& thread : threads_) thread.join();
+  for (std::thread& thread : threads_)
+    if (thread.joinable()) thread.join();
 }
 
 void Pool::start(Function function, const void* argument) {

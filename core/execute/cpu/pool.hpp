@@ -7,6 +7,7 @@
 #include <atomic>
 #include <cstdint>
 #include <thread>
+#include <type_traits>
 #include <vector>
 
 namespace serveloop::execute::cpu {
@@ -17,16 +18,19 @@ struct Share {
 
 class Pool {
  public:
-  explicit Pool(unsigned threads);  // at least 1
-  ~Pool();
+  // At least 1 thread. Throws std::system_error where the system has no more of them.
+  explicit Pool(unsigned threads);
+  ~Pool() { end(); }
   Pool(const Pool&) = delete;
   Pool& operator=(const Pool&) = delete;
 
   unsigned size() const { return static_cast<unsigned>(threads_.size()) + 1; }
 
-  // work(worker) on every worker, 0 .. size() - 1; back when all are done.
+  // work(worker) on every worker, 0 .. size() - 1; back when all are done. It does not throw: the others would wait for
+  // it at a barrier.
   template <class Work>
   void run(const Work& work) {
+    static_assert(std::is_nothrow_invocable_v<const Work&, unsigned>);
     start([](const void* at, unsigned worker) { (*static_cast<const Work*>(at))(worker); }, &work);
   }
 
@@ -50,6 +54,7 @@ class Pool {
   void start(Function function, const void* argument);
   void meet();
   void serve(unsigned worker);
+  void end();
 
   Function function_ = nullptr;  // null: the threads end
   const void* argument_ = nullptr;

@@ -48,18 +48,14 @@ Result<Weights> Weights::pack(const model::Model& model, Pool& pool) {
     places.push_back({slot, from, layout.add(bytes)});
   };
   for (const model::Slot& slot : model::slots(model.architecture))
-    if (slot.role != model::Role::embedding) place(slot, model::at(model.weights, slot));
-  if (model.architecture.tied_embeddings)
-    place({model::Role::lm_head, kOutside, model.weights.embedding.rows, model.weights.embedding.cols},
-          model.weights.embedding);
+    place(slot, model::at(model.weights, slot));
 
   auto pages = Pages::create(layout.bytes(), "packed weights");
   if (!pages) return tl::unexpected(pages.error());
   Weights out;
   out.pages_ = std::move(*pages);
-  out.embedding_ = model.weights.embedding;
   out.layers_.resize(model.architecture.layers.size() + 1);
-  const auto work = [&](unsigned worker) {
+  const auto work = [&](unsigned worker) noexcept {
     for (const Place& p : places) {
       std::uint8_t* to = out.pages_.data() + p.offset;
       if (is_matrix(p.slot))
@@ -78,6 +74,11 @@ Result<Weights> Weights::pack(const model::Model& model, Pool& pool) {
                             static_cast<int>(p.from.cols), at};
     else
       layer.vector[role] = reinterpret_cast<const float*>(at);
+  }
+  if (model.architecture.tied_embeddings) {
+    auto& outside = out.layers_[place_of(kOutside)].matrix;
+    outside[static_cast<std::size_t>(model::Role::lm_head)] =
+        outside[static_cast<std::size_t>(model::Role::embedding)];
   }
   return out;
 }

@@ -1,5 +1,6 @@
 // A model's weights as the CPU kernels stream them: matrices in panels, as they are stored (quantised ones stay so);
-// norms and biases in F32. Packed once. Thread safety: immutable once made.
+// norms and biases in F32. Packed once, the embedding too; nothing of the model's file is read any more. Thread safety:
+// immutable once made.
 #pragma once
 
 #include <array>
@@ -26,8 +27,7 @@ kernels::cpu::Type kernel_type(model::Type type);
 
 class Weights {
  public:
-  // The embedding is read where it is: `model` outlives this. Packs with all of the pool's threads. Fails where memory
-  // is short.
+  // Packs with all of the pool's threads. A tied embedding is packed once. Fails where memory is short.
   static Result<Weights> pack(const model::Model& model, Pool& pool);
 
   const kernels::cpu::Packed& matrix(std::int32_t layer, model::Role role) const {
@@ -37,7 +37,7 @@ class Weights {
   const float* vector(std::int32_t layer, model::Role role) const {
     return of(layer).vector[static_cast<std::size_t>(role)];
   }
-  const model::Tensor& embedding() const { return embedding_; }  // [vocabulary, hidden], source rows
+  const kernels::cpu::Packed& embedding() const { return matrix(kOutside, model::Role::embedding); }
   std::size_t bytes() const { return pages_.bytes(); }
 
  private:
@@ -49,7 +49,6 @@ class Weights {
 
   Pages pages_;
   std::vector<Layer> layers_;  // [0]: outside of them
-  model::Tensor embedding_;
 };
 
 }  // namespace serveloop::execute::cpu

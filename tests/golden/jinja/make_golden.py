@@ -1,8 +1,12 @@
 #!/usr/bin/env python3
 """Writes what jinja2 renders, for tests/unit/jinja to be compared with.
 
-usage: make_golden.py             snippets.jsonl and conversations.jsonl beside this file
-       make_golden.py DIR OUT     conversations under each *.jinja of DIR, into OUT
+usage: make_golden.py                     snippets.jsonl and conversations.jsonl beside this file
+       make_golden.py DIR OUT             conversations under each *.jinja of DIR, into OUT
+       make_golden.py show TEMPLATE N     what TEMPLATE (a file, or a name in templates/) makes of conversation N
+
+Every template gets all conversations. What SmolLM2's makes of them, and the others of the last 40, is kept as text; the
+rest as hashes, an array a template.
 
 Needs jinja2 (3.1.6 was used). The environment is the one that Hugging Face renders chat templates in: sandboxed,
 immutable, trim_blocks, lstrip_blocks, loop controls, `generation` blocks, and a tojson that is json.dumps.
@@ -21,7 +25,7 @@ import snippets
 
 HERE = pathlib.Path(__file__).parent
 NOW = datetime.datetime(2025, 3, 7, 14, 5, 9)
-OTHERS = 40  # conversations for each template but SmolLM2's, which gets all
+TEXTS = 40  # conversations whose renderings are kept as text, of each template but SmolLM2's, whose all are
 
 
 class Generation(Extension):
@@ -75,20 +79,46 @@ def context_of(conversation):
             'add_generation_prompt': conversation['add_generation_prompt'], **conversation.get('extra', {})}
 
 
+def hashed(text):
+    """FNV-1a of 64 bits (Fowler, Noll and Vo, 1991), in hexadecimal."""
+    value = 0xcbf29ce484222325
+    for byte in text.encode():
+        value = (value ^ byte) * 0x100000001b3 % 2**64
+    return f'{value:016x}'
+
+
+def short(rendering):
+    """A hash of the text, or the error as it is."""
+    return hashed(rendering['text']) if 'text' in rendering else rendering
+
+
 def write_conversations(folder, out, first):
-    """`first`: the template that all conversations are rendered with."""
+    """`first`: the template whose renderings are all kept as text."""
     every = conversations.make()
     with open(out, 'w', encoding='utf-8') as file:
         for conversation in every:
             file.write(line(conversation))
         for path in sorted(folder.glob('*.jinja')):
             source = path.read_text(encoding='utf-8')
-            some = range(len(every)) if path.stem == first else range(len(every) - OTHERS, len(every))
-            for i in some:
-                file.write(line({'template': path.stem, 'of': i, **rendered(source, context_of(every[i]))}))
+            renderings = [rendered(source, context_of(conversation)) for conversation in every]
+            hashes = 0 if path.stem == first else len(every) - TEXTS
+            if hashes:
+                file.write(line({'template': path.stem, 'first': [short(one) for one in renderings[:hashes]]}))
+            for i in range(hashes, len(every)):
+                file.write(line({'template': path.stem, 'of': i, **renderings[i]}))
+
+
+def show(template, number):
+    path = pathlib.Path(template)
+    if not path.exists():
+        path = HERE / 'templates' / f'{template}.jinja'
+    found = rendered(path.read_text(encoding='utf-8'), context_of(conversations.make()[number]))
+    print(found.get('text', f"error: {found.get('error')}"), end='')
 
 
 def main():
+    if len(sys.argv) == 4 and sys.argv[1] == 'show':
+        return show(sys.argv[2], int(sys.argv[3]))
     if len(sys.argv) == 3:
         return write_conversations(pathlib.Path(sys.argv[1]), sys.argv[2], None)
     with open(HERE / 'snippets.jsonl', 'w', encoding='utf-8') as file:

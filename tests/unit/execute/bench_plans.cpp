@@ -4,11 +4,12 @@
 //   KLD = sum p (log p - log q), p of f32 on the file's weights (or on BF16 ones), in nats: a mean over positions; its
 //   standard error is that of the means of contexts, since neighbours in one are not independent.
 //
-// usage: bench_plans MODEL.gguf TEXT [threads] [tokens]
-// Prints a line of JSON for each comparison. BF16 weights are the file's, widened and rounded.
+// usage: bench_plans MODEL.gguf TEXT [threads] [tokens] [native]
+// Prints a line of JSON for each comparison. BF16 weights are the file's, widened and rounded. native: this plan alone.
 #include <fmt/format.h>
 
 #include <cstdlib>
+#include <deque>
 #include <exception>
 #include <fstream>
 #include <iterator>
@@ -118,22 +119,28 @@ struct Comparison {
   void close_context() { divergence.add(std::exchange(context, 0) / kContext); }
 };
 
-void run(const std::string& path, const std::string& text, unsigned threads, std::size_t most) {
+void run(const std::string& path, const std::string& text, unsigned threads, std::size_t most,
+         bool native_alone) {
   const model::Model file = need(model::load_gguf(path));
-  const model::Model bf16 = execute::cpu::test::stored_as(file, {model::Type::bf16});
   const std::vector<std::uint32_t> ids = tokens_of(file, text, most);
-  System exact("f32", file, "f32", threads), native("native", file, "native", threads),
-      rounded("bf16", file, "bf16", threads), exact_bf16("f32, BF16 weights", bf16, "f32", threads),
-      native_bf16("native, BF16 weights", bf16, "native", threads);
-  Comparison comparisons[] = {{&exact, &native},
-                              {&exact, &rounded},
-                              {&exact, &exact_bf16},
-                              {&exact, &native_bf16},
-                              {&exact_bf16, &native_bf16}};
+  model::Model bf16;
+  std::deque<System> systems;
+  const auto& exact = systems.emplace_back("f32", file, "f32", threads);
+  std::vector<Comparison> comparisons = {{&exact, &systems.emplace_back("native", file, "native", threads)}};
+  if (!native_alone) {
+    bf16 = execute::cpu::test::stored_as(file, {model::Type::bf16});
+    const auto& rounded = systems.emplace_back("bf16", file, "bf16", threads);
+    const auto& exact_bf16 = systems.emplace_back("f32, BF16 weights", bf16, "f32", threads);
+    const auto& native_bf16 = systems.emplace_back("native, BF16 weights", bf16, "native", threads);
+    for (const auto& [reference, plan] : {std::pair{&exact, &rounded},
+                                          {&exact, &exact_bf16},
+                                          {&exact, &native_bf16},
+                                          {&exact_bf16, &native_bf16}})
+      comparisons.push_back({reference, plan});
+  }
   for (std::size_t first = 0; first < ids.size(); first += kContext) {
     for (std::uint32_t start = 0; start < kContext; start += kTogether) {
-      for (System* system : {&exact, &native, &rounded, &exact_bf16, &native_bf16})
-        system->score(std::span(ids).subspan(first, kContext), start, kTogether);
+      for (System& system : systems) system.score(std::span(ids).subspan(first, kContext), start, kTogether);
       for (Comparison& one : comparisons) one.add(kTogether);
     }
     for (Comparison& one : comparisons) one.close_context();
@@ -152,12 +159,13 @@ void run(const std::string& path, const std::string& text, unsigned threads, std
 
 int main(int count, char** arguments) {
   if (count < 3) {
-    fmt::print(stderr, "usage: bench_plans MODEL.gguf TEXT [threads] [tokens]\n");
+    fmt::print(stderr, "usage: bench_plans MODEL.gguf TEXT [threads] [tokens] [native]\n");
     return 2;
   }
   try {
     run(arguments[1], arguments[2], count > 3 ? static_cast<unsigned>(std::atoi(arguments[3])) : 2,
-        count > 4 ? static_cast<std::size_t>(std::atoll(arguments[4])) : 20480);
+        count > 4 ? static_cast<std::size_t>(std::atoll(arguments[4])) : 20480,
+        count > 5 && std::string(arguments[5]) == "native");
   } catch (const std::exception& error) {
     fmt::print(stderr, "{}\n", error.what());
     return 2;

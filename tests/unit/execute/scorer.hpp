@@ -61,7 +61,7 @@ class Scorer {
       throw std::runtime_error("scorer: the text is too long");
     struct Sink final : LogitSink {
       Sink(std::uint32_t first, const Take& to) : start(first), take_(to) {}
-      void take(std::size_t run, float* logits, int vocabulary) override {
+      void take(std::size_t run, float* logits, int vocabulary) noexcept override {
         take_(start + static_cast<std::uint32_t>(run), {logits, static_cast<std::size_t>(vocabulary)});
       }
       std::uint32_t start;

@@ -1,6 +1,6 @@
-// The executor's contract beside the numbers: bad batches fail and harm nobody, copies, times, the pool's barrier.
-#include <atomic>
+// The executor's contract beside the numbers: bad batches, samplers and logits fail and harm nobody; copies, order.
 #include <boost/test/unit_test.hpp>
+#include <cstring>
 
 #include "player.hpp"
 
@@ -73,6 +73,17 @@ BOOST_AUTO_TEST_CASE(bad_batches_fail_and_the_next_one_runs) {
     s.mode = 0;
     s.copies = {{0, 1, SL_TIER_DEVICE, SL_TIER_HOST}};
     check_failed(s.run({{0, 0, 1, false, false}}), "copy of block 0 to 1");
+    check_failed(s.run({{2, 0, 1, true, false}}), "row: expected below 2, found 2");
+    s.begin(2, kPrompt, {});
+    check_failed(s.run({}), "row: expected below 2, found 2");
+    s.changes = {{UINT32_MAX, 0, 1}};
+    check_failed(s.run({}), "row: expected below 2, found 4294967295");
+    for (const std::uint32_t index : {8u, UINT32_MAX}) {
+      s.changes = {{0, index, 1}};
+      check_failed(s.run({}), "block table of row 0: expected entries below 8, one a block, found");
+    }
+    s.begin(0, kPrompt, {3, 1});
+    check_failed(s.run({{0, 0, 5, true, false}}), "a sample behind the prompt, found a prompt of 6");
     s.begin(1, kPrompt, {0, 7});
     const Collected again = s.run({{1, 0, 6, true, false}});
     BOOST_REQUIRE_MESSAGE(!again.failed, again.why);
@@ -92,6 +103,57 @@ BOOST_AUTO_TEST_CASE(a_copied_block_holds_the_same) {
   BOOST_CHECK_EQUAL(done.tokens[0], first);
 }
 
+// On any worker, at any lag: the step fails, and nobody waits for the one who threw.
+BOOST_AUTO_TEST_CASE(a_sampler_that_throws_fails_its_step_alone) {
+  struct Throwing final : Sampler {
+    explicit Throwing(std::uint32_t bad) : row(bad) {}
+    std::uint32_t sample(const SampleAt& at, float*, int, std::vector<TokenLogprob>&) const override {
+      if (at.row == row && at.position == 6) throw std::bad_alloc();
+      if (at.row == row && at.position == 5) throw 7;
+      return 3;
+    }
+    std::uint32_t row;
+  };
+  for (const std::uint32_t lag : {0u, 1u})
+    for (const unsigned threads : {1u, 2u, 3u})
+      for (const std::uint32_t bad : {0u, 1u}) {
+        Small s(lag, threads);
+        s.executor->set_sampler(std::make_unique<Throwing>(bad));
+        s.begin(0, kPrompt, {3, 1});
+        s.begin(1, kPrompt, {0, 7});
+        const Collected done = s.run({{0, 0, 6, true, false}, {1, 0, 6, true, false}});
+        check_failed(done, "bad_alloc");
+        BOOST_CHECK_EQUAL(done.tokens[1 - bad], 0u);
+        s.begin(bad, {1, 2, 3, 4, 5}, {3, 1});
+        check_failed(s.run({{bad, 0, 5, true, false}}), "an exception that tells nothing");
+        s.begin(bad, {1, 2, 3, 4}, {3, 1});
+        const Collected next = s.run({{bad, 0, 4, true, false}});
+        BOOST_REQUIRE_MESSAGE(!next.failed, next.why);
+        BOOST_CHECK_EQUAL(next.tokens[0], 3u);
+      }
+}
+
+BOOST_AUTO_TEST_CASE(logits_without_a_number_fail_their_step) {
+  model::Model model = stored_as(random(qwen2()), {model::Type::f32});
+  // The embedding of token 7: no number. It reaches the logits of whoever has it.
+  auto* row = reinterpret_cast<float*>(const_cast<std::byte*>(model.weights.embedding.row(7)));
+  std::fill(row, row + model.architecture.hidden, NAN);
+  for (const unsigned threads : {1u, 2u}) {
+    Small s(0, threads);
+    s.executor = CpuExecutor::create(s.clock, model, {threads, 0, 2, 16, 4, 8}).value();
+    BOOST_REQUIRE(s.executor->apply(0, plans_of(s.executor->op_keys(), SL_F32, SL_F32)));
+    s.begin(0, {5, 6, 9}, {3});
+    s.begin(1, {5, 7, 9}, {4});
+    check_failed(s.run({{0, 0, 3, true, false}, {1, 0, 3, true, false}}),
+                 "step 0: logits of row 1 at position 2: expected a number above minus infinity, found none");
+    s.begin(0, {5, 6, 9}, {3});
+    s.begin(1, {5, 7, 9}, {4});
+    const Collected done =
+        s.run({{0, 0, 3, true, false}, {1, 0, 3, false, false}});  // nobody samples from it
+    BOOST_CHECK_MESSAGE(!done.failed, done.why);
+  }
+}
+
 BOOST_AUTO_TEST_CASE(tokens_stay_until_the_next_submit_and_steps_come_in_order) {
   Small s(1, 2);
   s.begin(0, kPrompt, {3, 1, 4});
@@ -104,6 +166,28 @@ BOOST_AUTO_TEST_CASE(tokens_stay_until_the_next_submit_and_steps_come_in_order) 
   BOOST_CHECK_EQUAL(second.step, 1u);
   BOOST_CHECK_EQUAL(first.tokens[0], token);
   BOOST_CHECK_LE(first.device_end_ns, second.device_start_ns);
+}
+
+// Tied or not: once packed, nothing is read from where the model was.
+BOOST_AUTO_TEST_CASE(the_models_memory_is_let_go) {
+  for (const model::Architecture& a : {qwen2(), llama_tied()}) {
+    std::uint32_t token[2];
+    for (const bool spoilt : {false, true}) {
+      Small s;
+      model::Model model = stored_as(random(a), {model::Type::f32});
+      const auto bytes = static_cast<std::size_t>(model.weights.embedding.bytes());
+      const std::shared_ptr<const void> storage = spoilt ? model.storage : nullptr;
+      const std::weak_ptr<const void> kept = model.storage;
+      auto* embedding = const_cast<std::byte*>(model.weights.embedding.data);
+      s.executor = CpuExecutor::create(s.clock, std::move(model), {1, 0, 2, 16, 4, 8}).value();
+      BOOST_CHECK_EQUAL(kept.use_count(), spoilt ? 1 : 0);
+      if (spoilt) std::memset(embedding, 0, bytes);
+      BOOST_REQUIRE(s.executor->apply(0, plans_of(s.executor->op_keys(), SL_F32, SL_F32)));
+      s.begin(0, kPrompt, {3, 1});
+      token[spoilt] = s.run({{0, 0, 6, true, false}}).tokens[0];
+    }
+    BOOST_CHECK_EQUAL(token[0], token[1]);
+  }
 }
 
 BOOST_AUTO_TEST_CASE(options_that_cannot_be_are_refused) {
@@ -127,64 +211,6 @@ BOOST_AUTO_TEST_CASE(options_that_cannot_be_are_refused) {
   BOOST_CHECK(s.executor->apply(1, plans_of(s.executor->op_keys(), SL_BF16, SL_F32)));
   BOOST_CHECK_EQUAL(s.executor->effective(1).size(), s.executor->op_keys().size());
   BOOST_CHECK(s.executor->effective(2).empty());
-}
-
-BOOST_AUTO_TEST_CASE(decode_time_is_learnt_from_decodes_alone) {
-  DecodeTime time;
-  BOOST_CHECK_EQUAL(time.of(4, 12, 1600), 400u);  // nothing known: its share of the tokens
-  BOOST_CHECK_EQUAL(time.of(0, 12, 1600), 0u);
-  BOOST_CHECK_EQUAL(time.of(4, 0, 1000), 1000u);
-  BOOST_CHECK_EQUAL(time.of(5, 100, 9000), 1000u);   // 4 to 7 decodes are alike
-  BOOST_CHECK_EQUAL(time.of(16, 100, 9000), 1000u);  // the nearest smaller
-  BOOST_CHECK_EQUAL(time.of(1, 100, 9000), 1000u);   // else the nearest larger
-  BOOST_CHECK_EQUAL(time.of(4, 0, 9000), 1000u);     // stretched by something else
-  BOOST_CHECK_EQUAL(time.of(4, 0, 1500), 1500u);     // the average moved by an eighth of 8000, to 2000
-}
-
-BOOST_AUTO_TEST_CASE(rope_tables_grow_and_stay) {
-  const model::Architecture a = gemma3();
-  RopeTables tables(a);
-  tables.reserve(1);
-  const float* first = tables.cos(model::RopeKind::local, 0);
-  tables.reserve(2500);
-  BOOST_CHECK_EQUAL(tables.cos(model::RopeKind::local, 0), first);
-  for (const model::RopeKind kind : {model::RopeKind::global, model::RopeKind::local}) {
-    const std::vector<double> frequencies =
-        model::rope_frequencies(a.ropes[static_cast<std::size_t>(kind)], a.head_dim);
-    for (const std::uint32_t position : {0u, 1u, 1023u, 1024u, 2047u, 2048u, 2499u})
-      for (std::size_t pair = 0; pair < frequencies.size(); ++pair) {
-        BOOST_CHECK_EQUAL(tables.cos(kind, position)[pair],
-                          static_cast<float>(std::cos(position * frequencies[pair])));
-        BOOST_CHECK_EQUAL(tables.sin(kind, position)[pair],
-                          static_cast<float>(std::sin(position * frequencies[pair])));
-      }
-  }
-}
-
-BOOST_AUTO_TEST_CASE(workers_meet_at_barriers) {
-  for (const unsigned threads : {1u, 2u, 5u}) {
-    Pool pool(threads);
-    std::vector<int> counts(threads);
-    std::atomic<int> wrong{0};
-    const auto work = [&](unsigned worker) {
-      for (int round = 1; round <= 200; ++round) {
-        counts[worker] = round;
-        pool.barrier();
-        for (const int count : counts) wrong += count != round;
-        pool.barrier();
-      }
-    };
-    for (int run = 0; run < 20; ++run) pool.run(work);
-    BOOST_CHECK_EQUAL(wrong.load(), 0);
-    std::int64_t at = 0;
-    for (unsigned worker = 0; worker < threads; ++worker) {
-      const Share share = pool.share(37, worker, 16);
-      BOOST_CHECK_EQUAL(share.begin, at);
-      BOOST_CHECK(share.end == 37 || share.end % 16 == 0);
-      at = share.end;
-    }
-    BOOST_CHECK_EQUAL(at, 37);
-  }
 }
 
 BOOST_AUTO_TEST_SUITE_END()

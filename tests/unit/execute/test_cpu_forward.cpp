@@ -3,6 +3,8 @@
 
 #include <algorithm>
 #include <boost/test/unit_test.hpp>
+#include <cstring>
+#include <functional>
 #include <numeric>
 #include <random>
 
@@ -17,7 +19,7 @@ namespace {
 constexpr std::uint32_t kTokens = 83, kBlocks = 64;
 
 struct Logits final : LogitSink {
-  void take(std::size_t run, float* logits, int vocabulary) override {
+  void take(std::size_t run, float* logits, int vocabulary) noexcept override {
     rows[run].assign(logits, logits + vocabulary);
   }
   std::vector<std::vector<float>> rows;
@@ -158,9 +160,22 @@ BOOST_AUTO_TEST_CASE(what_took_effect_is_named) {
     (quantised ? int8 : bf16) = true;
     BOOST_CHECK_EQUAL(int(plan.input.dtype), quantised ? SL_INT8 : SL_BF16);
     BOOST_CHECK_EQUAL((keys[i].can & 1u << SL_INT8) != 0, quantised);
-    if (quantised) BOOST_CHECK_EQUAL(plan.input.group_k, 32u);
+    BOOST_CHECK_EQUAL(plan.input.group_k, quantised ? 32u : 0u);
+    BOOST_CHECK_EQUAL(plan.input.group_n, quantised ? 1u : 0u);
+    BOOST_CHECK_EQUAL(int(plan.input.scale_dtype), quantised ? SL_F32 : SL_DTYPE_NATIVE);
+    BOOST_CHECK_EQUAL(plan.compute, SL_COMPUTE_NATIVE);
+    BOOST_CHECK_EQUAL(plan.reason, 0u);
   }
   BOOST_CHECK(int8 && bf16);
+  // What took effect can be asked for, and takes effect as it is.
+  const Numerics again = numerics_of(keys, numerics.effective, weights).value();
+  for (std::size_t i = 0; i < keys.size(); ++i)
+    BOOST_CHECK_EQUAL(std::memcmp(&again.effective[i], &numerics.effective[i], sizeof(sl_op_plan)), 0);
+  const Numerics f32 = numerics_of(keys, plans_of(keys, SL_F32, SL_F32), weights).value();
+  for (std::size_t i = 0; i < keys.size(); ++i)
+    if (keys[i].role == SL_ROLE_Q)
+      BOOST_CHECK_EQUAL(f32.effective[i].compute,
+                        (keys[i].can & 1u << SL_INT8) != 0 ? SL_COMPUTE_DEQUANTISED : SL_COMPUTE_NATIVE);
 }
 
 BOOST_AUTO_TEST_CASE(what_cannot_be_computed_is_refused) {
@@ -191,6 +206,70 @@ BOOST_AUTO_TEST_CASE(what_cannot_be_computed_is_refused) {
   refused(
       SL_ROLE_KV, [](sl_op_plan& p) { p.input.dtype = 77; }, "found unknown");
   BOOST_CHECK(!numerics_of(keys, std::vector<sl_op_plan>(3), weights));
+}
+
+// Each field on its own: nothing that a plan says is passed over.
+BOOST_AUTO_TEST_CASE(scales_sums_and_ways_that_are_not_computed_are_refused) {
+  const model::Model model = stored_as(random(whole_blocks(llama())), {model::Type::q8_0});
+  Pool pool(1);
+  const Weights weights = Weights::pack(model, pool).value();
+  const std::vector<sl_op_key> keys = cpu_op_keys(model.architecture, weights);
+  using Change = std::function<void(sl_op_plan&)>;
+  const auto line = [&](std::uint16_t role, const Change& change) {
+    std::vector<sl_op_plan> plans(keys.size());
+    for (std::size_t i = 0; i < keys.size(); ++i)
+      if (keys[i].role == role) change(plans[i]);
+    const auto made = numerics_of(keys, plans, weights);
+    return made ? "no error" : made.error().message();
+  };
+  const auto check = [](const std::string& found, const std::string& part) {
+    BOOST_CHECK_MESSAGE(found.find(part) != std::string::npos, found << " has no '" << part << "'");
+  };
+
+  const std::function<void(sl_format&)> scalings[] = {
+      [](sl_format& f) { f.granularity = SL_SCALE_TENSOR; },
+      [](sl_format& f) { f.source = SL_SOURCE_CONSTANT; },
+      [](sl_format& f) { f.scale_dtype = SL_E8M0; },
+      [](sl_format& f) { f.rounding = SL_ROUND_POWER_OF_TWO_UP; },
+      [](sl_format& f) { f.overflow = SL_OVERFLOW_NAN; },
+      [](sl_format& f) { f.group_n = 128; },
+      [](sl_format& f) { f.group_k = 64; },
+      [](sl_format& f) { f.history = 16; },
+      [](sl_format& f) { f.amax_floor = 1; },
+      [](sl_format& f) { f.amax_ceiling = 1; },
+      [](sl_format& f) { f.margin = 1; },
+      [](sl_format& f) { f.constant = 0.5f; },
+  };
+  for (const auto& scaling : scalings) {
+    for (const std::uint16_t role : {SL_ROLE_UP, SL_ROLE_NORM, SL_ROLE_EMBED, SL_ROLE_KV})
+      for (sl_format sl_op_plan::*tensor : {&sl_op_plan::weight, &sl_op_plan::input, &sl_op_plan::output})
+        check(line(role, [&](sl_op_plan& p) { scaling(p.*tensor); }), "NATIVE without scales");
+    check(
+        line(SL_ROLE_KV, [&](sl_op_plan& p) { p.weight.dtype = p.input.dtype = SL_BF16, scaling(p.weight); }),
+        "expected BF16 without scales");
+    check(line(SL_ROLE_UP, [&](sl_op_plan& p) { p.input.dtype = SL_INT8, scaling(p.input); }),
+          "expected INT8 with dynamic F32 scales of groups of 32");
+    check(line(SL_ROLE_UP,
+               [&](sl_op_plan& p) {
+                 p.input.dtype = SL_INT8;
+                 p.input.granularity = SL_SCALE_GROUP;
+                 p.input.group_k = 32;
+                 p.input.source = SL_SOURCE_DYNAMIC;
+                 scaling(p.input);
+               }),
+          "expected INT8 with dynamic F32 scales of groups of 32");
+  }
+  for (const std::uint16_t role : {SL_ROLE_UP, SL_ROLE_NORM, SL_ROLE_KV}) {
+    check(line(role, [](sl_op_plan& p) { p.accumulate = SL_ACCUMULATE_FAST; }), "accumulate F32");
+    check(line(role, [](sl_op_plan& p) { p.accumulate = SL_ACCUMULATE_PROMOTED; }), "accumulate F32");
+    check(line(role, [](sl_op_plan& p) { p.promote_every = 4; }), "promote_every 4");
+    check(line(role, [](sl_op_plan& p) { p.compute = SL_COMPUTE_EMULATED; }), "found EMULATED");
+    check(line(role, [](sl_op_plan& p) { p.compute = SL_COMPUTE_DEQUANTISED; }), "found DEQUANTISED");
+  }
+  const Change dequantised = [](sl_op_plan& p) {
+    p.input.dtype = SL_F32, p.compute = SL_COMPUTE_DEQUANTISED;
+  };
+  BOOST_CHECK_EQUAL(line(SL_ROLE_UP, dequantised), "no error");
 }
 
 BOOST_AUTO_TEST_SUITE_END()

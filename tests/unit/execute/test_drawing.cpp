@@ -1,5 +1,6 @@
 // The sampler against one that sorts: cuts, penalties, biases, masks, the draw, log-probabilities; and what a draw depends on.
 #include <algorithm>
+#include <bit>
 #include <boost/test/unit_test.hpp>
 #include <cmath>
 #include <map>
@@ -41,18 +42,20 @@ Sampled sample(const Sampling& how, std::vector<float> logits, const Tokens& tok
   return out;
 }
 
-// Logits after masks, biases and penalties, token by token.
+// Logits after masks, biases and penalties, token by token: clean after each (token_weight.hpp).
 std::vector<float> shaped(const Sampling& how, std::vector<float> z, const Tokens& tokens,
                           std::uint32_t prompt) {
-  for (float& v : z) v = std::isnan(v) ? -INFINITY : v;
+  using kernels::clean_logit;
+  for (float& v : z) v = clean_logit(v);
   if (tokens.size() - prompt < how.min_tokens)
     for (const std::uint32_t id : how.stop_ids) z[id] = -INFINITY;
-  for (const TokenBias& b : how.bias) z[b.token] += b.bias;
+  for (const TokenBias& b : how.bias) z[b.token] = clean_logit(z[b.token] + b.bias);
   for (const std::uint32_t id : std::set<std::uint32_t>(tokens.begin(), tokens.end())) {
     const auto generated = std::count(tokens.begin() + prompt, tokens.end(), id);
     z[id] = z[id] > 0 ? z[id] / how.repetition : z[id] * how.repetition;
     z[id] -= how.frequency * static_cast<float>(generated);
     if (generated > 0) z[id] -= how.presence;
+    z[id] = clean_logit(z[id]);
   }
   return z;
 }
@@ -125,6 +128,28 @@ BOOST_AUTO_TEST_CASE(the_token_of_a_sampler_that_sorts) {
   BOOST_TEST(seen.size() > 50u);
 }
 
+// Any bits as logits, and penalties that leave the range of F32.
+BOOST_AUTO_TEST_CASE(any_bits_and_any_penalty_give_the_token_of_a_sampler_that_sorts) {
+  std::mt19937 random(77);
+  for (std::uint32_t round = 0; round < 400; ++round) {
+    Sampling how;
+    how.seed = round;
+    how.temperature = std::array{0.0f, 1e-30f, 1.0f, 100.0f}[round % 4];
+    how.top_k = std::array{0u, 3u}[round / 4 % 2];
+    how.top_p = std::array{1.0f, 0.5f}[round / 8 % 2];
+    how.repetition = std::array{1.0f, 1e-38f, 1e-45f, 100.0f}[round / 16 % 4];
+    how.bias = {{20, 100.0f}, {21, -100.0f}};
+    std::vector<float> logits = logits_of(round);
+    if (round % 3 == 0)
+      for (float& v : logits) v = std::bit_cast<float>(static_cast<std::uint32_t>(random()));
+    if (round % 5 < 3)
+      for (std::uint32_t i = 0; i <= round % 5; ++i) logits[random() % kVocabulary] = INFINITY;
+    if (round % 50 == 0) logits.assign(kVocabulary, INFINITY);
+    BOOST_REQUIRE_EQUAL(sample(how, logits, kTokens, kPrompt).token,
+                        expected(how, shaped(how, logits, kTokens, kPrompt), 0, 9));
+  }
+}
+
 // With the weights of a known distribution: 10,000 draws lie within five standard deviations.
 BOOST_AUTO_TEST_CASE(draws_follow_the_distribution) {
   std::vector<float> logits(kVocabulary, -INFINITY);
@@ -178,6 +203,12 @@ BOOST_AUTO_TEST_CASE(log_probabilities_are_of_the_logits_as_they_came) {
   }
   how.alternatives = 0;
   BOOST_TEST(sample(how, logits, kTokens, kPrompt).logprobs.size() == 1u);
+  logits[200] = INFINITY;  // as the largest number: no log-probability is NaN
+  how.alternatives = 2;
+  const Sampled infinite = sample(how, logits, kTokens, kPrompt);
+  BOOST_TEST(infinite.logprobs[1].token == 200u);
+  BOOST_TEST(infinite.logprobs[1].logprob == 0);
+  for (const TokenLogprob& p : infinite.logprobs) BOOST_TEST(p.logprob <= 0);
   how.alternatives.reset();
   BOOST_TEST(sample(how, logits, kTokens, kPrompt).logprobs.empty());
 }

@@ -22,6 +22,22 @@ BOOST_AUTO_TEST_CASE(a_dequantised_row_is_what_the_format_means) {
   }
 }
 
+BOOST_AUTO_TEST_CASE(an_unpacked_row_is_the_source_row) {
+  Random random(2);
+  for (const Type type : types())
+    for (const int k : {96, 75}) {
+      if (cpu::quantised(type) && k % 32 != 0) continue;
+      Weights w(type, 41, k, random);  // the last panel is not full
+      std::vector<float> row(k), source(k);
+      for (int n = 0; n < w.n; ++n) {
+        cpu::dequantise_row(type, w.source.data() + static_cast<std::size_t>(n) * cpu::row_bytes(type, k), k,
+                            source.data());
+        cpu::unpack_row(w.packed(), n, row.data());
+        BOOST_TEST(same_bits(row.data(), source.data(), row.size()), name_of(type) << " row " << n);
+      }
+    }
+}
+
 BOOST_AUTO_TEST_CASE(panels_are_no_larger_than_the_source) {
   for (const Type type : types()) {
     BOOST_TEST(cpu::packed_bytes(type, 64, 576) == 64 * cpu::row_bytes(type, 576), name_of(type));

@@ -1,4 +1,5 @@
 // Wrong files: each kind of damage gives its line; no prefix and no flipped byte of a right file does harm.
+#include <algorithm>
 #include <boost/test/unit_test.hpp>
 #include <functional>
 #include <memory>
@@ -169,6 +170,79 @@ BOOST_AUTO_TEST_CASE(tensors) {
   BOOST_TEST(changed([](GgufWriter& f) {
                f.tensors[0].offset = f.tensors[1].offset;
              }).ends_with("expected data of its own, found an overlap with tensor 'v'"));
+}
+
+// Wrong in their elements, too: that the length is named shows that it is held against what can be used first.
+BOOST_AUTO_TEST_CASE(the_length_of_a_list_is_checked_before_the_list_is_made) {
+  const auto line = [](const char* family, const std::function<void(GgufWriter&)>& add) {
+    GgufWriter file = tiny(family, 2);
+    add(file);
+    const Bytes bytes = file.finish();
+    const auto read = gguf::File::parse(bytes, "x");
+    if (!read) return read.error().message();
+    const auto architecture = architecture_from_gguf(*read);
+    if (!architecture) return architecture.error().message();
+    const auto vocabulary = vocabulary_from_gguf(*read, architecture->vocabulary);
+    return vocabulary ? "no error" : vocabulary.error().message();
+  };
+  const auto replaced = [](GgufWriter& file, std::string key, auto&& write) {
+    const Bytes name = [&] {
+      Bytes out;
+      put_text(out, key);
+      return out;
+    }();
+    const auto at = std::search(file.keys.begin(), file.keys.end(), name.begin(), name.end());
+    BOOST_REQUIRE(at != file.keys.end());
+    at[8] = std::byte('X');  // the old one: nobody's key
+    write(key);
+  };
+  const std::vector<std::uint8_t> many(1 << 20, 0);
+  for (const char* size : {"feed_forward_length", "attention.head_count", "attention.head_count_kv"})
+    for (const std::size_t count : {std::size_t{0}, std::size_t{1}, std::size_t{3}, many.size()}) {
+      const std::string key = "llama." + std::string(size);
+      BOOST_TEST(line("llama",
+                      [&](GgufWriter& f) {
+                        replaced(f, key, [&](const std::string& name) {
+                          f.array(name, kU8, std::vector(many.begin(), many.begin() + std::ptrdiff_t(count)));
+                        });
+                      }) == "x: key '" + key + "': expected an array of integers of 2 elements, found " +
+                                std::to_string(count));
+    }
+  BOOST_TEST(line("llama", [&](GgufWriter& f) {
+               replaced(f, "llama.attention.head_count", [&](const std::string& name) {
+                 f.array(name, kU8, std::vector<std::uint8_t>{3, 3});
+               });
+             }) == "no error");
+  BOOST_TEST(
+      line("gemma3", [&](GgufWriter& f) { f.array("gemma3.attention.sliding_window_pattern", kU8, many); }) ==
+      "x: key 'gemma3.attention.sliding_window_pattern': expected an array of integers of 2 "
+      "elements, found 1048576");
+
+  const std::string tokens = std::to_string(kVocabulary - 2);
+  BOOST_TEST(line("llama",
+                  [&](GgufWriter& f) {
+                    replaced(f, "tokenizer.ggml.token_type", [&](const std::string& name) {
+                      f.array(name, kU8, std::vector<std::uint8_t>(1 << 20, 99));
+                    });
+                  }) == "x: key 'tokenizer.ggml.token_type': expected an array of integers of " + tokens +
+                            " elements, found 1048576");
+  BOOST_TEST(line("llama",
+                  [&](GgufWriter& f) {
+                    replaced(f, "tokenizer.ggml.scores", [&](const std::string& name) {
+                      f.array(name, kF32, std::vector<float>(kVocabulary - 3));
+                    });
+                  }) == "x: key 'tokenizer.ggml.scores': expected an array of f32 of " + tokens +
+                            " elements, found " + std::to_string(kVocabulary - 3));
+  BOOST_TEST(line("llama",
+                  [&](GgufWriter& f) {
+                    replaced(f, "tokenizer.ggml.merges", [&](const std::string& name) {
+                      Bytes empty = value(std::uint32_t{kString}, kMostMerges + 1);
+                      empty.resize(empty.size() + (kMostMerges + 1) * 8);  // lengths of 0
+                      f.raw(name, kArray, empty);
+                    });
+                  }) ==
+             "x: key 'tokenizer.ggml.merges': expected an array of strings of 0 to 4194304 elements, "
+             "found 4194305");
 }
 
 BOOST_AUTO_TEST_CASE(every_prefix_is_an_error_or_fine) {
