@@ -3,6 +3,7 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "base/steady_clock.hpp"
 #include "execute/cpu/cpu_executor.hpp"
@@ -10,13 +11,29 @@
 
 namespace serveloop::test {
 
+// A live swap, ordered as soon as so many sequences have ended.
+struct CpuSwap {
+  std::size_t after_ends = 0;
+  policy::Kind kind{};
+  policy::Choice to;
+};
+
 struct CpuSetting {
-  std::string scheduler = "fcfs", eviction = "lru", precision = "native";
-  std::uint32_t blocks = 1024, token_budget = 48, lag = 0, max_sequences = 8;
+  policy::Choice scheduler{"fcfs"}, eviction{"lru"};
+  std::string precision = "native";
+  std::uint32_t blocks = 1024, block_tokens = kBlockTokens, token_budget = 48, lag = 0, max_sequences = 8;
+  std::uint32_t pace = 1;  // requests come so many times later than they say
   unsigned threads = 1;
   bool prefix_cache = true;
-  std::vector<std::pair<std::uint64_t, std::string>> swaps;  // at a step, a scheduler
+  std::vector<CpuSwap> swaps;  // in their order
   std::string name() const;
+};
+
+// What clients heard, by (request's index, fork).
+struct Heard {
+  Outputs tokens;
+  // For each token whose request asked, (id, bits of its log-probability): its own, then the alternatives'.
+  Outputs logprobs;
 };
 
 class CpuWorld final : public engine::Output {
@@ -30,13 +47,14 @@ class CpuWorld final : public engine::Output {
   bool wants_tokens() const override { return true; }
   void finished(const engine::Finished& end, std::span<const requests::Token> generated) override;
   engine::Engine& engine() { return *engine_; }
-  const Outputs& outputs() const { return outputs_; }
+  const Heard& heard() const { return heard_; }
 
  private:
   void send(const Ask& ask, std::size_t index);
   void drain();
   void cancel();
   void swap();
+  void check_flip(const Status& went);
 
   CpuSetting setting_;
   SteadyClock clock_;
@@ -44,20 +62,11 @@ class CpuWorld final : public engine::Output {
   policy::Limits limits_;
   std::unique_ptr<execute::cpu::CpuExecutor> executor_;
   std::unique_ptr<engine::Engine> engine_;
-  std::size_t next_swap_ = 0;
+  std::size_t next_swap_ = 0, ends_ = 0;
   std::map<std::uint64_t, std::size_t> index_of_;
   std::map<std::uint64_t, std::uint32_t> delivered_, cancel_after_;
   std::vector<std::uint64_t> cancels_;
-  Outputs outputs_;
+  Heard heard_;
 };
-
-// Requests as mixed_asks() has them, for a vocabulary of that size; a third of them drawn at a temperature, some with
-// cuts and penalties.
-std::vector<Ask> sampled_asks(std::uint32_t count, std::uint64_t seed, std::uint32_t longest_prompt,
-                              std::uint32_t vocabulary);
-
-// Law 1 in one setting. Returns the counters, so that a test can ask whether what it is about took place.
-engine::Counters check_cpu_law_1(const CpuSetting& setting, const model::Model& model,
-                                 const std::vector<Ask>& asks, const Outputs& reference);
 
 }  // namespace serveloop::test

@@ -5,6 +5,8 @@
 #include <boost/test/unit_test.hpp>
 
 #include "base/hash.hpp"
+#include "need.hpp"
+#include "rig/settings.hpp"
 
 namespace serveloop::test {
 
@@ -23,12 +25,6 @@ policy::Host build_host() {
 
 namespace {
 
-template <class T>
-T need(Result<T> result) {
-  if (!result) throw std::runtime_error(result.error().message());
-  return std::move(*result);
-}
-
 sl_cost test_cost() {
   sl_cost cost{};
   cost.struct_size = sizeof(sl_cost);
@@ -44,6 +40,24 @@ sl_cost test_cost() {
 
 }  // namespace
 
+std::shared_ptr<engine::SwapOrder> swap_order(const policy::Host& host, const policy::Limits& limits,
+                                              policy::Kind kind, const policy::Choice& to) {
+  auto order = std::make_shared<engine::SwapOrder>();
+  order->kind = kind;
+  order->plugin = to.plugin;
+  if (kind == policy::Kind::scheduler) order->scheduler = need(host.load_scheduler(to, limits));
+  if (kind == policy::Kind::eviction) order->eviction = need(host.load_eviction(to, limits));
+  if (kind == policy::Kind::preemption) order->preemption = need(host.load_preemption(to, limits));
+  return order;
+}
+
+void inject_swap(engine::Engine& engine, std::shared_ptr<engine::SwapOrder> order) {
+  engine::Message message;
+  message.what = engine::Message::What::swap;
+  message.swap = std::move(order);
+  engine.inject(std::move(message));
+}
+
 World::World(const Setting& setting, std::vector<Ask> asks, observe::StepLog* log, engine::Output* output)
     : setting_(setting), asks_(std::move(asks)), clock_(HostModel{}), host_(build_host()) {
   engine::Options o;
@@ -58,9 +72,7 @@ World::World(const Setting& setting, std::vector<Ask> asks, observe::StepLog* lo
   o.context_tokens = setting.context_tokens;
   o.seed = setting.seed;
   o.cost = test_cost();
-  const requests::Options sizes{o.max_waiting, o.max_sequences};
-  limits_ = {o.seed, sizes.slots(), {o.kv_blocks, 0}, o.block_tokens, o.token_budget, o.max_sequences,
-             o.lag,  o.cost};
+  limits_ = rig::limits(o);
   engine::Policies p;
   for (const policy::Choice& gate : setting.gates) p.gates.push_back(need(host_.load_gate(gate, limits_)));
   if (!setting.scheduler.empty())
@@ -109,21 +121,8 @@ void World::tell(engine::Message::What what, std::uint64_t request, std::uint64_
   engine_->inject(std::move(message));
 }
 
-void World::post_swap(std::shared_ptr<engine::SwapOrder> order) {
-  engine::Message message;
-  message.what = engine::Message::What::swap;
-  message.swap = std::move(order);
-  engine_->inject(std::move(message));
-}
-
 void World::swap(policy::Kind kind, const policy::Choice& to) {
-  auto order = std::make_shared<engine::SwapOrder>();
-  order->kind = kind;
-  order->plugin = to.plugin;
-  if (kind == policy::Kind::scheduler) order->scheduler = need(host_.load_scheduler(to, limits_));
-  if (kind == policy::Kind::eviction) order->eviction = need(host_.load_eviction(to, limits_));
-  if (kind == policy::Kind::preemption) order->preemption = need(host_.load_preemption(to, limits_));
-  post_swap(std::move(order));
+  inject_swap(*engine_, swap_order(host_, limits_, kind, to));
 }
 
 void World::swap_gate(std::uint32_t gate, const policy::Choice& to) {
@@ -133,7 +132,7 @@ void World::swap_gate(std::uint32_t gate, const policy::Choice& to) {
   order->gate = gate;
   order->plugin = to.plugin;
   order->scheduler = need(host_.load_gate(to, limits_));
-  post_swap(std::move(order));
+  inject_swap(*engine_, std::move(order));
 }
 
 void World::feed() {

@@ -84,7 +84,6 @@ class World : public engine::Output {
 
  private:
   void feed();
-  void post_swap(std::shared_ptr<engine::SwapOrder> order);
   Setting setting_;
   std::vector<Ask> asks_;
   std::size_t next_ask_ = 0, next_swap_ = 0;
@@ -105,6 +104,10 @@ class World : public engine::Output {
 
 // The search path of the build's own plugins.
 policy::Host build_host();
+// A policy that is loaded and waits to take over, and how an engine is told of it.
+std::shared_ptr<engine::SwapOrder> swap_order(const policy::Host& host, const policy::Limits& limits,
+                                              policy::Kind kind, const policy::Choice& to);
+void inject_swap(engine::Engine& engine, std::shared_ptr<engine::SwapOrder> order);
 // `count` requests with mixed lengths, n, seeds, shared prefixes, stops and cancellations, from a seed.
 std::vector<Ask> mixed_asks(std::uint32_t count, std::uint64_t seed, std::uint32_t longest_prompt);
 // What each would get alone. Cancellation plays no part.

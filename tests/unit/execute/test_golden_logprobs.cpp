@@ -3,8 +3,6 @@
 #include <fmt/format.h>
 
 #include <boost/test/unit_test.hpp>
-#include <cstdlib>
-#include <filesystem>
 
 #include "execute/cpu/forward.hpp"
 #include "golden_logprobs.hpp"
@@ -19,19 +17,6 @@ namespace {
 constexpr double kTolerance = 1e-3;  // of the real model: thirty layers
 constexpr double kTinyTolerance = 1e-4;
 constexpr std::uint64_t kSeed = 20250917;  // of random weights, in make.py
-constexpr const char* kModel = "SmolLM2-135M-Instruct.Q4_1.gguf";
-
-// True, too, where the model is needed, as `./dev test --all` says: then the case fails for want of it.
-boost::test_tools::assertion_result smollm2_is_there(boost::unit_test::test_unit_id) {
-  const bool there = std::filesystem::exists(models_folder() + "/" + kModel) ||
-                     std::getenv("SERVELOOP_NEED_MODEL") != nullptr;
-  if (!there)
-    fmt::print(stderr,
-               "smollm2 is skipped: {} is not in {}; bring it by ./dev model, or name its folder in "
-               "SERVELOOP_MODELS\n",
-               kModel, models_folder());
-  return there;
-}
 
 // The largest difference at a position; -inf takes the place of what was compared.
 double difference(const GoldenText& text, std::uint32_t position, std::span<float> logits) {
@@ -89,7 +74,7 @@ BOOST_AUTO_TEST_CASE(small_models_of_all_architectures) {
 }
 
 BOOST_AUTO_TEST_CASE(smollm2, *boost::unit_test::precondition(smollm2_is_there)) {
-  const model::Model model = need(model::load_gguf(models_folder() + "/" + kModel));
+  const model::Model model = need(model::load_gguf(smollm2_path()));
   check(model, "smollm2", 2, kTolerance, kernels::cpu::detect());
 #if !defined(__SANITIZE_ADDRESS__)  // minutes
   if (kernels::cpu::detect() != kernels::cpu::Isa::avx2 && kernels::cpu::runs(kernels::cpu::Isa::avx2))

@@ -2,8 +2,11 @@
 // kernels' tiles (or rows of whole blocks, where weights are quantised).
 #pragma once
 
+#include <serveloop/precision.h>
+
 #include <boost/test/unit_test.hpp>
 #include <cmath>
+#include <span>
 #include <string>
 #include <vector>
 

@@ -1,0 +1,68 @@
+#include "cpu_array.hpp"
+
+#include <fmt/format.h>
+
+#include <boost/test/unit_test.hpp>
+
+namespace serveloop::test {
+
+namespace {
+
+constexpr std::uint64_t kAtLeast = 20;
+
+// The factors; beside them lag, threads, prefix cache and swaps, two values each. Pools in halves of the smallest; 0: roomy.
+const std::vector<const char*> kSchedulers = {"fcfs", "priority", "sarathi"};
+const std::vector<const char*> kEvictions = {"lru", "slru"};
+const std::vector<const char*> kPlans = {"native", "bf16", "f32"};
+const std::vector<std::uint32_t> kPools = {3, 4, 0};
+const std::vector<std::uint32_t> kBudgets = {24, 48, 400};
+
+CpuSetting setting_of(const Row& row, const CpuTraffic& traffic) {
+  CpuSetting s;
+  s.scheduler.plugin = kSchedulers[row[0]];
+  s.eviction.plugin = kEvictions[row[1]];
+  s.precision = kPlans[row[2]];
+  if (const std::uint32_t halves = kPools[row[3]]; halves != 0)
+    s.blocks = halves * traffic.smallest_pool(s.block_tokens) / 2;
+  s.token_budget = kBudgets[row[4]];
+  s.lag = static_cast<std::uint32_t>(row[5]);
+  s.threads = static_cast<unsigned>(row[6]) + 1;
+  s.prefix_cache = row[7] == 0;
+  for (std::size_t third = 1; row[8] == 1 && third <= 2; ++third)
+    s.swaps.push_back(
+        {third * traffic.sequences() / 3, policy::Kind::scheduler, {kSchedulers[(row[0] + third) % 3]}});
+  return s;
+}
+
+}  // namespace
+
+std::vector<std::size_t> array_sizes() {
+  return {kSchedulers.size(), kEvictions.size(), kPlans.size(), kPools.size(), kBudgets.size(), 2, 2, 2, 2};
+}
+
+const std::vector<Row>& array_rows() {
+  static const std::vector<Row> all = covering_array(array_sizes());
+  return all;
+}
+
+void check_array(CpuTraffic& traffic) {
+  std::uint64_t preemptions = 0, evicted = 0, hits = 0, split = 0;
+  for (const Row& row : array_rows()) {
+    const CpuSetting s = setting_of(row, traffic);
+    const engine::Counters c = check_cpu_law_1(s, traffic);
+    preemptions += c.preemptions;
+    evicted += c.evicted_blocks;
+    hits += c.hit_tokens / s.block_tokens;
+    split += c.split_prompts;
+    BOOST_TEST_CONTEXT(s.name()) {
+      if (row[3] == 0) BOOST_CHECK_GE(c.preemptions, kAtLeast);
+      if (row[3] == 0 && s.prefix_cache) BOOST_CHECK_GE(c.evicted_blocks, kAtLeast);
+      if (s.prefix_cache) BOOST_CHECK_GE(c.hit_tokens / s.block_tokens, kAtLeast);
+      if (s.token_budget == kBudgets[0]) BOOST_CHECK_GE(c.split_prompts, kAtLeast);
+    }
+  }
+  BOOST_TEST_MESSAGE(fmt::format("{} settings: {} preemptions, {} evicted, {} hits, {} split",
+                                 array_rows().size(), preemptions, evicted, hits, split));
+}
+
+}  // namespace serveloop::test
