@@ -18,6 +18,10 @@ std::vector<Ask> sampled_asks(std::uint32_t count, std::uint64_t seed, std::uint
     if (draw % 5 == 0) how.top_p = 0.7f;
     if (draw % 4 == 0) how.top_k = 20;
     if (draw % 6 == 0) how.repetition = 1.3f, how.frequency = 0.2f;
+    if (draw % 7 < 2) how.min_p = 0.05f;
+    if (draw % 9 < 2) how.presence = 0.5f;
+    if (draw % 10 < 2) how.bias = {{static_cast<std::uint32_t>(draw / 10 % vocabulary), 3.0f}};
+    if (draw % 11 < 3) how.min_tokens = 4;
     if (draw % 8 != 0) how.alternatives = draw % 3;
   }
   return asks;

@@ -6,7 +6,7 @@
 namespace serveloop::test {
 
 // Requests as mixed_asks() has them, for a vocabulary of that size; a third of them greedy, the others drawn at a
-// temperature, some with cuts and penalties; most with log-probabilities.
+// temperature, some with cuts, penalties, a bias or stops that wait; most with log-probabilities.
 std::vector<Ask> sampled_asks(std::uint32_t count, std::uint64_t seed, std::uint32_t longest_prompt,
                               std::uint32_t vocabulary);
 
