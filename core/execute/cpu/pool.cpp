@@ -40,7 +40,7 @@ Pool::Pool(unsigned threads) : threads_(threads - 1) {
 
 void Pool::end() {
   function_ = nullptr;
-  run_.fetch_add(1, std::memory_order_release);
+  run_.fetch_add(1, std::memory_order_seq_cst);
   run_.notify_all();
   for (std::thread& thread : threads_)
     if (thread.joinable()) thread.join();
@@ -50,7 +50,7 @@ void Pool::start(Function function, const void* argument) {
   if (size() > 1) {
     function_ = function;
     argument_ = argument;
-    run_.fetch_add(1, std::memory_order_release);
+    run_.fetch_add(1, std::memory_order_seq_cst);
     run_.notify_all();
   }
   function(argument, 0);
@@ -70,7 +70,9 @@ void Pool::meet() {
   const std::uint32_t before = passed_.load(std::memory_order_relaxed);  // cannot move until this one arrived
   if (arrived_.fetch_add(1, std::memory_order_acq_rel) + 1 < size()) return wait_while(passed_, before);
   arrived_.store(0, std::memory_order_relaxed);
-  passed_.store(before + 1, std::memory_order_release);
+  // Sequentially consistent: notify_all asks whether anybody sleeps, and libstdc++ 12 does so by a plain load, which must
+  // not come before this store, or a worker that falls asleep between them sleeps for ever.
+  passed_.store(before + 1, std::memory_order_seq_cst);
   passed_.notify_all();
 }
 
