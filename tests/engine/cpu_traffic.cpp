@@ -61,7 +61,8 @@ const Heard& CpuTraffic::alone(const std::string& plan) {
 namespace {
 
 // All of what is expected, or its beginning where a cancel cut it short.
-void check_outputs(const Outputs& got, const Outputs& reference, const std::vector<Ask>& asks) {
+void check_outputs(std::string_view what, const Outputs& got, const Outputs& reference,
+                   const std::vector<Ask>& asks) {
   for (const auto& [which, expected] : reference) {
     const auto found = got.find(which);
     const Tokens own = found == got.end() ? Tokens{} : found->second;
@@ -69,8 +70,8 @@ void check_outputs(const Outputs& got, const Outputs& reference, const std::vect
     BOOST_REQUIRE_LE(own.size(), expected.size());
     const auto differs = std::mismatch(own.begin(), own.end(), expected.begin()).first - own.begin();
     BOOST_REQUIRE_MESSAGE(differs == static_cast<std::ptrdiff_t>(own.size()),
-                          "request " << which.first << ", sequence " << which.second << ", item " << differs
-                                     << ": not what it is alone");
+                          "request " << which.first << ", sequence " << which.second << ", " << what << ' '
+                                     << differs << ": not what it is alone");
   }
 }
 
@@ -85,8 +86,8 @@ engine::Counters check_cpu_law_1(const CpuSetting& s, CpuTraffic& traffic) {
     counters = world.engine().counters();
     BOOST_REQUIRE_EQUAL(world.engine().audit(true), "");
     BOOST_REQUIRE_EQUAL(world.heard().tokens.size(), traffic.sequences());
-    check_outputs(world.heard().tokens, reference.tokens, traffic.asks());
-    check_outputs(world.heard().logprobs, reference.logprobs, traffic.asks());
+    check_outputs("token", world.heard().tokens, reference.tokens, traffic.asks());
+    check_outputs("log-probability", world.heard().logprobs, reference.logprobs, traffic.asks());
     BOOST_CHECK_EQUAL(counters.failed_steps, 0u);
     BOOST_CHECK_EQUAL(counters.swaps, s.swaps.size());
     BOOST_CHECK(counters.fallbacks.empty());

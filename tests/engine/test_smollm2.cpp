@@ -23,10 +23,11 @@ using execute::cpu::test::smollm2_path;
 
 // How much is asked, and how often what a configuration shows must take place.
 struct Scale {
+  std::uint64_t seed;
   std::uint32_t requests, longest_prompt, most_tokens, block_tokens;
   std::uint64_t at_least;
 };
-constexpr Scale kBrief{24, 16, 12, 4, 3}, kLong{90, 64, 28, kBlockTokens, 20};
+constexpr Scale kBrief{31, 20, 16, 12, 4, 4}, kLong{23, 90, 64, 28, kBlockTokens, 20};
 
 Tokens prose(const model::Model& model) {
   std::ifstream file(SERVELOOP_TEXTS "/persuasion.txt");
@@ -52,7 +53,7 @@ void ask_in_prose(std::vector<Ask>& asks, const Tokens& text, std::uint32_t long
 CpuTraffic traffic_of(const Scale& scale) {
   model::Model model = need(model::load_gguf(smollm2_path()));
   std::vector<Ask> asks =
-      sampled_asks(scale.requests, 23, scale.longest_prompt, model.architecture.vocabulary);
+      sampled_asks(scale.requests, scale.seed, scale.longest_prompt, model.architecture.vocabulary);
   ask_in_prose(asks, prose(model), scale.longest_prompt);
   for (Ask& ask : asks) ask.spec.max_tokens = 1 + (*ask.spec.max_tokens - 1) % scale.most_tokens;
   return {std::move(model), std::move(asks)};
