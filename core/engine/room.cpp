@@ -80,7 +80,7 @@ std::uint32_t Engine::evict(std::uint32_t need) {
         victim.reason = SL_REASON_NO_HOST_TIER;
         ++counters_.no_host_tier;
       }
-  const std::uint32_t freed = cache_->apply({victims_, victims.count});
+  const std::uint32_t freed = cache_->apply({victims_, victims.count}).freed;
   counters_.evicted_blocks += freed;
   mark(Phase::policy, victims.count);
   return freed;

@@ -39,7 +39,7 @@ std::uint16_t Cache::check(std::span<const sl_victim> victims, std::uint32_t nee
 }
 
 // In passes, so that a parent may be named before its children.
-std::uint32_t Cache::apply(std::span<const sl_victim> victims) {
+Evicted Cache::apply(std::span<const sl_victim> victims) {
   State& state = *state_;
   std::vector<NodeId>& nodes = state.scratch_nodes;
   nodes.clear();
@@ -54,7 +54,7 @@ std::uint32_t Cache::apply(std::span<const sl_victim> victims) {
   }
   for (const sl_victim& victim : victims) state.pool.give_back(victim.block);
   for (const NodeId node : nodes) state.tree.tidy(node);
-  return static_cast<std::uint32_t>(victims.size());
+  return {static_cast<std::uint32_t>(victims.size()), 0, 0, 0};
 }
 
 std::vector<sl_victim> Cache::fallback_victims(std::uint32_t need) const {

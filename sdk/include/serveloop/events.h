@@ -54,7 +54,8 @@ enum {
   SL_BLOCK_IDLE = 3,     /* last user gone: evictable from now on. Sent leaf first. Comes without a HIT
                             before it where an entry had pinned the block and then fell */
   SL_BLOCK_GONE = 4,     /* dropped: no tier holds it. Its key remains useful for ghost lists */
-  SL_BLOCK_MOVED = 5     /* now in `tier` */
+  SL_BLOCK_MOVED = 5     /* now in `tier`; `block` is its id there, `from` the one it had. In use until told
+                            otherwise: a demoted one is SL_BLOCK_IDLE once its copy ended */
 };
 
 typedef struct sl_block_event {
@@ -65,7 +66,8 @@ typedef struct sl_block_event {
   uint16_t flags, reason; /* flags: SL_EVENT_HANDOVER; reason: why it left, with GONE */
   uint32_t cached_children;
   uint32_t node;
-  uint32_t request_row, reserved; /* row of `request` in the requests table; SL_NONE = none */
+  uint32_t request_row; /* row of `request` in the requests table; SL_NONE = none */
+  uint32_t from;        /* with SL_BLOCK_MOVED: the block it was before; else 0 */
 } sl_block_event;
 
 #ifdef __cplusplus

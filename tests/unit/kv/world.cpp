@@ -198,7 +198,7 @@ void World::evict(std::uint32_t need) {
         cached_.erase(it);
         break;
       }
-  want(rig.cache.apply(victims) == victims.size(), "apply freed other than asked");
+  want(rig.cache.apply(victims).freed == victims.size(), "apply freed other than asked");
   counts.evicted += static_cast<std::uint32_t>(victims.size());
 }
 
