@@ -69,9 +69,10 @@ Section engine_section() {
                "calibration or the device says."),
            number<&Engine::kv_blocks>("kv_blocks", 1, kMaxU32 - 1, "blocks",
                                       "Size of the KV pool, counted in blocks."),
-           special<&Engine::host_kv_memory_bytes>(
-               "host_kv_memory", Kind::bytes,
-               "Host memory for demoted and swapped blocks. There is no host tier yet: 0 only."),
+           special<&Engine::host_kv_memory_bytes>("host_kv_memory", Kind::bytes,
+                                                  "Host memory for KV blocks that leave the device and come "
+                                                  "back: swapped sequences, demoted cached blocks. 0: "
+                                                  "no host tier."),
            plain<&Engine::prefix_cache>("prefix_cache",
                                         "Share the KV of equal prompt prefixes between requests."),
            number<&Engine::lag>("lag", 0, 1, "steps", "Steps that the host plans ahead of the device."),

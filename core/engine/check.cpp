@@ -25,12 +25,16 @@ std::uint16_t Engine::check_entry(const sl_entry& entry, bool gate) const {
     case SL_RESERVE:
       if (entry.blocks > options_.kv_blocks) return SL_REASON_BAD_NUMBER;
       return only((waits && r.not_ready == 0) || r.state == SL_RUNNING);
-    case SL_SWAP_IN: return only(r.state == SL_SWAPPED || (waits && options_.host_kv_blocks == 0));
-    case SL_PREFETCH: return only(waits);
+    case SL_SWAP_IN:
+      return only((r.state == SL_SWAPPED && (r.not_ready & ~SL_NOT_READY_TRANSFER) == 0) ||
+                  (waits && options_.host_kv_blocks == 0));
+    case SL_PREFETCH:
+      if (entry.blocks > options_.kv_blocks) return SL_REASON_BAD_NUMBER;
+      return only(waits && (r.not_ready & ~SL_NOT_READY_TRANSFER) == 0);
     case SL_PREEMPT:
       if (entry.arg > SL_YIELD_KEEP) return SL_REASON_BAD_NUMBER;
       return only(r.state == SL_RUNNING || (r.state != SL_SWAPPED && r.blocks_device > 0));
-    case SL_PARK: return only(waits && (gate || r.not_ready == 0));
+    case SL_PARK: return only((waits || r.state == SL_SWAPPED) && (gate || r.not_ready == 0));
     case SL_RELEASE: return only(r.state != SL_RUNNING);
     case SL_REJECT: return only(r.state == SL_WAITING && r.generated == 0);
     default: return SL_REASON_UNKNOWN_VERB;

@@ -16,12 +16,14 @@ void Engine::collect() {
   now();
   InFlight flight = std::move(in_flight_.front());
   in_flight_.pop_front();
+  collect_copies(done);
   last_step_ns_ = done.device_end_ns - done.device_start_ns;
   counters_.device_ns += last_step_ns_;
   counters_.batch_rows += flight.rows.size();
   const int bucket = flight.rows.size() > 1 ? std::bit_width(flight.rows.size() - 1) : 0;
-  ++counters_.batch_sizes[std::min<std::size_t>(static_cast<std::size_t>(bucket),
-                                                counters_.batch_sizes.size() - 1)];
+  if (!flight.rows.empty())
+    ++counters_.batch_sizes[std::min<std::size_t>(static_cast<std::size_t>(bucket),
+                                                  counters_.batch_sizes.size() - 1)];
   close_slot(flight, done);
   Shares shares{last_step_ns_, flight.decodes + flight.prefill_tokens};
   if (done.failed || flight.is_void || flight.some_ended) {
@@ -179,6 +181,7 @@ void Engine::fail_step(InFlight& flight, const execute::Collected& done) {
         if (requests_->alive(r.seq)) end_sequence(SL_SEQ_SLOT(r.seq), SL_FINISH_ERROR, SL_REASON_STEP_FAILED);
   }
   cache_->failed(flight.step);
+  take_transfers();
   if (flight.is_void)
     return;  // the failure it built on voided what was in flight then; later steps began anew
   for (InFlight& later : in_flight_) {

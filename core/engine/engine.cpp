@@ -66,8 +66,8 @@ Engine::Engine(const Options& options, requests::Labeler labeler, Policies polic
   block_shift_ = static_cast<std::uint32_t>(std::countr_zero(options.block_tokens));
   heard_.gates.resize(policies_.gates.size());
   requests::Options sizes{options.max_waiting, options.max_sequences};
-  sizes.node_events =
-      4 * (sizes.slots() + options.kv_blocks);  // two nodes for each at most, changed and gone
+  sizes.node_events = 4 * (sizes.slots() + options.kv_blocks +
+                           options.host_kv_blocks);  // two nodes for each at most, changed and gone
   requests_ = std::make_unique<requests::Manager>(mapping_, sizes);
   cache_ = std::make_unique<kv::Cache>(mapping_, kv::Options{options.kv_blocks, options.host_kv_blocks,
                                                              options.block_tokens, sizes.slots(), 0});
@@ -77,7 +77,7 @@ Engine::Engine(const Options& options, requests::Labeler labeler, Policies polic
   table_bytes_ = mapping_.used();
   entries_ = mapping_.lay_out<sl_entry>(entry_capacity_);
   gauges_ = mapping_.lay_out<sl_gauge>(kGauges);
-  victims_ = mapping_.lay_out<sl_victim>(options.kv_blocks);
+  victims_ = mapping_.lay_out<sl_victim>(std::size_t{options.kv_blocks} + options.host_kv_blocks);
   yields_ = mapping_.lay_out<sl_yield>(slots);
   candidates_ = mapping_.lay_out<sl_candidate>(slots);
   handover_events_ = mapping_.lay_out<sl_event>(handover_capacity_);

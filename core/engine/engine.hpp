@@ -7,6 +7,7 @@
 //   check.cpp    3  is a plan valid?
 //   match.cpp    4  pins prefixes, counts what each entry needs
 //   room.cpp     5-6  evicts, preempts, lets entries fall
+//   transfer.cpp between the tiers: swaps, prefetches, copies and their ends
 //   submit.cpp   7  gives blocks, builds the batch
 //   collect.cpp  8-9  tokens, ends, causes
 //   swap.cpp     hot swap: handover of state, the flip
@@ -151,7 +152,7 @@ class Engine {
   void find_top_holders();
   // room.cpp
   void make_room();
-  std::uint32_t evict(std::uint32_t need);
+  std::uint32_t evict(std::uint32_t need);  // returns the blocks that are free now or once they are copied
   bool preempt_for(std::size_t in_need, std::uint32_t need);
   std::size_t entry_in_need() const;
   std::uint64_t need_up_to(std::size_t index) const;
@@ -160,8 +161,22 @@ class Engine {
   bool admits_before(std::size_t in_need) const;
   bool drop_admissions(std::size_t from, std::size_t to, std::uint16_t reason);
   void yield(Slot slot, Yield how);
-  void note_yield(Slot slot, const Yield& how);
+  void note_yield(Slot slot, const Yield& how, std::uint32_t had_tokens);
   void fall_from_tail();
+  // transfer.cpp
+  bool in_transit(Slot slot) const;
+  bool swap_out(Slot slot);
+  void stage_bring_in(const sl_entry& entry, std::uint32_t index);
+  std::uint32_t bring_in_limit(Slot slot, const sl_entry& entry) const;
+  void commit_bring_in(Staged& staged);
+  void hold(Slot slot, std::uint32_t blocks, std::uint32_t tokens);
+  void count_hit_tokens(Slot slot, std::uint32_t computed_before);
+  void copy_lost(Slot slot);
+  void take_transfers();
+  void list_copies();
+  void collect_copies(const execute::Collected& done);
+  void evict_ahead();
+  std::uint32_t decodes_need_soon() const;
   // submit.cpp
   void submit();
   void commit_decode(Staged& staged, InFlight& flight);
@@ -270,6 +285,10 @@ class Engine {
   std::vector<execute::Begin> begins_;
   std::deque<std::vector<Token>> resumed_;  // the tokens that begins_ points to
   std::vector<execute::TableChange> changes_;
+  std::vector<execute::BlockCopy> copies_;
+  std::deque<bool> copies_out_;     // of copies not ended: does it leave the device?
+  std::uint64_t copies_ended_ = 0;  // since the start
+  std::uint32_t leaving_ = 0;       // device blocks that will be free once they are copied
   Buffer<execute::BatchRow> batch_;
   std::uint32_t prefill_rows_ = 0;
   std::vector<std::uint32_t> free_rows_;

@@ -79,6 +79,7 @@ struct InFlight {
 struct Life {
   observe::Account account;
   std::uint32_t hit_tokens = 0, recomputed_tokens = 0;
+  std::uint32_t swapped_tokens = 0;  // that had KV when it was swapped out
   std::int32_t rule = -1;
   // Its last preemption: who decided, why, for which request, and the tokens whose KV it lost at most.
   YieldBy preempted_by = YieldBy::nobody;
@@ -106,6 +107,7 @@ struct TopHolder {
 struct Fell {
   sl_seq seq;
   std::uint32_t entry;
+  std::uint16_t reason;
 };
 
 }  // namespace serveloop::engine

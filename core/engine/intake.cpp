@@ -152,9 +152,9 @@ void Engine::take(const Message& message) {
     case What::resume:
       for_request(message.request, [&](Slot s) {
         if (row(s).state != SL_PAUSED) return;
-        requests_->resume(s, row(s).blocks_device > 0, now_ns_);
+        requests_->resume(s, now_ns_);
         cache_->set_waiting(s, true);
-        transition(s, observe::State::unnamed);
+        transition(s, in_transit(s) ? observe::State::transfer : observe::State::unnamed);
       });
       break;
     case What::release:

@@ -27,7 +27,7 @@ void Engine::match() {
   const std::span<const sl_entry> plan(entries_, plan_count_);
   if (plan_frees_) {  // what only frees comes first
     for (const sl_entry& entry : plan)
-      if (entry.verb == SL_PREEMPT)
+      if (entry.verb == SL_PREEMPT && !in_transit(SL_SEQ_SLOT(entry.seq)))
         yield(SL_SEQ_SLOT(entry.seq), {entry.arg, entry.blocks, entry.reason, YieldBy::plan, SL_NO_SEQ});
     apply_park_verbs(plan, requests::kScheduler);
   }
@@ -66,7 +66,10 @@ void Engine::stage(const sl_entry& entry, std::uint32_t index) {
       return;
     }
     case SL_SWAP_IN:
-    case SL_PREFETCH: fall_unplaced(slot, index, SL_REASON_NO_HOST_TIER); return;
+    case SL_PREFETCH: return stage_bring_in(entry, index);
+    case SL_PREEMPT:
+      if (in_transit(slot)) fall_unplaced(slot, index, SL_REASON_COPY_PENDING);
+      return;
     default: return;
   }
   Staged staged{slot,  index, 0, 0, r.blocks_device, 0, r.blocks_device, entry.verb, entry.verb == SL_ADMIT,
@@ -147,8 +150,8 @@ void Engine::fall_unplaced(Slot slot, std::uint32_t entry, std::uint16_t reason)
   ++counters_.fell[reason];
   requests_->event(SL_EV_FELL, row(slot).id, reason, entry);
   requests_->at(slot).named_step = step_;
-  fell_.push_back({row(slot).id, entry});
-  if (row(slot).state != SL_PAUSED)
+  fell_.push_back({row(slot).id, entry, reason});
+  if (row(slot).state != SL_PAUSED && !in_transit(slot))
     transition(slot, reason == SL_REASON_SLOTS    ? observe::State::slots
                      : reason == SL_REASON_MEMORY ? observe::State::memory
                                                   : observe::State::unnamed);

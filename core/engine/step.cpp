@@ -10,7 +10,7 @@ bool Engine::step() {
   now();
   if (idle_) close_idle_slot();
   take_messages();  // 1. arrivals, cancellations, control
-  const bool plans = work_to_plan();
+  const bool plans = work_to_plan() || cache_->copies_pending() > 0;
   if (plans) {
     choose_mode();  // 2. precision
     ask_gates();    // 3. what may enter, what runs next; checked
@@ -35,6 +35,7 @@ bool Engine::work_to_plan() const {
 }
 
 void Engine::finish_step() {
+  take_transfers();
   note_block_events();
   continue_swaps();
   const bool ran = !batch_.empty();
@@ -42,8 +43,9 @@ void Engine::finish_step() {
   batch_.clear();
   log(observe::Item::memory, [&](observe::Writer& out) {
     const sl_tier tier = cache_->tier(SL_TIER_DEVICE);
-    for (const std::uint64_t v :
-         {tier.free, tier.evictable, requests_->waiting_count(), requests_->running_count()})
+    const sl_tier host = cache_->tier(SL_TIER_HOST);
+    for (const std::uint64_t v : {tier.free, tier.evictable, requests_->waiting_count(),
+                                  requests_->running_count(), host.free, host.evictable, tier.in_transit})
       out.u64(v);
   });
   if (log_ != nullptr) log_->end_step();
@@ -56,7 +58,9 @@ void Engine::finish_step() {
 
 std::uint64_t Engine::next_wake_ns() const { return requests_->next_wake_ns(); }
 
-bool Engine::busy() const { return requests_->live_count() > 0 || !in_flight_.empty(); }
+bool Engine::busy() const {
+  return requests_->live_count() > 0 || !in_flight_.empty() || cache_->copies_pending() > 0;
+}
 
 void Engine::mark(Phase phase, std::uint32_t rows) {
   clock_.charge(phase, rows);

@@ -30,12 +30,14 @@ void Engine::submit() {
   counters_.computed_tokens += flight.decodes + flight.prefill_tokens;
   settle_unnamed(flight.rows.size());
   watch_progress();
-  if (batch_.empty()) {
+  const bool waits = in_flight_.empty() && cache_->copies_pending() > 0;  // nothing runs but copies
+  if (batch_.empty() && !waits) {
     spare_.push_back(std::move(flight));
     mark(Phase::other, 0);
     return;
   }
   send_edits();
+  list_copies();
   cache_->seal(step_);
   flight.exhausted = exhausted_memory_                         ? observe::Cause::memory
                      : placed_tokens_ >= options_.token_budget ? observe::Cause::tokens
@@ -44,10 +46,12 @@ void Engine::submit() {
                          : observe::Cause::policy;
   flight.transitions.clear();
   flight.transitions.swap(transitions_);
-  execute::Batch batch{step_, mode_, flight.decodes, flight.prefill_tokens, begins_, changes_, {}, batch_};
+  execute::Batch batch{step_,   mode_,    flight.decodes, flight.prefill_tokens,
+                       begins_, changes_, copies_,        batch_};
   log(observe::Item::batch, [&](observe::Writer& out) {
-    for (const std::uint64_t v : {std::uint64_t{batch_.size()}, std::uint64_t{flight.decodes},
-                                  std::uint64_t{flight.prefill_tokens}, std::uint64_t{changes_.size()}})
+    for (const std::uint64_t v :
+         {std::uint64_t{batch_.size()}, std::uint64_t{flight.decodes}, std::uint64_t{flight.prefill_tokens},
+          std::uint64_t{changes_.size()}, std::uint64_t{copies_.size()}})
       out.u64(v);
   });
   if (prefill_rows_ > 0)
@@ -83,6 +87,7 @@ void Engine::commit_decode(Staged& staged, InFlight& flight) {
 
 // Gives an entry its blocks and its row in the batch.
 void Engine::commit(Staged& staged, InFlight& flight) {
+  if (staged.verb == SL_SWAP_IN || staged.verb == SL_PREFETCH) return commit_bring_in(staged);
   const Slot slot = staged.slot;
   sl_seq_row& r = row(slot);
   if (staged.planned > r.blocks_device) {  // what earlier entries hung in just now
@@ -156,7 +161,7 @@ void Engine::settle_unnamed(std::size_t rows) {
 // Counts the steps in a row in which nothing was placed though something could run, or an entry fell and a
 // later one did not.
 void Engine::watch_progress() {
-  const bool stuck = batch_.empty() && could_run();
+  const bool stuck = batch_.empty() && could_run() && cache_->copies_pending() == 0;
   empty_in_a_row_ = stuck ? empty_in_a_row_ + 1 : 0;
   counters_.empty_plans += stuck ? 1 : 0;
   bypassed_in_a_row_ = fell_.empty() ? 0 : bypassed_in_a_row_;
@@ -165,7 +170,8 @@ void Engine::watch_progress() {
   for (const Staged& staged : staged_)
     if (!staged.fallen && staged.tokens > 0) last_placed = staged.entry;
   bool bypassed = false;
-  for (const Fell& fall : fell_) bypassed = bypassed || fall.entry < last_placed;
+  for (const Fell& fall : fell_)
+    bypassed = bypassed || (fall.entry < last_placed && fall.reason != SL_REASON_COPY_PENDING);
   bypassed_in_a_row_ = bypassed ? bypassed_in_a_row_ + 1 : 0;
 }
 

@@ -9,6 +9,7 @@
 #include <filesystem>
 #include <tuple>
 #include <unordered_set>
+#include <utility>
 
 #include "experiment/shown.hpp"
 #include "rig/planned_swap.hpp"
@@ -104,14 +105,18 @@ class ScriptExecutor final : public execute::Executor {
  public:
   ScriptExecutor(Script& script, std::vector<sl_op_key> op_keys)
       : script_(script), op_keys_(std::move(op_keys)) {}
-  void submit(const execute::Batch& batch) override { in_flight_.push_back({batch.step, batch.rows.size()}); }
+  void submit(const execute::Batch& batch) override {
+    copies_ += batch.copies.size();
+    in_flight_.push_back({batch.step, batch.rows.size(), copies_});
+  }
   execute::Collected collect() override {
     observe::Reader in(script_.take(Item::collected));
-    execute::Collected done = rig::decode_collected(in, tokens_);
+    execute::Collected done = rig::decode_collected(in, parts_);
     const Submitted step = in_flight_.front();
     in_flight_.pop_front();
     if (!in.ok() || !in.done() || done.step != step.step || done.tokens.size() != step.rows ||
-        done.device_end_ns < done.device_start_ns || done.device_end_ns >> 60 != 0)
+        done.device_end_ns < done.device_start_ns || done.device_end_ns >> 60 != 0 ||
+        !copies_fit(done, step.copies))
       throw Damaged{fmt::format("what step {} brought, with {} tokens", step.step, step.rows),
                     fmt::format("step {} with {}", done.step, done.tokens.size())};
     return done;
@@ -128,12 +133,23 @@ class ScriptExecutor final : public execute::Executor {
   struct Submitted {
     std::uint64_t step;
     std::size_t rows;
+    std::uint64_t copies;  // handed over by then
   };
+  // No more have ended than were begun, none twice, and those that failed are of those that ended just now.
+  bool copies_fit(const execute::Collected& done, std::uint64_t begun) {
+    std::uint64_t from = ended_;
+    for (const std::uint64_t copy : done.copies_failed) {
+      if (copy < from || copy >= done.copies_ended) return false;
+      from = copy + 1;
+    }
+    return done.copies_ended <= begun && std::exchange(ended_, done.copies_ended) <= done.copies_ended;
+  }
   Script& script_;
+  std::uint64_t copies_ = 0, ended_ = 0;
   std::vector<sl_op_key> op_keys_;
   std::vector<sl_op_plan> plans_;
   std::deque<Submitted> in_flight_;
-  std::vector<std::uint32_t> tokens_;
+  rig::CollectedParts parts_;
 };
 
 Difference explain(const Differs& d, const Script& script, const engine::Engine& engine) {

@@ -5,9 +5,11 @@
 //
 // A sequence's states and what moves it (SL_* of serveloop/rows.h):
 //   arrive -> WAITING -admit-> RUNNING -end-> ENDED -reclaim-> FREE
-//   RUNNING -preempt-> WAITING
-//   RUNNING, WAITING, RESERVED -pause-> PAUSED -resume-> RESERVED (holding blocks) or WAITING
-//   WAITING -reserve-> RESERVED
+//   RUNNING, RESERVED -preempt-> WAITING, or SWAPPED (its blocks go to host memory)
+//   RUNNING, WAITING, RESERVED, SWAPPED -pause-> PAUSED -resume-> RESERVED (holding blocks), SWAPPED or WAITING
+//   WAITING, SWAPPED -reserve-> RESERVED
+//   SWAPPED -copy_lost-> WAITING
+// While blocks of its are being copied it is not ready: transfer ... transferred.
 #pragma once
 
 #include <serveloop/reasons.h>
@@ -88,10 +90,14 @@ class Manager {
   std::vector<Slot> held_by(Holder who) const { return holds_.held_by(who); }
   void admit(Slot slot, std::uint32_t row, std::uint32_t hit_tokens, std::uint64_t now_ns);
   void reserve(Slot slot);
-  void preempt(Slot slot, std::uint16_t reason, sl_seq for_seq,
-               std::uint64_t now_ns);  // the row's counts are the caller's
+  // The row's counts are the caller's. `swapped`: its blocks are on their way to host memory.
+  void preempt(Slot slot, std::uint16_t reason, sl_seq for_seq, bool swapped, std::uint64_t now_ns);
+  void transfer(Slot slot);
+  // `blocks` of its are in `tier` now.
+  void transferred(Slot slot, std::uint32_t blocks, std::uint16_t tier, std::uint64_t now_ns);
+  void copy_lost(Slot slot, std::uint64_t now_ns);
   void pause(Slot slot, std::uint64_t until_ns);
-  void resume(Slot slot, bool holds_blocks, std::uint64_t now_ns);
+  void resume(Slot slot, std::uint64_t now_ns);
   void end(Slot slot, std::uint32_t finish);
   // Frees the rows of sequences whose end has been told. Call when events were delivered.
   void reclaim();

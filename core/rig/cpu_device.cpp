@@ -85,11 +85,22 @@ Result<Device> cpu_device(const config::Config& config, const sl_cost& cost, pol
                                e.kv_blocks ? "lower engine.kv_blocks" : "lower engine.kv_memory");
       !fits)
     return tl::unexpected(fits.error());
-  (*executor)->set_blocks(*blocks);
+  const Result<std::uint32_t> in_host = host_blocks(e, static_cast<double>(*block_bytes));
+  if (!in_host) return tl::unexpected(in_host.error());
+  if (Status fits =
+          check_room("a KV pool and its host tier", (*blocks + std::uint64_t{*in_host}) * *block_bytes,
+                     "lower engine.host_kv_memory");
+      !fits)
+    return tl::unexpected(fits.error());
+  (*executor)->set_blocks(*blocks, *in_host);
 
-  device.facts = {cost,         {},
-                  *blocks,      e.context_tokens.value_or(a.max_positions),
-                  a.vocabulary, numerics_id(named->identity, *plans, options.isa)};
+  device.facts = {cost,
+                  {},
+                  *blocks,
+                  *in_host,
+                  e.context_tokens.value_or(a.max_positions),
+                  a.vocabulary,
+                  numerics_id(named->identity, *plans, options.isa)};
   device.executor = std::move(*executor);
   return device;
 }

@@ -20,15 +20,18 @@ Result<Device> virtual_device(const config::Config& config, const config::Calibr
   facts.cost = cost_of(calibration, e.block_tokens);
   facts.host = host_of(calibration);
   facts.context_tokens = e.context_tokens.value_or(kContext);
-  const Result<std::uint32_t> blocks = pool_blocks(
-      e, static_cast<double>(calibration.kv_bytes_per_token) * e.block_tokens, calibration.kv_memory_bytes);
+  const double block_bytes = static_cast<double>(calibration.kv_bytes_per_token) * e.block_tokens;
+  const Result<std::uint32_t> blocks = pool_blocks(e, block_bytes, calibration.kv_memory_bytes);
   if (!blocks) return tl::unexpected(blocks.error());
+  const Result<std::uint32_t> in_host = host_blocks(e, block_bytes);
+  if (!in_host) return tl::unexpected(in_host.error());
   facts.kv_blocks = *blocks;
+  facts.host_kv_blocks = *in_host;
   auto clock = std::make_unique<VirtualClock>(facts.host);
   device.virtual_clock = clock.get();
   device.clock = std::move(clock);
-  auto executor = execute::make_executor(
-      e.executor, {*device.clock, facts.cost, e.lag, e.max_sequences, e.block_tokens, facts.kv_blocks});
+  auto executor = execute::make_executor(e.executor, {*device.clock, facts.cost, e.lag, e.max_sequences,
+                                                      e.block_tokens, facts.kv_blocks, facts.host_kv_blocks});
   if (!executor) return tl::unexpected(executor.error());
   device.executor = std::move(*executor);
   return device;
@@ -50,10 +53,16 @@ Result<std::uint32_t> pool_blocks(const config::Engine& e, double block_bytes, s
   return static_cast<std::uint32_t>(blocks);
 }
 
+Result<std::uint32_t> host_blocks(const config::Engine& e, double block_bytes) {
+  if (e.host_kv_memory_bytes == 0) return 0u;
+  const double blocks = block_bytes > 0 ? static_cast<double>(e.host_kv_memory_bytes) / block_bytes : 0;
+  if (blocks < 1 || blocks > 1e8)
+    return fail("engine.host_kv_memory", "0, or 1 to 100,000,000 blocks",
+                fmt::format("{} bytes at {} bytes a block", e.host_kv_memory_bytes, block_bytes));
+  return static_cast<std::uint32_t>(blocks);
+}
+
 Result<Device> make_device(const config::Config& config, const policy::Host& host, const Progress& progress) {
-  if (config.engine.host_kv_memory_bytes > 0)
-    return fail("engine.host_kv_memory", "0 (there is no host tier yet)",
-                std::to_string(config.engine.host_kv_memory_bytes));
   const Result<config::Calibration> calibration = config::load_calibration(config.simulated.calibration);
   if (!calibration) return tl::unexpected(calibration.error());
   const sl_cost cost = cost_of(*calibration, config.engine.block_tokens);

@@ -48,6 +48,9 @@ Result<Device> make_device(const config::Config& config, const policy::Host& hos
 // `folder` is that of the TOML file.
 Status resolve_calibration(config::Config& config, const std::string& folder);
 
+// Blocks of [engine] host_kv_memory, of so many bytes each. Fails where it holds less than one, or too many.
+Result<std::uint32_t> host_blocks(const config::Engine& engine, double block_bytes);
+
 bool is_real(const config::Config& config);  // its executor computes a model, in real time
 
 }  // namespace serveloop::rig

@@ -26,7 +26,9 @@ void each_cost(Facts& f, Visit&& visit) {
 
 void encode(const DeviceFacts& facts, observe::Writer& out) {
   each_cost(facts, [&](const double& v) { out.raw(&v, sizeof(v)); });
-  for (const std::uint32_t v : {facts.kv_blocks, facts.context_tokens, facts.vocabulary}) out.u64(v);
+  for (const std::uint32_t v :
+       {facts.kv_blocks, facts.host_kv_blocks, facts.context_tokens, facts.vocabulary})
+    out.u64(v);
   out.raw(&facts.numerics, sizeof(facts.numerics));
 }
 
@@ -34,7 +36,8 @@ Result<DeviceFacts> decode_facts(observe::Reader& in) {
   DeviceFacts facts;
   facts.cost.struct_size = sizeof(sl_cost);
   each_cost(facts, [&](double& v) { in.raw(&v, sizeof(v)); });
-  for (std::uint32_t* v : {&facts.kv_blocks, &facts.context_tokens, &facts.vocabulary}) *v = in.u32();
+  for (std::uint32_t* v : {&facts.kv_blocks, &facts.host_kv_blocks, &facts.context_tokens, &facts.vocabulary})
+    *v = in.u32();
   in.raw(&facts.numerics, sizeof(facts.numerics));
   if (!in.ok()) return fail("damaged step log", "a whole header", "its end");
   Status good;
@@ -43,8 +46,8 @@ Result<DeviceFacts> decode_facts(observe::Reader& in) {
       good = fail("damaged step log", "costs of 0 to 1e15 ns", fmt::format("{}", v));
   });
   if (!good) return tl::unexpected(good.error());
-  if (facts.kv_blocks == 0 || facts.kv_blocks > kMostBlocks || facts.context_tokens < 2 ||
-      facts.context_tokens > kMostContext)
+  if (facts.kv_blocks == 0 || facts.kv_blocks > kMostBlocks || facts.host_kv_blocks > kMostBlocks ||
+      facts.context_tokens < 2 || facts.context_tokens > kMostContext)
     return fail("damaged step log", "1 to 100,000,000 blocks and a context of up to 2^24 tokens",
                 fmt::format("{} and {}", facts.kv_blocks, facts.context_tokens));
   return facts;

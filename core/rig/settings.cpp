@@ -15,6 +15,7 @@ engine::Options engine_options(const config::Config& config, const DeviceFacts& 
   o.bypass_steps = e.bypass_steps;
   o.seed = e.seed;
   o.kv_blocks = facts.kv_blocks;
+  o.host_kv_blocks = facts.host_kv_blocks;
   o.context_tokens = facts.context_tokens;
   o.vocabulary = facts.vocabulary;
   o.numerics = facts.numerics;

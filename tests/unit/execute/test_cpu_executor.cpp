@@ -71,8 +71,6 @@ BOOST_AUTO_TEST_CASE(bad_batches_fail_and_the_next_one_runs) {
     s.mode = 3;
     check_failed(s.run({{0, 0, 1, false, false}}), "precision mode 3");
     s.mode = 0;
-    s.copies = {{0, 1, SL_TIER_DEVICE, SL_TIER_HOST}};
-    check_failed(s.run({{0, 0, 1, false, false}}), "copy of block 0 to 1");
     check_failed(s.run({{2, 0, 1, true, false}}), "row: expected below 2, found 2");
     s.begin(2, kPrompt, {});
     check_failed(s.run({}), "row: expected below 2, found 2");

@@ -1,0 +1,183 @@
+// Between the tiers: swap out, swap in and prefetch, and what came of their copies.
+//
+// A swapped sequence's row looks like that of one which must recompute (`computed` counts what the device holds), but for
+// its state and `blocks_host`. What it had comes back with the copy.
+#include <algorithm>
+
+#include "engine/engine.hpp"
+
+namespace serveloop::engine {
+
+namespace {
+constexpr std::uint32_t kAheadSteps = 4;  // of decodes whose next block an eviction policy is asked for ahead
+}  // namespace
+
+bool Engine::in_transit(Slot slot) const {
+  return (requests_->row(slot).not_ready & SL_NOT_READY_TRANSFER) != 0;
+}
+
+// Moves what it can of a holder's confirmed KV to host memory. False: nothing moved, and it must recompute.
+bool Engine::swap_out(Slot slot) {
+  sl_seq_row& r = row(slot);
+  const std::uint32_t tokens = r.computed;
+  const std::uint32_t blocks = (tokens + options_.block_tokens - 1) / options_.block_tokens;
+  const std::uint32_t moved = cache_->swap_out(slot, std::min(blocks, r.blocks_device), now_ns_);
+  if (moved == 0) return false;
+  leaving_ += moved;
+  life(slot).swapped_tokens = tokens;
+  r.blocks_host = moved;
+  ++counters_.swapped_out;
+  return true;
+}
+
+// SL_SWAP_IN and SL_PREFETCH: what of the sequence's path and of its own copy is in host memory comes to the device,
+// where it holds it (SL_RESERVED) and runs in a later step.
+void Engine::stage_bring_in(const sl_entry& entry, std::uint32_t index) {
+  const Slot slot = SL_SEQ_SLOT(entry.seq);
+  if (options_.host_kv_blocks == 0) return fall_unplaced(slot, index, SL_REASON_NO_HOST_TIER);
+  sl_seq_row& r = row(slot);
+  if (in_transit(slot) || r.in_flight_max > 0) return fall_unplaced(slot, index, SL_REASON_COPY_PENDING);
+  const std::uint32_t had = r.blocks_device;
+  const std::uint32_t limit = bring_in_limit(slot, entry);
+  if (r.runnable > 1 && covered(r) == had * options_.block_tokens) pin(slot, limit);
+  const kv::BringIn plan = cache_->plan_bring_in(slot, limit);
+  if (!plan.whole) {
+    if (r.blocks_device > had) release_to(slot, had);
+    cache_->drop_copy(slot, now_ns_);
+    return copy_lost(slot);
+  }
+  Staged staged{slot,       index, 0,     plan.need, std::max(plan.reach, r.blocks_device), 0, had,
+                entry.verb, false, false, false};
+  if (plan.pending) {
+    staged.need = 0;
+    return fell(staged, SL_REASON_COPY_PENDING);
+  }
+  need_ += staged.need;
+  staged_.add(staged);
+}
+
+std::uint32_t Engine::bring_in_limit(Slot slot, const sl_entry& entry) const {
+  const std::uint32_t whole = (known_tokens(slot) - 1) / options_.block_tokens;
+  return entry.verb == SL_PREFETCH && entry.blocks > 0 ? std::min(entry.blocks, whole) : whole;
+}
+
+void Engine::commit_bring_in(Staged& staged) {
+  const Slot slot = staged.slot;
+  sl_seq_row& r = row(slot);
+  const std::uint32_t limit = bring_in_limit(slot, entries_[staged.entry]);
+  const kv::BringIn plan = cache_->plan_bring_in(slot, limit);  // others hung in and dropped since
+  if (!plan.whole || plan.pending) return fell(staged, SL_REASON_COPY_PENDING);
+  if (plan.need > cache_->tier(SL_TIER_DEVICE).free) return fell(staged, SL_REASON_MEMORY);
+  const std::uint32_t copies = cache_->bring_in(slot, limit, now_ns_);
+  counters_.brought_in_blocks += copies;
+  counters_.swapped_in += r.state == SL_SWAPPED ? 1 : 0;
+  const std::uint32_t bt = options_.block_tokens;
+  const auto held = static_cast<std::uint32_t>(cache_->table(slot).size());
+  const std::uint32_t of_copy = r.state == SL_SWAPPED ? std::min(held * bt, life(slot).swapped_tokens) : 0;
+  r.blocks_host = 0;
+  const std::uint32_t before = r.computed;
+  hold(slot, held, std::max(cache_->indexed(slot) * bt, of_copy));
+  count_hit_tokens(slot, before);
+  requests_->reserve(slot);
+  requests_->at(slot).named_step = step_;
+  if (copies == 0) return requests_->transferred(slot, 0, SL_TIER_DEVICE, now_ns_);
+  requests_->transfer(slot);
+  transition(slot, observe::State::transfer);
+}
+
+// The row of a sequence with `blocks` on the device, which hold KV of its first `tokens` tokens.
+void Engine::hold(Slot slot, std::uint32_t blocks, std::uint32_t tokens) {
+  sl_seq_row& r = row(slot);
+  const sl_request_row& request = requests_->request_of(slot);
+  r.blocks_device = blocks;
+  r.computed = std::min(tokens, known_tokens(slot) - 1);
+  r.in_flight_min = r.in_flight_max = 0;
+  r.runnable = known_tokens(slot) - r.computed;
+  r.tokens_left = request.prompt_tokens + request.max_tokens - 1 - r.computed;
+}
+
+// What a prefetch found is a hit; what a preempted sequence finds again is its own work.
+void Engine::count_hit_tokens(Slot slot, std::uint32_t computed_before) {
+  sl_seq_row& r = row(slot);
+  r.high_water = std::max(r.high_water, r.computed);
+  if (requests_->at(slot).life > 0) return;
+  life(slot).hit_tokens += r.computed - computed_before;  // may be less than before, after a failed copy
+  counters_.hit_tokens += std::uint64_t{r.computed} - computed_before;
+}
+
+// Its host copy cannot be used any more: it waits, and will recompute.
+void Engine::copy_lost(Slot slot) {
+  row(slot).blocks_host = 0;
+  life(slot).swapped_tokens = 0;
+  ++counters_.copies_lost;
+  requests_->copy_lost(slot, now_ns_);
+  if (row(slot).state != SL_PAUSED) transition(slot, observe::State::unnamed);
+}
+
+// What happened to sequences' blocks in host memory since the last call.
+void Engine::take_transfers() {
+  if (cache_->transfers().empty()) return;
+  std::vector<kv::Transfer> transfers;
+  transfers.swap(cache_->transfers());
+  for (const kv::Transfer& transfer : transfers) {
+    const Slot slot = transfer.slot;
+    sl_seq_row& r = row(slot);
+    switch (transfer.what) {
+      case kv::Transfer::out: requests_->transferred(slot, r.blocks_host, SL_TIER_HOST, now_ns_); break;
+      case kv::Transfer::cut: {
+        const auto held = static_cast<std::uint32_t>(cache_->table(slot).size());
+        const std::uint32_t before = r.computed;
+        hold(slot, held, std::min(before, held * options_.block_tokens));
+        count_hit_tokens(slot, before);
+        requests_->set_holder(slot, held > 0);
+        requests_->transferred(slot, held, SL_TIER_DEVICE, now_ns_);
+        break;
+      }
+      case kv::Transfer::in: requests_->transferred(slot, r.blocks_device, SL_TIER_DEVICE, now_ns_); break;
+      case kv::Transfer::lost: copy_lost(slot); continue;
+    }
+    if (r.state != SL_PAUSED) transition(slot, observe::State::unnamed);
+  }
+}
+
+// The step's copies, in the executor's terms.
+void Engine::list_copies() {
+  copies_.clear();
+  for (const kv::Copy& copy : cache_->copies()) {
+    const auto place = [&](kv::BlockId block, std::uint16_t tier) {
+      return tier == SL_TIER_HOST ? block - options_.kv_blocks : block;
+    };
+    copies_.push_back({place(copy.from, copy.from_tier), place(copy.to, copy.to_tier),
+                       static_cast<std::uint8_t>(copy.from_tier), static_cast<std::uint8_t>(copy.to_tier)});
+    copies_out_.push_back(copy.from_tier == SL_TIER_DEVICE);
+  }
+  counters_.copies += copies_.size();
+  cache_->copies().clear();
+}
+
+void Engine::collect_copies(const execute::Collected& done) {
+  for (; copies_ended_ < done.copies_ended; ++copies_ended_) {
+    leaving_ -= copies_out_.front() ? 1 : 0;
+    copies_out_.pop_front();
+  }
+  counters_.copies_failed += done.copies_failed.size();
+  if (options_.host_kv_blocks == 0) return;
+  cache_->copied(done.copies_ended, done.copies_failed, now_ns_);
+  take_transfers();
+}
+
+// With a host tier, blocks are asked for before they are needed: a demotion frees its block only once it is copied.
+void Engine::evict_ahead() {
+  if (options_.host_kv_blocks == 0) return;
+  const sl_tier tier = cache_->tier(SL_TIER_DEVICE);
+  const std::uint64_t soon = decodes_need_soon();
+  if (tier.evictable > 0 && tier.free + std::uint64_t{leaving_} < soon) evict(0);
+}
+
+// Blocks that what runs will need within a few steps, if all of it decodes.
+std::uint32_t Engine::decodes_need_soon() const {
+  const std::uint64_t tokens = std::uint64_t{requests_->running_count()} * kAheadSteps;
+  return static_cast<std::uint32_t>((tokens + options_.block_tokens - 1) / options_.block_tokens);
+}
+
+}  // namespace serveloop::engine
