@@ -73,6 +73,15 @@ std::vector<Row> rows() {
        [](S s) { return static_cast<double>(s.counters.recomputed_tokens); }, true},
       {"evicted blocks", "evicted_blocks", [](S s) { return static_cast<double>(s.counters.evicted_blocks); },
        true},
+      {"  demoted to host memory", "demoted_blocks",
+       [](S s) { return static_cast<double>(s.counters.demoted_blocks); }},
+      {"  brought back", "brought_in_blocks",
+       [](S s) { return static_cast<double>(s.counters.brought_in_blocks); }},
+      {"sequences swapped out", "swapped_out",
+       [](S s) { return static_cast<double>(s.counters.swapped_out); }},
+      {"  swapped in", "swapped_in", [](S s) { return static_cast<double>(s.counters.swapped_in); }},
+      {"  lost, so computed again", "copies_lost",
+       [](S s) { return static_cast<double>(s.counters.copies_lost); }},
       {"answers taken by the fallback", "fallbacks",
        [](S s) {
          double sum = 0;

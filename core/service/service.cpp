@@ -193,6 +193,11 @@ Snapshot Service::snapshot() {
     out.kv_blocks = parts_->rig->options.kv_blocks;
     out.kv_free = static_cast<std::uint32_t>(tier.free);
     out.kv_cached = static_cast<std::uint32_t>(tier.evictable);
+    out.in_transit = tier.in_transit;
+    const sl_tier host = engine.cache().tier(SL_TIER_HOST);
+    out.host_blocks = host.total;
+    out.host_free = host.free;
+    out.host_cached = host.evictable;
     out.block_tokens = parts_->rig->options.block_tokens;
     for (const auto& [key, count] : engine.decisions().counts())
       out.decisions.push_back({std::get<0>(key), std::string(std::get<1>(key)), count.reason, count.count});

@@ -13,6 +13,7 @@ namespace serveloop::test {
 std::string Setting::name() const {
   std::string out = fmt::format("{}/{}/{} blocks={} budget={} lag={} cache={}", scheduler, eviction,
                                 preemption, blocks, token_budget, lag, prefix_cache);
+  if (host_blocks > 0) out += fmt::format(" host={}", host_blocks);
   for (const auto& [at, choice] : swaps) out += fmt::format(" swap@{}={}", at, choice.plugin);
   return out;
 }
@@ -62,6 +63,7 @@ World::World(const Setting& setting, std::vector<Ask> asks, observe::StepLog* lo
     : setting_(setting), asks_(std::move(asks)), clock_(HostModel{}), host_(build_host()) {
   engine::Options o;
   o.kv_blocks = setting.blocks;
+  o.host_kv_blocks = setting.host_blocks;
   o.block_tokens = kBlockTokens;
   o.token_budget = setting.token_budget;
   o.max_sequences = setting.max_sequences;
@@ -82,8 +84,8 @@ World::World(const Setting& setting, std::vector<Ask> asks, observe::StepLog* lo
   if (!setting.preemption.empty())
     p.preemption = need(host_.load_preemption({setting.preemption, setting.preemption_options}, limits_));
   p.precision = need(host_.load_precision({"native"}, limits_));
-  executor_ =
-      std::make_unique<execute::HashExecutor>(clock_, o.cost, o.max_sequences, o.kv_blocks, o.block_tokens);
+  executor_ = std::make_unique<execute::HashExecutor>(clock_, o.cost, o.max_sequences, o.kv_blocks,
+                                                      o.block_tokens, o.host_kv_blocks);
   watched_executor_ = std::make_unique<WatchedExecutor>(*executor_);
   engine_ =
       need(engine::Engine::create(o, requests::Labeler(setting.tenants, setting.rules), std::move(p),

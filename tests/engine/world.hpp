@@ -22,7 +22,7 @@ struct Setting {
   toml::Value scheduler_options = {}, eviction_options = {}, preemption_options = {};
   std::vector<policy::Choice> gates;
   std::uint32_t blocks = 4096, token_budget = 256, max_sequences = 16, lag = 0, bypass_steps = 64,
-                max_waiting = 4096;
+                max_waiting = 4096, host_blocks = 0;
   std::uint64_t seed = 5;  // the policies'
   std::uint32_t context_tokens = 131072;
   bool prefix_cache = true;

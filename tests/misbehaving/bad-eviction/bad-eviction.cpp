@@ -13,14 +13,15 @@ class BadEviction {
   explicit BadEviction(const sl::Setup& setup)
       : mode_(setup.text("mode")),
         rate_(setup.integer("rate")),
-        inherited_(setup->blocks[SL_TIER_DEVICE]),
-        idle_(setup->blocks[SL_TIER_DEVICE]) {}
+        inherited_(setup->blocks[SL_TIER_DEVICE] + setup->blocks[SL_TIER_HOST]),
+        idle_(setup->blocks[SL_TIER_DEVICE] + setup->blocks[SL_TIER_HOST]) {}
 
   void note(const sl::EvictIn& in) {
     for (const sl_block_event& event : in.events()) {
-      inherited_.remove(event.block);
-      idle_.remove(event.block);
-      if (event.kind == SL_BLOCK_IDLE)
+      const uint32_t before = event.kind == SL_BLOCK_MOVED ? event.from : event.block;
+      inherited_.remove(before);
+      idle_.remove(before);
+      if (event.kind == SL_BLOCK_IDLE && event.tier == SL_TIER_DEVICE)
         (event.flags & SL_EVENT_HANDOVER ? inherited_ : idle_).push_back(event.block);
     }
   }

@@ -1,0 +1,119 @@
+// Law 1 with a second tier: whatever is swapped, demoted, prefetched or kept in part, and whatever copies do, a request's
+// tokens are those it would get alone, and no block of either tier is lost.
+#include <fmt/format.h>
+
+#include <boost/test/unit_test.hpp>
+
+#include "base/hash.hpp"
+#include "world.hpp"
+
+namespace serveloop::test {
+
+namespace {
+
+constexpr std::uint32_t kRequests = 200, kLongestPrompt = 96;
+constexpr std::uint32_t kSmallest = (kLongestPrompt + 28 + kBlockTokens - 2) / kBlockTokens;
+
+const std::vector<Ask>& asks() {
+  static const std::vector<Ask> all = mixed_asks(kRequests, 7, kLongestPrompt);
+  return all;
+}
+const Outputs& reference() {
+  static const Outputs outputs = alone(asks());
+  return outputs;
+}
+
+// Everything that a plan can say, drawn; every eviction demotes.
+Setting drawn(std::uint32_t blocks, std::uint32_t host_blocks, std::uint32_t lag, bool prefix_cache) {
+  Setting s;
+  s.scheduler = "chaos";
+  s.scheduler_options = toml::Table{{"seed", std::int64_t{blocks + 7 * lag}}};
+  s.eviction = "bad-eviction";
+  s.eviction_options = toml::Table{{"mode", "demote"}, {"rate", std::int64_t{1}}};
+  s.preemption = "";
+  s.blocks = blocks;
+  s.host_blocks = host_blocks;
+  s.token_budget = 60;
+  s.lag = lag;
+  s.prefix_cache = prefix_cache;
+  return s;
+}
+
+void run(World& world) {
+  world.run();
+  check_law_1(world, asks(), reference());
+  check_idle(world);
+  for (const auto& [which, count] : world.counters().fallbacks)
+    BOOST_CHECK_MESSAGE(
+        which.second == SL_REASON_NO_PROGRESS,
+        fmt::format("kind {} fell back {} times, reason {}", which.first, count, which.second));
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_SUITE(host_tier)
+
+BOOST_AUTO_TEST_CASE(law_1_with_all_verbs) {
+  std::uint64_t swapped_in = 0;
+  for (const std::uint32_t lag : {0u, 1u})
+    for (const std::uint32_t blocks : {2 * kSmallest, 3 * kSmallest})
+      for (const std::uint32_t host : {kSmallest, 200u})
+        for (const bool prefix_cache : {true, false}) {
+          const Setting s = drawn(blocks, host, lag, prefix_cache);
+          BOOST_TEST_CONTEXT(s.name()) {
+            World world(s, asks());
+            run(world);
+            const engine::Counters& c = world.counters();
+            BOOST_CHECK_GE(c.swapped_out, 20u);
+            BOOST_CHECK_GE(c.swapped_in, 20u);
+            if (prefix_cache) {
+              BOOST_CHECK_GE(c.demoted_blocks, 20u);
+              BOOST_CHECK_GE(c.brought_in_blocks, 20u);
+            }
+            swapped_in += c.swapped_in;
+            BOOST_TEST_MESSAGE(
+                fmt::format("{}: {} out, {} in, {} lost, {} demoted, {} brought in, {} host full", s.name(),
+                            c.swapped_out, c.swapped_in, c.copies_lost, c.demoted_blocks, c.brought_in_blocks,
+                            c.host_full));
+          }
+        }
+  BOOST_CHECK_GE(swapped_in, 400u);
+}
+
+// A copy that is late keeps its sequence waiting, one that fails lets it recompute: neither costs a token.
+BOOST_AUTO_TEST_CASE(late_and_failing_copies_cost_no_token) {
+  for (const std::uint32_t lag : {0u, 1u}) {
+    const Setting s = drawn(2 * kSmallest, 100, lag, true);
+    World world(s, asks());
+    for (std::uint64_t copy = 0; copy < 5000; ++copy) {
+      if (mix(3, copy) % 5 == 0) world.executor().copies().fail_copy(copy);
+      if (mix(4, copy) % 7 == 0) world.executor().copies().delay_copy(copy, mix(5, copy) % 20'000'000);
+    }
+    run(world);
+    const engine::Counters& c = world.counters();
+    BOOST_CHECK_GE(c.copies_failed, 20u);
+    BOOST_CHECK_GE(c.copies_lost, 5u);
+    BOOST_CHECK_GE(c.swapped_in, 20u);
+  }
+}
+
+// Failed steps with copies under way: what was in host memory before stays good.
+BOOST_AUTO_TEST_CASE(failed_steps_beside_copies) {
+  for (const std::uint32_t lag : {0u, 1u}) {
+    World world(drawn(2 * kSmallest, 100, lag, true), asks());
+    for (std::uint64_t step = 5; step < 400; step += 13) world.executor().device().fail_step(step);
+    run(world);
+    BOOST_CHECK_GE(world.counters().failed_steps, 10u);
+  }
+}
+
+// One host block: nearly every wish is refused its room, and answered by a drop or a recompute.
+BOOST_AUTO_TEST_CASE(a_full_host_tier_costs_recomputes) {
+  World world(drawn(2 * kSmallest, 1, 0, true), asks());
+  run(world);
+  BOOST_CHECK_GE(world.counters().host_full, 20u);
+}
+
+BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace serveloop::test
