@@ -34,8 +34,8 @@ struct CpuOptions {
   std::uint32_t token_budget = 2048;  // a batch with more tokens fails
   std::uint32_t block_tokens = 16;    // a power of two
   std::uint32_t blocks = 0;
-  std::uint32_t host_blocks = 0;  // of the tier in host memory; 0: none
   kernels::cpu::Isa isa = kernels::cpu::detect();
+  std::uint32_t host_blocks = 0;  // of the tier in host memory; 0: none
 };
 
 class CpuExecutor final : public Executor {
