@@ -112,7 +112,8 @@ class Cache {
   // but unbind, set_waiting, release and frees may name it, pin_prefix only if nothing is arriving.
   // Of the sequence's first `blocks` (those with confirmed KV; the last may be partial), how many would
   // swap_out move? The longest suffix that nobody else holds, that no submitted step is writing and that has no
-  // other cached device block below it; 0 also where the host has no room for it. O(blocks).
+  // other cached device block below it; 0 also where the host has no room for it, and where blocks of its are in
+  // host memory or arriving. O(blocks).
   std::uint32_t swappable(Slot slot, std::uint32_t blocks) const;
   // Moves those to host memory and empties the table: what stands before them is unpinned, what stands behind
   // them is dropped. Returns how many move; 0: nothing happened, and the caller lets it recompute. Requires that
@@ -139,7 +140,7 @@ class Cache {
   // the last call, `failed` (ordinals from 0 since the start, ascending) failed. A failed block leaves the tree
   // with all below it, in either direction, and is recomputed.
   void copied(std::uint64_t ended, std::span<const std::uint64_t> failed, std::uint64_t now_ns);
-  std::vector<Transfer>& transfers();  // drained by the caller after apply(), index_*, failed() and copied()
+  std::vector<Transfer>& transfers();  // drained by the caller each step; most are told by copied()
 
   // ---- Facts.
   std::span<const BlockId> table(Slot slot) const;  // valid until the slot's table changes

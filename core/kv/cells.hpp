@@ -1,4 +1,5 @@
-// Nodes' runs of whole blocks: per block a cell with its key, its device block if it has one, and its tokens.
+// Nodes' runs of whole blocks: per block a cell with its key, the block that holds it in either tier, if one does, and its
+// tokens.
 //
 // Cells come from one store and never move, and an edge is the list of its cells: lengthening, splitting and
 // merging edges copies no tokens, and lengthening many leaves in one step costs each the same.

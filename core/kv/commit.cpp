@@ -9,8 +9,9 @@ namespace serveloop::kv {
 void Cache::extend(Slot slot, std::uint32_t blocks) {
   State& state = *state_;
   Sequence& sequence = state.sequences[slot];
+  assert(sequence.arriving == 0);
   while (sequence.held() < blocks) {
-    const BlockId block = state.pool.take_private();
+    const BlockId block = state.pool.take(SL_TIER_DEVICE);
     state.edits.push_back({slot, sequence.held(), block});
     sequence.table.push_back(block);
   }
@@ -58,18 +59,14 @@ void Cache::release(Slot slot, std::uint32_t keep, std::uint64_t now_ns) {
 void Cache::State::release(Sequence& sequence, std::uint32_t keep) {
   std::uint32_t held = sequence.held();
   if (held <= keep) return;
+  for (; sequence.arriving > 0 && held > keep; --held, --sequence.arriving)
+    pool.strip(sequence.table[held - 1]);  // free once its copy ended
   for (; held > std::max(keep, sequence.indexed); --held) pool.give_back(sequence.table[held - 1]);
   for (; held > keep; --held) unpin(sequence, sequence.table[held - 1]);
   sequence.table.resize(keep);
   sequence.indexed = std::min(sequence.indexed, keep);
   if (sequence.uncounted >= keep) sequence.uncounted = SL_NONE;
-  if (!sequence.transient) return;
-  // Its blocks may have left the tree: nodes above its own that only held them are merged.
-  for (NodeId node = sequence.node; node != kRoot;) {
-    const NodeId above = tree.row(node).parent;
-    tree.tidy(above);
-    node = tree.in_use(above) ? above : tree.row(node).parent;
-  }
+  tidy_left();
 }
 
 }  // namespace serveloop::kv

@@ -32,16 +32,21 @@ void EventLog::tell(const sl_block_event& state) {
   successor_.push_back(state);
   successor_.back().kind = SL_BLOCK_INSERTED;
   successor_.back().flags |= SL_EVENT_HANDOVER;
+  successor_.back().from = 0;
 }
 
 // A live event of a block that the successor has not heard of: its state comes first; if it went, there is
-// nothing to tell.
+// nothing to tell; if it moved, its new state says all.
 void EventLog::follow(const sl_block_event& event) {
   if (event.kind == SL_BLOCK_INSERTED) {
     told_[event.block] = round_;
   } else if (event.kind == SL_BLOCK_GONE) {
     if (!told(event.block)) return;
     told_[event.block] = 0;
+  } else if (event.kind == SL_BLOCK_MOVED) {
+    if (!told(event.from)) return tell(event);
+    told_[event.from] = 0;
+    told_[event.block] = round_;
   } else {
     tell(event);
   }

@@ -1,7 +1,7 @@
 // What happened to blocks and nodes since the step loop last drained it.
 //
-// Block events lie in the mapping, where policies read them. Between two drains a block can be hung in, idle
-// and gone a few times each, but hit by every sequence: so hits beyond their share of the buffer are left out
+// Block events lie in the mapping, where policies read them. Between two drains a block can be hung in, moved,
+// idle and gone a few times each, but hit by every sequence: so hits beyond their share of the buffer are left out
 // (the row's `hits` counts them all), and the rest of it holds the others. During a handover the log also
 // keeps the stream of the policy to come.
 #pragma once
@@ -17,7 +17,7 @@ namespace serveloop::kv {
 
 class EventLog {
  public:
-  EventLog(Mapping& mapping, std::uint32_t blocks);
+  EventLog(Mapping& mapping, std::uint32_t blocks);  // of both tiers
   static std::size_t capacity(std::uint32_t blocks) { return kSpare + std::size_t{8} * blocks; }
 
   void block(const sl_block_event& event) {

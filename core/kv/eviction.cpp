@@ -11,7 +11,8 @@ namespace {
 std::uint16_t check_one(Pool& pool, const sl_victim& victim, std::uint32_t answer) {
   if (victim.block >= pool.total()) return SL_REASON_UNKNOWN_ID;
   if (!pool.indexed(victim.block) || pool.row(victim.block).key != victim.key) return SL_REASON_STALE_ID;
-  if (victim.to != SL_TIER_NONE && victim.to != SL_TIER_HOST) return SL_REASON_BAD_NUMBER;
+  const bool may_demote = pool.tier_of(victim.block) == SL_TIER_DEVICE;
+  if (victim.to != SL_TIER_NONE && !(victim.to == SL_TIER_HOST && may_demote)) return SL_REASON_BAD_NUMBER;
   if (pool.row(victim.block).refs > 0) return SL_REASON_PINNED;
   BlockState& state = pool.state(victim.block);
   if (state.answer == answer) return SL_REASON_TWICE;
@@ -27,20 +28,25 @@ std::uint16_t Cache::check(std::span<const sl_victim> victims, std::uint32_t nee
   const std::uint32_t answer = state_->answer;
   for (const sl_victim& victim : victims)
     if (const std::uint16_t reason = check_one(pool, victim, answer)) return reason;
+  std::uint32_t on_device = 0;
   for (const sl_victim& victim : victims) {
-    const BlockId parent = pool.row(victim.block).parent;
-    if (parent != SL_NONE && pool.state(parent).answer == answer) ++pool.state(parent).answer_children;
+    const sl_block_row& row = pool.row(victim.block);
+    on_device += row.tier == SL_TIER_DEVICE ? 1 : 0;
+    if (row.parent != SL_NONE && pool.row(row.parent).tier == row.tier &&
+        pool.state(row.parent).answer == answer)
+      ++pool.state(row.parent).answer_children;
   }
   for (const sl_victim& victim : victims)
     if (pool.state(victim.block).answer_children != pool.row(victim.block).cached_children)
       return SL_REASON_CACHED_CHILDREN;
-  if (victims.size() < need && pool.evictable() >= need) return SL_REASON_TOO_FEW;
+  if (on_device < need && pool.evictable(SL_TIER_DEVICE) >= need) return SL_REASON_TOO_FEW;
   return SL_REASON_NONE;
 }
 
 // In passes, so that a parent may be named before its children.
 Evicted Cache::apply(std::span<const sl_victim> victims) {
   State& state = *state_;
+  if (state.options.host_blocks > 0) return state.apply_tiers(victims);
   std::vector<NodeId>& nodes = state.scratch_nodes;
   nodes.clear();
   for (const sl_victim& victim : victims) {
@@ -60,7 +66,7 @@ Evicted Cache::apply(std::span<const sl_victim> victims) {
 std::vector<sl_victim> Cache::fallback_victims(std::uint32_t need) const {
   const Pool& pool = state_->pool;
   std::vector<sl_victim> victims;
-  for (BlockId block = pool.oldest(); block != SL_NONE && victims.size() < need;
+  for (BlockId block = pool.oldest(SL_TIER_DEVICE); block != SL_NONE && victims.size() < need;
        block = pool.state(block).newer)
     victims.push_back({pool.row(block).key, block, SL_TIER_NONE, SL_REASON_NONE});
   return victims;
@@ -78,15 +84,16 @@ void Cache::State::tell(BlockId block) {
 
 void Cache::begin_handover() {
   state_->log.follow_begin();
-  state_->pool.cursor = state_->pool.oldest();
+  for (const std::uint16_t tier : kTiers) state_->pool.cursor(tier) = state_->pool.oldest(tier);
   state_->scan = 0;
 }
 
 bool Cache::hand_over(std::uint32_t most) {
   State& state = *state_;
   Pool& pool = state.pool;
-  for (; pool.cursor != SL_NONE && most > 0; pool.cursor = pool.state(pool.cursor).newer, --most)
-    state.tell(pool.cursor);
+  for (const std::uint16_t tier : kTiers)
+    for (BlockId& at = pool.cursor(tier); at != SL_NONE && most > 0; at = pool.state(at).newer, --most)
+      state.tell(at);
   // Then those in use, by id; what became idle meanwhile was told with its event. 16 rows are looked at for
   // each to tell.
   for (std::uint64_t rows = std::uint64_t{most} * 16; state.scan < pool.total() && rows > 0 && most > 0;
@@ -95,13 +102,14 @@ bool Cache::hand_over(std::uint32_t most) {
       state.tell(state.scan);
       --most;
     }
-  return pool.cursor != SL_NONE || state.scan < pool.total();
+  return pool.cursor(SL_TIER_DEVICE) != SL_NONE || pool.cursor(SL_TIER_HOST) != SL_NONE ||
+         state.scan < pool.total();
 }
 
 std::vector<sl_block_event>& Cache::successor_events() { return state_->log.successor(); }
 
 void Cache::end_handover() {
-  state_->pool.cursor = SL_NONE;
+  for (const std::uint16_t tier : kTiers) state_->pool.cursor(tier) = SL_NONE;
   state_->log.follow_end();
 }
 

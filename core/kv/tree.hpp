@@ -1,9 +1,9 @@
 // The prompt tree: a radix tree of whole blocks.
 //
 // Invariants: children of a node differ in the key of their first block; the device blocks of a path are a
-// prefix of it; a node other than the root has a live sequence, a device block or at least two children; an
-// edge without live sequences or children below it ends where its device blocks end. A split keeps the id
-// below, a merge too: sequences name the lower node.
+// prefix of it, and its host blocks follow them without a gap; a node other than the root has a live sequence, a
+// cached block (of either tier) or at least two children; an edge without live sequences or children below it
+// ends where its cached blocks end. A split keeps the id below, a merge too: sequences name the lower node.
 #pragma once
 
 #include <serveloop/rows.h>
@@ -60,6 +60,9 @@ class Tree {
   const std::vector<NodeId>& free_list() const { return free_; }
   const ChildMap& map() const { return map_; }
 
+  std::uint32_t cached(NodeId node) const {
+    return rows_[node].device_blocks + rows_[node].host_blocks;
+  }  // blocks of its edge in either tier: its first
   std::uint32_t end(NodeId node) const {
     return rows_[node].depth_blocks + rows_[node].edge_blocks;
   }  // blocks of its path
@@ -94,7 +97,7 @@ class Tree {
   ChildMap map_;
 };
 
-// The places of a path from `from` on, top down. Requires: `from` is on the path that ends at `leaf`.
+// The places of a path from `from` on, top down. Requires: `from` is on the path that ends at `leaf`, or its end.
 class Walk {
  public:
   Walk(const Tree& tree, NodeId leaf, std::uint32_t from, std::vector<NodeId>& scratch)
@@ -107,8 +110,12 @@ class Walk {
     offset = from - tree.row(node).depth_blocks;
     if (offset == tree.row(node).edge_blocks) descend();
   }
-  BlockId block() const {
+  BlockId block() const {  // on the device
     return offset < tree_.row(node).device_blocks ? tree_.block(node, offset) : SL_NONE;
+  }
+  BlockId host_block() const {
+    return offset >= tree_.row(node).device_blocks && offset < tree_.cached(node) ? tree_.block(node, offset)
+                                                                                  : SL_NONE;
   }
   void next() {
     if (++offset == tree_.row(node).edge_blocks) descend();

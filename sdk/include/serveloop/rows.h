@@ -115,7 +115,7 @@ typedef struct sl_node_row {
 enum { SL_TIER_DEVICE = 0, SL_TIER_HOST = 1, SL_TIER_NONE = 2 };
 enum {
   SL_BLOCK_FLAG_INDEXED = 1,
-  SL_BLOCK_FLAG_FILLING = 2,   /* a submitted step is still writing it */
+  SL_BLOCK_FLAG_FILLING = 2,   /* a submitted step, or a copy to host memory, is still writing it */
   SL_BLOCK_FLAG_TRANSIENT = 4, /* goes when unpinned */
   SL_BLOCK_FLAG_COPYING = 8    /* a copy to or from the other tier is pending */
 };
