@@ -163,7 +163,8 @@ World::Entry World::stage(Slot slot) {
   }
   const std::uint32_t start = std::max(seq.computed, entry.planned * kBlockTokens);
   entry.tokens = std::min(1 + pick(5 * kBlockTokens), known - start);
-  rig.cache.mark_planned(slot, (start + entry.tokens) / kBlockTokens, start / kBlockTokens);
+  if (entry.tokens > 0)  // else it hangs nothing in
+    rig.cache.mark_planned(slot, (start + entry.tokens) / kBlockTokens, start / kBlockTokens);
   return entry;
 }
 
