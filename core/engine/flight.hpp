@@ -1,6 +1,7 @@
 // What a step carries from its plan to its collection. Private to core/engine.
 #pragma once
 
+#include <serveloop/scheduler.h>
 #include <serveloop/view.h>
 
 #include <cstdint>
@@ -30,6 +31,8 @@ struct Staged {
   std::uint32_t had;      // blocks held before the match
   std::uint16_t verb;
   bool admits, decode, fallen;
+  // It starts to hold blocks: admitted, or brought in from host memory.
+  bool enters() const { return admits || verb == SL_SWAP_IN || verb == SL_PREFETCH; }
 };
 
 // A row of a batch that was submitted.

@@ -141,7 +141,7 @@ void Engine::list_candidates(std::size_t in_need, bool shared) {
   for (std::size_t i = 0; i < staged_.size(); ++i) {
     const Staged& staged = staged_[i];
     requests_->at(staged.slot).seen = staged.fallen ? 0 : stamp;
-    if (i > in_need && !staged.fallen && !staged.admits) add(staged.slot, static_cast<std::uint32_t>(i));
+    if (i > in_need && !staged.fallen && !staged.enters()) add(staged.slot, static_cast<std::uint32_t>(i));
   }
   for (const Slot slot : requests_->running())
     if (requests_->at(slot).seen != stamp) add(slot, SL_NONE);
@@ -153,7 +153,7 @@ void Engine::list_candidates(std::size_t in_need, bool shared) {
 // for its turn.
 bool Engine::admits_before(std::size_t in_need) const {
   for (std::size_t i = 0; i < in_need; ++i)
-    if (staged_[i].admits && !staged_[i].fallen) return true;
+    if (staged_[i].enters() && !staged_[i].fallen) return true;
   return false;
 }
 
@@ -161,7 +161,7 @@ bool Engine::admits_before(std::size_t in_need) const {
 bool Engine::drop_admissions(std::size_t from, std::size_t to, std::uint16_t reason) {
   bool dropped = false;
   for (std::size_t i = to; i-- > from;) {
-    if (staged_[i].fallen || !staged_[i].admits) continue;
+    if (staged_[i].fallen || !staged_[i].enters()) continue;
     fell(staged_[i], reason);
     dropped = true;
   }

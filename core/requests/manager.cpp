@@ -165,6 +165,7 @@ void Manager::preempt(Slot slot, std::uint16_t reason, sl_seq for_seq, bool swap
 void Manager::transfer(Slot slot) {
   seqs_[slot].not_ready |= SL_NOT_READY_TRANSFER;
   update_ready(slot, false);
+  event(SL_EV_IN_TRANSIT, seqs_[slot].id);
 }
 
 void Manager::transferred(Slot slot, std::uint32_t blocks, std::uint16_t tier, std::uint64_t now_ns) {

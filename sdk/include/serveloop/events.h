@@ -26,6 +26,7 @@ enum {
   SL_EV_NODE_CHANGED = 13, /* node: cached lengths or waiters changed; subject 0 */
   SL_EV_NODE_GONE = 14,    /* node: its id may be used again; subject 0 */
   SL_EV_PARKED = 15,       /* a: wake, ns, or SL_NEVER; b: reason */
+  SL_EV_IN_TRANSIT = 17,   /* its blocks are being copied: not ready until TRANSFERRED */
   SL_EV_SPLIT = 16 /* node was split: a is the new upper node that took its first b blocks; subject 0 */
 };
 

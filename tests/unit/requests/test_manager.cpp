@@ -179,7 +179,7 @@ BOOST_AUTO_TEST_CASE(swapped_out_and_brought_back) {
   BOOST_CHECK_EQUAL(rig.manager.ready_count(), 0u);
   rig.manager.transferred(slot, 3, SL_TIER_DEVICE, 8);
   BOOST_CHECK((rig.ready_list() == Slots{slot}));
-  BOOST_CHECK((rig.told() == Kinds{SL_EV_TRANSFERRED, SL_EV_READY}));
+  BOOST_CHECK((rig.told() == Kinds{SL_EV_IN_TRANSIT, SL_EV_TRANSFERRED, SL_EV_READY}));
 }
 
 BOOST_AUTO_TEST_CASE(a_lost_copy_leaves_it_waiting) {

@@ -39,6 +39,7 @@ class ReadyQueue {
         case SL_EV_ADMITTED:
         case SL_EV_PARKED:
         case SL_EV_PAUSED:
+        case SL_EV_IN_TRANSIT:
         case SL_EV_ENDED: erase(event.subject); break;
         default: break;
       }
@@ -55,8 +56,9 @@ class ReadyQueue {
   template <class KeyOf>
   void insert(const View& view, sl_seq seq, KeyOf&& key_of) {
     const sl_seq_row* row = view.find(seq);
-    if (row == nullptr || !ready_to_admit(*row)) return;
+    if (row == nullptr) return;
     erase(seq);
+    if (!ready_to_admit(*row)) return;
     std::optional<std::pair<Key, sl_seq>>& entry = by_slot_[SL_SEQ_SLOT(seq)];
     entry.emplace(key_of(view, *row), seq);
     set_.insert(*entry);
