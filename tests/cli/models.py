@@ -46,6 +46,10 @@ class Model(stage.Case):
         log = self.folder / 'small.slog'
         self.assertIn(f'step log: {log}', table)
         self.assertIn('equal', self.good('replay', str(log)))
+        first = log.read_bytes()
+        again = self.good('bench', '--config', self.small, *self.drawn, '--set', 'workload.rate_scale=50')
+        self.assertIn(f'step log: {self.folder / "small-2.slog"}', again, 'no run takes the place of an earlier one')
+        self.assertEqual(log.read_bytes(), first)
         named = self.folder / 'mine.slog'
         self.assertIn(str(named), self.good('bench', '--config', self.small, *self.drawn, '--log', str(named)))
         self.assertTrue(named.exists())

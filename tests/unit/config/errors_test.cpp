@@ -37,7 +37,7 @@ const Bad kBad[] = {
     {"engine = 1", "x.toml:1:1: engine: expected a table, found integer 1"},
     {"policy.scheduler = 1",
      "x.toml:1:8: policy.scheduler: expected a table, or a plugin's id, found integer 1"},
-    {"[policy]\ngates = 'a'", "x.toml:2:1: policy.gates: expected an array of strings, found string 'a'"},
+    {"[policy]\ngates = 'a'", "x.toml:2:1: policy.gates: expected an array of strings, found string 'a'; write [\"a\"]"},
     {"[policy.scheduler]\noptions = 1",
      "x.toml:2:1: policy.scheduler.options: expected a table, found integer 1"},
     {"[tenants]\na = 1", "x.toml:2:1: tenants.a: expected a table, found integer 1"},
