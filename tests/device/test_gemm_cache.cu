@@ -49,7 +49,7 @@ void test_round(const std::string& path, const Gemm& gemm) {
   require(other.open());
   check(save_gemm_cache(path, other).ok() && !contains(read_file(path), "\ngemm "),
         "a file was not replaced");
-  check(save_gemm_cache(path, gemm).ok() && is_taken_up(path), "a file was not replaced by longer one");
+  check(save_gemm_cache(path, gemm).ok() && is_taken_up(path), "a file was not replaced by a longer one");
   int files = 0;
   for ([[maybe_unused]] const auto& entry :
        std::filesystem::directory_iterator(std::filesystem::path(path).parent_path()))
