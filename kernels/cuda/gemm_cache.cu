@@ -94,7 +94,7 @@ GemmCacheStatus load_gemm_cache(const std::string& path, Gemm& gemm) {
   const std::string before = text.substr(0, text.size() < head + tail ? head : text.size() - tail);
   const std::string expected = last_line(before);
   if (text.size() < head + tail || text.compare(before.size(), tail, expected) != 0)
-    return damaged(path, "'" + expected.substr(0, tail - 1) + "' at the end", "another end");
+    return damaged(path, "the end to be " + expected.substr(0, tail - 1), "another end");
   gemm.recall(before.substr(head));
   return {"", true};
 }
