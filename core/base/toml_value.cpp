@@ -161,6 +161,8 @@ Result<std::string> Value::as_string(std::string_view what) const {
 }
 
 Result<std::vector<std::string>> Value::as_strings(std::string_view what) const {
+  if (is_string())
+    return fail(named(what), "an array of strings", describe(), "write [" + to_inline(*this) + "]");
   if (!is_array()) return mismatch(*this, what, "an array of strings");
   std::vector<std::string> out;
   for (const Value& item : items()) {

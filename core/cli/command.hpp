@@ -22,6 +22,7 @@ using Arguments = std::vector<std::string>;
 
 int simulate(const Arguments& arguments);
 int bench(const Arguments& arguments);
+int calibrate(const Arguments& arguments);  // bench --calibrate
 int generate(const Arguments& arguments);
 int serve(const Arguments& arguments);
 int replay(const Arguments& arguments);

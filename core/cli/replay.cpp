@@ -42,11 +42,13 @@ int replay(const Arguments& arguments) {
   if (!preemption.empty()) options.preemption = preemption;
   Result<experiment::ReplayResult> result = experiment::replay(log, options);
   if (!result) return bad_input(result.error());
+  for (const std::string& what : result->replaced) fmt::print("{}\n", what);
   if (result->difference) {
     fmt::print("{}\n", result->difference->text());
     return kNegative;
   }
-  fmt::print("{} steps and {} decisions equal, in {:.2f} s{}\n", result->steps, result->decisions,
+  fmt::print("{} steps{} and {} decisions equal, in {:.2f} s{}\n", result->steps,
+             result->idle == 0 ? "" : fmt::format(" ({} of them idle)", result->idle), result->decisions,
              result->wall_seconds,
              result->complete ? "" : " (the log has no end record: its writer was cut off)");
   return kOk;

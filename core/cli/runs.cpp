@@ -70,14 +70,20 @@ Status check_files(const std::vector<std::string>& paths, const std::vector<conf
   return check_distinct(inputs, outputs);
 }
 
-// A run in real time cannot be had again, so it always leaves its step log: NAME.slog where none is named.
+// NAME.slog in the current folder, or the first of NAME-2.slog, NAME-3.slog, ... that is not there.
+std::string unused_log(std::string name) {
+  std::replace(name.begin(), name.end(), '/', '-');
+  std::filesystem::path path = std::filesystem::absolute(name + ".slog");
+  for (int i = 2; std::filesystem::exists(std::filesystem::symlink_status(path)); ++i)
+    path.replace_filename(fmt::format("{}-{}.slog", name, i));
+  return path.string();
+}
+
+// A run in real time cannot be had again, so it always leaves its step log, and never in place of an earlier one
+// that nobody named.
 void name_logs(const std::vector<std::string>& names, std::vector<config::Config>& configs) {
-  for (std::size_t i = 0; i < configs.size(); ++i) {
-    if (!configs[i].observe.log.empty()) continue;
-    std::string name = names[i] + ".slog";
-    std::replace(name.begin(), name.end(), '/', '-');
-    configs[i].observe.log = std::filesystem::absolute(name).string();
-  }
+  for (std::size_t i = 0; i < configs.size(); ++i)
+    if (configs[i].observe.log.empty()) configs[i].observe.log = unused_log(names[i]);
 }
 
 // Virtual time for devices that are modelled, real time for those that compute.
@@ -88,90 +94,128 @@ Status check_executor(const RunKind& kind, const std::string& path, const config
               kind.real ? "`serveloop simulate` runs this one" : "`serveloop bench` runs this one");
 }
 
-}  // namespace
-
-int run_configurations(const Arguments& arguments, const RunKind& kind) {
-  std::vector<std::string> configs, overrides, swap_texts;
+struct Asked {
+  std::vector<std::string> configs, overrides, swaps;
   std::string log, json;
   ModelOptions model;
+};
+
+// False: `status` is the exit code.
+bool read_options(const Arguments& arguments, const RunKind& kind, Asked& asked, int& status) {
   po::options_description described("options");
-  described.add_options()("config", po::value(&configs)->required()->composing(),
+  described.add_options()("config", po::value(&asked.configs)->required()->composing(),
                           "configuration to run (TOML; docs/CONFIG.md); repeat to compare")(
-      "set", po::value(&overrides)->composing(), "override a key, in all configurations: a.b=c")(
-      "swap", po::value(&swap_texts)->composing(),
+      "set", po::value(&asked.overrides)->composing(), "override a key, in all configurations: a.b=c")(
+      "swap", po::value(&asked.swaps)->composing(),
       "change a policy between two steps: at=STEP,scheduler=NAME (or eviction=, preemption=, "
       "gate=INDEX:NAME), then any options: ,OPTION=VALUE or ,options={OPTION=VALUE}; without, those that the "
       "configuration gives that plugin in that place")(
-      "log", po::value(&log), "write the step log here (as [observe] log; with one configuration)")(
-      "json", po::value(&json), "write the table as JSON here");
-  if (kind.real) add_model_options(described, model);
+      "log", po::value(&asked.log),
+      kind.real ? "write the step log here (as [observe] log; with one configuration); without either to "
+                  "NAME.slog of the configuration NAME.toml, or NAME-2.slog, ... where that is taken"
+                : "write the step log here (as [observe] log; with one configuration)")(
+      "json", po::value(&asked.json), "write the table as JSON here");
+  if (kind.real) add_model_options(described, asked.model);
   po::positional_options_description positional;
   positional.add("config", -1);
-  int status = kOk;
-  if (!parse(arguments, described, positional, kind.help, status)) return status;
-  add_overrides(model, overrides);
-  if (!log.empty() && configs.size() > 1)
-    return bad_input(
-        {"--log", "one configuration", fmt::format("{}", configs.size()), "set [observe] log in each"});
-  if (!log.empty())
-    overrides.push_back("observe.log=" +
-                        toml::to_inline(toml::Value(std::filesystem::absolute(log).string())));
+  if (!parse(arguments, described, positional, kind.help, status)) return false;
+  add_overrides(asked.model, asked.overrides);
+  if (!asked.log.empty())
+    asked.overrides.push_back("observe.log=" +
+                              toml::to_inline(toml::Value(std::filesystem::absolute(asked.log).string())));
+  return true;
+}
 
-  std::vector<rig::PlannedSwap> swaps;
-  for (const std::string& text : swap_texts) {
-    Result<rig::PlannedSwap> swap = rig::parse_swap(text);
-    if (!swap) return bad_input(swap.error());
-    swaps.push_back(*swap);
-  }
+// All are read and checked before one runs.
+Result<std::vector<config::Config>> load_all(const Asked& asked, const RunKind& kind,
+                                             const std::vector<std::string>& names,
+                                             const std::vector<rig::PlannedSwap>& swaps) {
+  if (!asked.log.empty() && asked.configs.size() > 1)
+    return fail("--log", "one configuration", fmt::format("{}", asked.configs.size()),
+                "set [observe] log in each");
   std::vector<config::Config> loaded;
-  for (const std::string& path : configs) {  // all are checked before one runs
-    Result<config::Config> config = config::load(path, overrides);
-    if (!config) return bad_input(config.error());
+  for (const std::string& path : asked.configs) {
+    Result<config::Config> config = config::load(path, asked.overrides);
+    if (!config) return tl::unexpected(config.error());
     if (Status found = rig::resolve_calibration(*config, config::folder_of(path)); !found)
-      return bad_input(found.error());
-    if (Status right = check_executor(kind, path, *config); !right) return bad_input(right.error());
+      return tl::unexpected(found.error());
+    if (Status right = check_executor(kind, path, *config); !right) return tl::unexpected(right.error());
     loaded.push_back(std::move(*config));
   }
-  const std::vector<std::string> names = headings(configs);
   if (kind.real) name_logs(names, loaded);
-  if (Status distinct = check_files(configs, loaded, json); !distinct) return bad_input(distinct.error());
-  if (!kind.real && (loaded.size() > 1 || !json.empty()))  // a model is not read twice
+  if (Status distinct = check_files(asked.configs, loaded, asked.json); !distinct)
+    return tl::unexpected(distinct.error());
+  if (!kind.real && (loaded.size() > 1 || !asked.json.empty()))  // a model is not read twice
     for (const config::Config& config : loaded)
-      if (Status good = experiment::check(config, swaps); !good) return bad_input(good.error());
-  std::optional<OutputFile> json_out;
-  if (!json.empty()) {
-    Result<OutputFile> created = OutputFile::create(json);
-    if (!created) return bad_input(created.error());
-    json_out.emplace(std::move(*created));
+      if (Status good = experiment::check(config, swaps); !good) return tl::unexpected(good.error());
+  return loaded;
+}
+
+Result<std::vector<rig::PlannedSwap>> parse_swaps(const std::vector<std::string>& texts) {
+  std::vector<rig::PlannedSwap> swaps;
+  for (const std::string& text : texts) {
+    Result<rig::PlannedSwap> swap = rig::parse_swap(text);
+    if (!swap) return tl::unexpected(swap.error());
+    swaps.push_back(std::move(*swap));
   }
-  std::vector<experiment::Summary> runs;
-  bool as_asked = true;
-  catch_interrupts();
-  for (std::size_t i = 0; i < loaded.size() && interrupted() == 0; ++i) {
-    set_log_level(loaded[i].observe.log_level);
-    Result<experiment::Summary> run = experiment::run(loaded[i], options_for(kind, names[i], swaps));
-    if (!run) return bad_input(run.error());
-    end_progress();
-    as_asked = as_asked && run->unfinished == 0 && run->missed.empty() && run->counters.ejected == 0;
-    runs.push_back(std::move(*run));
-  }
-  const bool whole = runs.size() == loaded.size() && !runs.back().interrupted;
+  return swaps;
+}
+
+// The table, where the logs are, and what did not happen.
+void print(const std::vector<experiment::Summary>& runs, const std::vector<config::Config>& configs,
+           const RunKind& kind) {
   fmt::print("{}", runs.empty() ? "" : experiment::table(runs, terminal_width(STDOUT_FILENO)));
   if (kind.real)
-    for (std::size_t i = 0; i < runs.size(); ++i) fmt::print("step log: {}\n", loaded[i].observe.log);
+    for (std::size_t i = 0; i < runs.size(); ++i) fmt::print("step log: {}\n", configs[i].observe.log);
   stdout_arrived();  // what follows on standard error stands below
   for (const experiment::Summary& run : runs)
     for (const std::string& line : run.missed)
       fmt::print(stderr, "serveloop: warning: {}: {}\n", run.name, line);
-  if (json_out && !runs.empty())
-    if (Status written = json_out->commit(experiment::to_json(runs)); !written)
-      return bad_input(written.error());
-  if (!whole) {
+}
+
+int exit_code(const std::vector<experiment::Summary>& runs, std::size_t asked) {
+  const bool cut = !runs.empty() && runs.back().interrupted;
+  if (runs.size() < asked || cut) {
     fmt::print(stderr, "serveloop: interrupted: {} of {} configurations ran whole\n",
-               runs.size() - (!runs.empty() && runs.back().interrupted ? 1 : 0), loaded.size());
+               runs.size() - (cut ? 1 : 0), asked);
     return 128 + interrupted();
   }
+  const bool as_asked = std::all_of(runs.begin(), runs.end(), [](const experiment::Summary& run) {
+    return run.unfinished == 0 && run.missed.empty() && run.counters.ejected == 0;
+  });
   return as_asked ? kOk : kNegative;
+}
+
+}  // namespace
+
+int run_configurations(const Arguments& arguments, const RunKind& kind) {
+  Asked asked;
+  int status = kOk;
+  if (!read_options(arguments, kind, asked, status)) return status;
+  const auto swaps = parse_swaps(asked.swaps);
+  if (!swaps) return bad_input(swaps.error());
+  const std::vector<std::string> names = headings(asked.configs);
+  const auto configs = load_all(asked, kind, names, *swaps);
+  if (!configs) return bad_input(configs.error());
+  std::optional<OutputFile> json;
+  if (!asked.json.empty()) {
+    Result<OutputFile> created = OutputFile::create(asked.json);
+    if (!created) return bad_input(created.error());
+    json.emplace(std::move(*created));
+  }
+  std::vector<experiment::Summary> runs;
+  catch_interrupts();
+  for (std::size_t i = 0; i < configs->size() && interrupted() == 0; ++i) {
+    set_log_level((*configs)[i].observe.log_level);
+    Result<experiment::Summary> run = experiment::run((*configs)[i], options_for(kind, names[i], *swaps));
+    if (!run) return bad_input(run.error());
+    end_progress();
+    runs.push_back(std::move(*run));
+  }
+  print(runs, *configs, kind);
+  if (json && !runs.empty())
+    if (Status written = json->commit(experiment::to_json(runs)); !written) return bad_input(written.error());
+  return exit_code(runs, configs->size());
 }
 
 }  // namespace serveloop::cli

@@ -79,8 +79,8 @@ void print_start(service::Service& service, const std::string& url, const config
   fmt::print("serving {} on {}\n", service.info().model, url);
   if (!config.admin.socket.empty()) fmt::print("admin on {}\n", config.admin.socket);
   for (const service::PolicyInForce& p : service.policies())
-    fmt::print("  {:<10} {}{} {}{}{}\n", p.kind, p.place.empty() ? "" : p.place + ": ", p.id, p.version,
-               p.options_toml.empty() ? "" : "  ", p.options_toml);
+    fmt::print("  {:<10} {}{} {}{}\n", p.kind, p.place.empty() ? "" : p.place + ": ", p.id, p.version,
+               p.options.entries().empty() ? "" : "  " + toml::to_inline(p.options));
   fmt::print("try: {}\n", first_request(service, url));
   std::fflush(stdout);
 }

@@ -77,6 +77,7 @@ std::uint16_t Engine::check_plan(std::span<const sl_entry> entries, bool gate) {
   const std::uint32_t stamp = next_stamp();
   std::uint64_t tokens = 0;
   plan_frees_ = false;
+  plan_decodes_ = true;
   const std::uint32_t slots = requests_->seq_table().count;
   for (const sl_entry& entry : entries) {
     const Slot slot = SL_SEQ_SLOT(entry.seq);
@@ -88,6 +89,7 @@ std::uint16_t Engine::check_plan(std::span<const sl_entry> entries, bool gate) {
     requests::Sequence& sequence = requests_->at(slot);
     if (sequence.seen == stamp) return SL_REASON_TWICE;
     sequence.seen = stamp;
+    plan_decodes_ = plan_decodes_ && runs && decodes(entry, requests_->row(slot), sequence);
     if (entry.verb == SL_RUN || entry.verb == SL_ADMIT) {
       tokens += std::min(entry.tokens, requests_->row(slot).runnable);
       if (entry.blocks > options_.kv_blocks) return SL_REASON_BAD_NUMBER;

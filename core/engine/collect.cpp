@@ -64,6 +64,12 @@ void Engine::bill_the_living(const InFlight& flight) {
 void Engine::prefetch(const Buffer<RowInFlight>& rows, std::size_t at) const {
   if (at + kAhead < rows.size()) requests_->prefetch(SL_SEQ_SLOT(rows[at + kAhead].seq));
   if (at + kAhead / 2 < rows.size()) requests_->prefetch_next_token(SL_SEQ_SLOT(rows[at + kAhead / 2].seq));
+  // The few that fill a block hang it into the tree: a chain of three hops, asked for well before.
+  const auto fills = [&](std::size_t i) {
+    return i < rows.size() && ((rows[i].start + rows[i].tokens) & (options_.block_tokens - 1)) == 0;
+  };
+  if (fills(at + 4 * kAhead)) cache_->prefetch(SL_SEQ_SLOT(rows[at + 4 * kAhead].seq));
+  if (fills(at + 2 * kAhead)) cache_->prefetch_end(SL_SEQ_SLOT(rows[at + 2 * kAhead].seq));
 }
 
 // What came so far; a sequence's tokens leave before its end does.

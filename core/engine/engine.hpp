@@ -141,6 +141,7 @@ class Engine {
   std::uint32_t next_stamp();
   bool could_run() const;
   // match.cpp
+  void begin_match(std::size_t most_staged);
   void match();
   void stage(const sl_entry& entry, std::uint32_t index);
   bool stage_decode(const sl_entry& entry, std::uint32_t index);
@@ -176,10 +177,15 @@ class Engine {
   void list_copies();
   void collect_copies(const execute::Collected& done);
   void evict_ahead();
+  bool short_soon() const;
   std::uint32_t decodes_need_soon() const;
   // submit.cpp
   void submit();
-  void commit_decode(Staged& staged, InFlight& flight);
+  bool decodes_fit() const;
+  void submit_decodes();
+  InFlight begin_batch(std::size_t most_rows);
+  void end_batch(InFlight flight);
+  void add_decode(Slot slot, InFlight& flight);
   void commit(Staged& staged, InFlight& flight);
   void commit_prefill(const Staged& staged, InFlight& flight);
   bool give_blocks(Staged& staged);
@@ -191,12 +197,12 @@ class Engine {
   void watch_progress();
   // collect.cpp
   void collect();
-  void prefetch(const Buffer<RowInFlight>& rows, std::size_t at) const;
+  inline void prefetch(const Buffer<RowInFlight>& rows, std::size_t at) const;
   void bill_the_living(const InFlight& flight);
   void deliver();
-  void collect_row(std::uint64_t step, const RowInFlight& row, Token token, std::uint64_t share_ns,
-                   std::span<const TokenLogprob> logprobs);
-  void take_token(Slot slot, Token token, bool kept, std::span<const TokenLogprob> logprobs);
+  inline void collect_row(std::uint64_t step, const RowInFlight& row, Token token, std::uint64_t share_ns,
+                          std::span<const TokenLogprob> logprobs);
+  inline void take_token(Slot slot, Token token, bool kept, std::span<const TokenLogprob> logprobs);
   bool is_stop(const sl_seq_row& r, Token token) const;
   void index_whole_blocks(Slot slot, std::uint32_t computed_before);
   void close_slot(InFlight& flight, const execute::Collected& done);
@@ -225,9 +231,13 @@ class Engine {
   static constexpr std::uint32_t kGiveUpAfter = 4;          // failed steps in a row
   static constexpr std::uint32_t kSequencesPerSlice = 128;  // of a handover
   static constexpr std::size_t kIncidents = 256;            // kept: the last ones
-  void transition(Slot slot, observe::State state);
+  void transition(Slot slot, observe::State state) {
+    if (requests_->at(slot).planned != static_cast<std::uint8_t>(state)) enter(slot, state);
+  }
+  void enter(Slot slot, observe::State state);
   sl_seq_row& row(Slot slot) { return requests_->row(slot); }
   std::uint32_t known_tokens(Slot slot) const;
+  bool last_block_full(const sl_seq_row& r) const { return covered(r) >= r.blocks_device << block_shift_; }
   Life& life(Slot slot) { return lives_[slot]; }
   template <class Encode>
   void log(observe::Item item, Encode&& encode);
@@ -266,7 +276,8 @@ class Engine {
   sl_view view_{};
   std::uint32_t plan_count_ = 0;
   std::uint32_t plan_stamp_ = 0;
-  bool plan_frees_ = false;  // it has verbs beside run and admit
+  bool plan_frees_ = false;    // it has verbs beside run and admit
+  bool plan_decodes_ = false;  // all its entries are decodes
   Buffer<Staged> staged_;
   std::vector<Transition> transitions_;
   std::uint64_t need_ = 0;  // blocks, of all staged entries

@@ -20,6 +20,12 @@ using requests::Token;
 // Tokens that have KV or get it from a step in flight.
 inline std::uint32_t covered(const sl_seq_row& row) { return row.computed + row.in_flight_max; }
 
+// Is the entry a running sequence's next token?
+inline bool decodes(const sl_entry& entry, const sl_seq_row& row, const requests::Sequence& sequence) {
+  return entry.verb == SL_RUN && entry.blocks == 0 && row.runnable == 1 &&
+         covered(row) >= sequence.prompt_tokens;
+}
+
 // An entry on its way from the checked plan into the batch.
 struct Staged {
   Slot slot;

@@ -17,13 +17,17 @@ std::uint32_t blocks_for(std::uint32_t tokens, std::uint32_t block_tokens) {
 }
 }  // namespace
 
-void Engine::match() {
-  staged_.start(plan_count_);
+void Engine::begin_match(std::size_t most_staged) {
+  staged_.start(most_staged);
   need_ = placed_tokens_ = admitting_ = 0;
   exhausted_memory_ = exhausted_slots_ = false;
   std::swap(fell_, fell_before_);
   fell_.clear();
   cache_->begin_plan();
+}
+
+void Engine::match() {
+  begin_match(plan_count_);
   const std::span<const sl_entry> plan(entries_, plan_count_);
   if (plan_frees_) {  // what only frees comes first
     for (const sl_entry& entry : plan)
@@ -35,14 +39,12 @@ void Engine::match() {
     if (!stage_decode(plan[i], i)) stage(plan[i], i);
 }
 
-// The common entry: a running sequence's next token. Needs a block where its last one is full.
+// The common entry, a decode, needs a block where its last one is full.
 bool Engine::stage_decode(const sl_entry& entry, std::uint32_t index) {
   const Slot slot = SL_SEQ_SLOT(entry.seq);
   const sl_seq_row& r = row(slot);
-  if (entry.verb != SL_RUN || entry.blocks != 0 || r.runnable != 1 ||
-      covered(r) < requests_->at(slot).prompt_tokens)
-    return false;
-  const std::uint32_t need = covered(r) < r.blocks_device * options_.block_tokens ? 0 : 1;
+  if (!decodes(entry, r, requests_->at(slot))) return false;
+  const std::uint32_t need = last_block_full(r) ? 1 : 0;
   staged_.add({slot, index, 1, need, r.blocks_device + need, 0, r.blocks_device, SL_RUN, false, true, false});
   need_ += need;
   ++placed_tokens_;

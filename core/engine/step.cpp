@@ -15,9 +15,13 @@ bool Engine::step() {
     choose_mode();  // 2. precision
     ask_gates();    // 3. what may enter, what runs next; checked
     ask_scheduler();
-    match();      // 4. pin every entry's prefix, in plan order
-    make_room();  // 5, 6. evict, preempt, let entries fall
-    submit();     // 7. one mixed batch
+    if (decodes_fit()) {
+      submit_decodes();  // the common step: 4 to 7 in one walk
+    } else {
+      match();      // 4. pin every entry's prefix, in plan order
+      make_room();  // 5, 6. evict, preempt, let entries fall
+      submit();     // 7. one mixed batch
+    }
   }
   const bool collects = in_flight_.size() > (batch_.empty() ? 0 : options_.lag);
   if (collects) collect();  // 8. step k - lag: tokens, ends
@@ -73,10 +77,8 @@ void Engine::incident(std::string what) {
   incidents_.push_back(std::move(what));
 }
 
-void Engine::transition(Slot slot, observe::State state) {
-  std::uint8_t& planned = requests_->at(slot).planned;
-  if (planned == static_cast<std::uint8_t>(state)) return;
-  planned = static_cast<std::uint8_t>(state);
+void Engine::enter(Slot slot, observe::State state) {
+  requests_->at(slot).planned = static_cast<std::uint8_t>(state);
   transitions_.push_back({requests_->row(slot).id, state});
 }
 

@@ -6,10 +6,41 @@
 namespace serveloop::engine {
 
 void Engine::submit() {
+  InFlight flight = begin_batch(staged_.size());
+  for (Staged& staged : staged_) {
+    if (staged.fallen || (staged.decode && staged.need > 0 && !give_blocks(staged))) continue;
+    if (staged.decode)
+      add_decode(staged.slot, flight);
+    else
+      commit(staged, flight);
+  }
+  end_batch(std::move(flight));
+}
+
+// A plan of decodes alone, with a block for each, needs no match and no room. What runs has no block in transit.
+bool Engine::decodes_fit() const {
+  return plan_decodes_ && plan_count_ <= cache_->tier(SL_TIER_DEVICE).free && !short_soon();
+}
+
+// What match() and submit() do for decodes, in one walk over the plan: a step is bound by memory.
+void Engine::submit_decodes() {
+  begin_match(0);
+  placed_tokens_ = plan_count_;
+  InFlight flight = begin_batch(plan_count_);
+  for (const sl_entry& entry : std::span<const sl_entry>(entries_, plan_count_)) {
+    const Slot slot = SL_SEQ_SLOT(entry.seq);
+    sl_seq_row& r = row(slot);
+    if (last_block_full(r)) cache_->extend(slot, ++r.blocks_device);
+    add_decode(slot, flight);
+  }
+  end_batch(std::move(flight));
+}
+
+InFlight Engine::begin_batch(std::size_t most_rows) {
   begins_.clear();
   resumed_.clear();
   changes_.clear();
-  batch_.start(staged_.size());
+  batch_.start(most_rows);
   InFlight flight;
   if (!spare_.empty()) {
     flight = std::move(spare_.back());
@@ -18,14 +49,12 @@ void Engine::submit() {
   flight.step = step_;
   flight.is_void = flight.some_ended = false;
   flight.prefill_tokens = prefill_rows_ = 0;
-  flight.rows.start(staged_.size());
-  for (Staged& staged : staged_) {
-    if (staged.fallen) continue;
-    if (staged.decode)
-      commit_decode(staged, flight);
-    else
-      commit(staged, flight);
-  }
+  flight.rows.start(most_rows);
+  return flight;
+}
+
+// The batch goes to the executor, its rows to those in flight.
+void Engine::end_batch(InFlight flight) {
   flight.decodes = static_cast<std::uint32_t>(batch_.size()) - prefill_rows_;
   counters_.computed_tokens += flight.decodes + flight.prefill_tokens;
   settle_unnamed(flight.rows.size());
@@ -71,10 +100,8 @@ void Engine::encode_chunks(const InFlight& flight, observe::Writer& out) const {
         out.u64(v);
 }
 
-void Engine::commit_decode(Staged& staged, InFlight& flight) {
-  const Slot slot = staged.slot;
+void Engine::add_decode(Slot slot, InFlight& flight) {
   sl_seq_row& r = row(slot);
-  if (staged.need > 0 && !give_blocks(staged)) return;
   requests::Sequence& sequence = requests_->at(slot);
   const std::uint32_t start = covered(r);
   flight.rows.add({r.id, sequence.life, start, 1, 0, true, false});

@@ -168,10 +168,13 @@ void Engine::collect_copies(const execute::Collected& done) {
 
 // With a host tier, blocks are asked for before they are needed: a demotion frees its block only once it is copied.
 void Engine::evict_ahead() {
-  if (options_.host_kv_blocks == 0) return;
+  if (short_soon()) evict(0);
+}
+
+bool Engine::short_soon() const {
+  if (options_.host_kv_blocks == 0) return false;
   const sl_tier tier = cache_->tier(SL_TIER_DEVICE);
-  const std::uint64_t soon = decodes_need_soon();
-  if (tier.evictable > 0 && tier.free + std::uint64_t{leaving_} < soon) evict(0);
+  return tier.evictable > 0 && tier.free + std::uint64_t{leaving_} < decodes_need_soon();
 }
 
 // Blocks that what runs will need within a few steps, if all of it decodes.

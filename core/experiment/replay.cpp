@@ -238,16 +238,23 @@ Result<ReplayResult> replay_file(const std::string& path, const ReplayOptions& o
   if (!header) return tl::unexpected(header.error());
   Result<config::Config> config = config::parse(header->config_toml, path, "/");
   if (!config) return tl::unexpected(config.error());
-  if (options.scheduler) config->policy.scheduler = {*options.scheduler};
-  if (options.eviction) config->policy.eviction = {*options.eviction};
-  if (options.preemption) config->policy.preemption = {*options.preemption};
+  ReplayResult result;
+  const auto replace = [&](const char* kind, config::PluginChoice& place,
+                           const std::optional<std::string>& with) {
+    if (!with) return;
+    result.replaced.push_back(fmt::format("{} {} in place of {}", kind, *with, place.plugin));
+    place = {*with};
+  };
+  replace("scheduler", config->policy.scheduler, options.scheduler);
+  replace("eviction", config->policy.eviction, options.eviction);
+  replace("preemption", config->policy.preemption, options.preemption);
   const engine::Options engine_opts = rig::engine_options(*config, header->facts);
   const policy::Host host = rig::plugin_host(*config);
   auto precision = rig::load_precision(*config, host, header->facts.cost);
   if (!precision) return tl::unexpected(precision.error());
   Result<engine::Policies> policies = rig::load_policies(*config, host, engine_opts, *precision);
   if (!policies) return tl::unexpected(policies.error());
-  const bool others = options.scheduler || options.eviction || options.preemption;
+  const bool others = !result.replaced.empty();
   if (!options.any_build && !others)
     if (Status same = check_builds(*header, *policies, *config); !same) return tl::unexpected(same.error());
 
@@ -261,7 +268,6 @@ Result<ReplayResult> replay_file(const std::string& path, const ReplayOptions& o
   if (!engine) return tl::unexpected(engine.error());
   if (options.recorded_answers) (*engine)->set_override([&](Item tag) { return script.peek(tag); });
 
-  ReplayResult result;
   std::unordered_set<std::uint64_t> seen;  // requests
   while (true) {
     const Result<bool> more = (*reader)->next(script.record);
@@ -286,6 +292,7 @@ Result<ReplayResult> replay_file(const std::string& path, const ReplayOptions& o
     if (options.each_step) options.each_step(**engine);
     if (options.progress && result.steps % 4096 == 0) options.progress(result.steps);
   }
+  result.idle = result.steps - std::min(result.steps, (*engine)->counters().steps);
   result.decisions = script.decisions;
   result.complete = (*reader)->complete() || result.difference.has_value();
   result.wall_seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begun).count();
@@ -302,7 +309,8 @@ std::string Difference::text() const {
 Result<ReplayResult> replay(const std::string& path, const ReplayOptions& options) {
   std::error_code ignored;
   if (std::filesystem::is_directory(path, ignored))
-    return fail(fmt::format("'{}' is not a step log", path), "a file written by `[observe] log`", "a folder");
+    return fail(fmt::format("'{}' is not a step log", path),
+                "a file that `serveloop bench`, `--log` or `[observe] log` wrote", "a folder");
   Result<ReplayResult> result = replay_file(path, options);
   if (result || result.error().what.find(path) != std::string::npos) return result;
   Error error = result.error();

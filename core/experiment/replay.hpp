@@ -9,6 +9,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "engine/engine.hpp"
 #include "observe/step_log.hpp"
@@ -33,7 +34,9 @@ struct Difference {
 };
 
 struct ReplayResult {
-  std::uint64_t steps = 0, decisions = 0;  // decisions: answers of policies compared
+  std::uint64_t steps = 0, idle = 0;  // idle: of these, in which nothing was planned or collected
+  std::uint64_t decisions = 0;        // answers of policies compared
+  std::vector<std::string> replaced;  // "scheduler sarathi in place of fcfs", as the options asked
   double wall_seconds = 0;
   bool complete = true;  // false: the log was cut off; all of it was equal
   std::optional<Difference> difference;

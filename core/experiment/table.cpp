@@ -197,6 +197,12 @@ std::string notes(const Summary& run) {
   return out;
 }
 
+std::string joined(const std::vector<std::string>& words) {
+  std::string out;
+  for (const std::string& word : words) out += (out.empty() ? "" : " ") + word;
+  return out;
+}
+
 std::string quoted(const std::string& text) {
   return nlohmann::json(text).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
 }
@@ -228,8 +234,7 @@ std::string to_json(const std::vector<Summary>& runs) {
   for (std::size_t i = 0; i < runs.size(); ++i) {
     const Summary& run = runs[i];
     out += fmt::format("{}\n  {{\"name\": {}, \"policies\": {}, \"interrupted\": {}", i == 0 ? "" : ",",
-                       quoted(run.name), quoted(fmt::format("{}", fmt::join(run.policies, " "))),
-                       run.interrupted);
+                       quoted(run.name), quoted(joined(run.policies)), run.interrupted);
     for (const Row& row : rows()) {
       std::string key = row.key;
       std::replace(key.begin(), key.end(), ' ', '_');

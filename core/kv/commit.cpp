@@ -17,6 +17,22 @@ void Cache::extend(Slot slot, std::uint32_t blocks) {
   }
 }
 
+void Cache::prefetch(Slot slot) const {
+  const auto* sequence = reinterpret_cast<const char*>(&state_->sequences[slot]);
+  __builtin_prefetch(sequence, 1);
+  __builtin_prefetch(sequence + 64, 1);
+}
+
+void Cache::prefetch_end(Slot slot) const {
+  const Sequence& sequence = state_->sequences[slot];
+  __builtin_prefetch(&state_->tree.row(sequence.node), 1);
+  __builtin_prefetch(&state_->tree.node(sequence.node), 1);
+  if (sequence.table.empty()) return;
+  const BlockId last = sequence.table.back();
+  __builtin_prefetch(&state_->pool.row(last), 1);
+  __builtin_prefetch(reinterpret_cast<const char*>(&state_->pool.row(last)) + 64, 1);
+}
+
 void Cache::State::settle(Slot slot, Sequence& sequence, std::uint32_t end, std::uint32_t filled_end) {
   end = std::min({end, sequence.held(), tree.end(sequence.node)});
   if (sequence.indexed >= end) return;

@@ -81,8 +81,8 @@ Result<std::unique_ptr<LogReader>> LogReader::open(const std::string& path) {
   if (fd < 0 || ::fstat(fd, &info) != 0) {
     const int error = errno;
     if (fd >= 0) ::close(fd);
-    return fail(fmt::format("cannot read the step log '{}'", path), "a file written by `[observe] log`",
-                std::strerror(error));
+    return fail(fmt::format("cannot read the step log '{}'", path),
+                "a file that `serveloop bench`, `--log` or `[observe] log` wrote", std::strerror(error));
   }
   const auto size = static_cast<std::size_t>(info.st_size);
   void* mapped = size == 0 ? MAP_FAILED : ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE, fd, 0);

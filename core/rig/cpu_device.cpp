@@ -37,6 +37,11 @@ std::uint64_t numerics_id(const std::string& model_identity, std::span<const sl_
   return id;
 }
 
+const char* most_common(const model::WeightBytes& weights) {
+  const auto most = std::max_element(weights.by_type.begin(), weights.by_type.end());
+  return model::kTypeInfo[static_cast<std::size_t>(most - weights.by_type.begin())].name;
+}
+
 }  // namespace
 
 Result<Device> cpu_device(const config::Config& config, const sl_cost& cost, policy::Precision& precision,
@@ -54,7 +59,10 @@ Result<Device> cpu_device(const config::Config& config, const sl_cost& cost, pol
   LoadedModel& loaded = device.model.emplace();
   loaded.name = named->name;
   loaded.vocabulary = std::move(named->model.vocabulary);
-  loaded.weight_bytes = model::weight_bytes(named->model.weights, a).total;
+  const model::WeightBytes weights = model::weight_bytes(named->model.weights, a);
+  loaded.weight_bytes = weights.total;
+  loaded.format = most_common(weights);
+  loaded.threads = threads;
   loaded.description = fmt::format("{}: {}, {} layers, {:.0f} MiB of weights", loaded.name, a.family,
                                    a.layers.size(), static_cast<double>(loaded.weight_bytes) / kMega);
 
@@ -71,6 +79,7 @@ Result<Device> cpu_device(const config::Config& config, const sl_cost& cost, pol
   options.max_sequences = e.max_sequences;
   options.token_budget = e.token_budget;
   options.block_tokens = e.block_tokens;
+  loaded.instruction_set = kernels::cpu::name(options.isa);
   auto executor = CpuExecutor::create(*device.clock, std::move(named->model), options);
   if (!executor) return tl::unexpected(executor.error());
   auto plans = engine::assign(precision, (*executor)->op_keys(), 0);

@@ -25,6 +25,10 @@ struct LoadedModel {
   std::optional<model::Vocabulary> vocabulary;  // none: prompts and answers are token ids
   std::uint64_t weight_bytes = 0, kv_block_bytes = 0;
   std::string description;  // "llama, 134.5 M parameters, 30 layers, 162 MiB"
+  std::string format;       // that most bytes of the weights have: "Q4_1"
+  // Of the executor.
+  unsigned threads = 0;
+  std::string instruction_set;  // "avx512"
 };
 
 struct Device {

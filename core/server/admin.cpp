@@ -33,7 +33,7 @@ std::string shown(const std::vector<service::PolicyInForce>& policies, std::stri
     out += R"({"kind":)" + json_quoted(p.kind);
     if (!p.place.empty()) out += R"(,"gate":)" + json_quoted(p.place);
     out += R"(,"plugin":)" + json_quoted(p.id) + R"(,"version":)" + json_quoted(p.version) + R"(,"sha256":)" +
-           json_quoted(p.sha256) + R"(,"options":)" + json_quoted(p.options_toml) + "}";
+           json_quoted(p.sha256) + R"(,"options":)" + to_json(p.options) + "}";
   }
   return out + "]}";
 }

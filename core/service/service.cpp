@@ -35,13 +35,13 @@ tl::unexpected<Refusal> refuse(Refusal::Why why, std::string parameter, Error er
 
 PolicyInForce in_force(const char* kind, const std::string& place, const policy::Instance* instance,
                        const toml::Value& options) {
-  PolicyInForce out{kind, place, "fallback", "", "", ""};
+  PolicyInForce out{kind, place, "fallback", "", "", {}};
   if (instance == nullptr) return out;
   const rig::PluginMark mark = rig::mark_of(*instance);
   out.id = mark.id;
   out.version = mark.version;
   out.sha256 = mark.sha256;
-  out.options_toml = toml::to_inline(options);
+  out.options = options;
   return out;
 }
 

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "base/toml.hpp"
 #include "engine/output.hpp"
 
 namespace serveloop::service {
@@ -26,7 +27,8 @@ struct PolicyInForce {
   std::string kind;   // scheduler, gate, eviction, preemption, precision
   std::string place;  // a gate's id in the configuration; empty for others
   std::string id;     // "fallback": the linked-in one, after an ejection
-  std::string version, sha256, options_toml;
+  std::string version, sha256;
+  toml::Value options;  // a table, as configured
 };
 
 struct Decision {

@@ -178,10 +178,12 @@ GroupCut cut_group(int n, int rows, int processors) {
   GroupCut best;
   std::int64_t least = std::numeric_limits<std::int64_t>::max();
   for (const bool paired : {false, true}) {
-    if (paired && rows <= 64) continue;
+    if (paired ? rows <= 64 : rows > 128) continue;
+    const int shared = paired ? 2 : 1;
     for (int pieces = 1; pieces <= 8; ++pieces) {
-      const int rounds = ceil_div(ceil_div(n, pieces * 32), paired ? processors / 2 : processors);
-      const std::int64_t bytes = static_cast<std::int64_t>(rounds) * (pieces * 32 + (paired ? 64 : rows));
+      const int rounds = ceil_div(ceil_div(n, pieces * 32), processors / shared);
+      const std::int64_t bytes =
+          static_cast<std::int64_t>(rounds) * (pieces * 32 + ceil_div(rows, shared * 64) * 64);
       if (bytes < least) best = {pieces, paired}, least = bytes;
     }
   }
@@ -192,7 +194,7 @@ Status launch_group(LinearPlan& plan, int processors, cudaStream_t stream) {
   const LinearJob& job = plan.job;
   const bool gated = job.end == LinearEnd::gate;
   const GroupCut cut = cut_group(job.n, job.rows, processors);
-  const int tiles = cut.paired ? 1 : ceil_div(job.rows, 64);
+  const int tiles = ceil_div(job.rows, cut.paired ? 128 : 64);
   plan.paired = cut.paired;
   plan.warps = tiles * 4;
   plan.columns = cut.pieces * 32;
@@ -205,7 +207,7 @@ Status launch_group(LinearPlan& plan, int processors, cudaStream_t stream) {
   x.size[0] = w.size[0] = job.k;
   x.size[1] = job.rows;
   x.stride[1] = job.x_stride;
-  x.box[1] = cut.paired ? 64 : job.rows;
+  x.box[1] = cut.paired ? tiles * 64 : job.rows;
   w.size[1] = job.n;
   w.stride[1] = job.k;
   w.box[1] = cut.paired ? plan.columns / 2 : shown;
@@ -227,7 +229,7 @@ Status launch_group(LinearPlan& plan, int processors, cudaStream_t stream) {
 }
 
 Status check(const LinearJob& job) {
-  if (job.rows < 0 || job.rows > linear_max_rows) return {"linear: rows, expected 0 to 128"};
+  if (job.rows < 0 || job.rows > linear_max_rows) return {"linear: rows, expected 0 to 256"};
   if (job.n < 1) return {"linear: n, expected 1 or more"};
   if (job.k < 8 || job.k % 8 != 0) return {"linear: k, expected a multiple of 8"};
   if (job.x_stride % 8 != 0 || job.x_stride < job.k)

@@ -18,7 +18,7 @@
 
 namespace serveloop::kernels::cuda {
 
-inline constexpr int linear_max_rows = 128;
+inline constexpr int linear_max_rows = 256;
 
 enum class LinearEnd {
   store,      // out = product

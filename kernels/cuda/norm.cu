@@ -1,5 +1,6 @@
 // A thread owns elements [8 (thread + i threads), + 8) of its row for i = 0, 1, ..., aligned or not, so the order
-// of the sum is the same whichever way elements are loaded. The row stays in registers between the two passes.
+// of the sum is the same whichever way elements are loaded. The row stays in registers between the two passes. Blocks
+// are small, so that a successor finds room beside them.
 #include <algorithm>
 
 #include "hopper.cuh"
@@ -9,6 +10,7 @@
 namespace serveloop::kernels::cuda {
 namespace {
 
+constexpr int few_threads = 256;  // up to four vectors each
 constexpr int max_threads = 1024;
 
 struct NormJob {
@@ -26,6 +28,12 @@ template <int pieces>
 __global__ void __launch_bounds__(max_threads) norm_kernel(const NormJob job) {
   __shared__ float scratch[32];
   let_successor_start();
+  uint4 weights[pieces];
+#pragma unroll
+  for (int i = 0; i < pieces; ++i) {
+    const int at = 8 * (threadIdx.x + i * blockDim.x);
+    weights[i] = job.aligned && at < job.hidden ? *reinterpret_cast<const uint4*>(job.weight + at) : uint4{};
+  }
   wait_for_predecessor();
   const std::int64_t row = static_cast<std::int64_t>(blockIdx.x) * job.hidden;
   float values[pieces][8];
@@ -50,7 +58,10 @@ __global__ void __launch_bounds__(max_threads) norm_kernel(const NormJob job) {
   for (int i = 0; i < pieces; ++i) {
     const int at = 8 * (threadIdx.x + i * blockDim.x);
     float weight[8];
-    load_8(job.weight, at, job.hidden, job.aligned, weight);
+    if (job.aligned)
+      unpack(weights[i], weight);
+    else
+      load_8(job.weight, at, job.hidden, false, weight);
 #pragma unroll
     for (int j = 0; j < 8; ++j) values[i][j] *= inverse_rms * (weight[j] + job.weight_offset);
     store_8(job.out + row, at, job.hidden, job.aligned, values[i]);
@@ -66,7 +77,8 @@ Status launch_norm(NormJob job, int rows, cudaStream_t stream) {
   job.aligned = job.hidden % 8 == 0 && is_aligned(job.x) && is_aligned(job.residual) &&
                 is_aligned(job.weight) && is_aligned(job.out);
   const int vectors = (job.hidden + 7) / 8;
-  const int threads = std::min(max_threads, (vectors + 31) / 32 * 32);
+  const int threads =
+      std::min(vectors > 4 * few_threads ? max_threads : few_threads, (vectors + 31) / 32 * 32);
   const int pieces = (vectors + threads - 1) / threads;
   const Launch how{dim3(static_cast<unsigned>(rows)), dim3(static_cast<unsigned>(threads)), 0, stream};
   switch (pieces) {

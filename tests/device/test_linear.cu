@@ -86,7 +86,7 @@ void test_bits(const Shape& s, int rows) {
   fill(weight.get(), weight.size(), 5);
   const LinearJob job = job_of(s, x, weight, rows);
   const std::vector<bf16> all = run(job, static_cast<std::size_t>(rows) * s.n);
-  for (const int some : {1, 2, 7, 8, 9, 16, 17, 31, 33, 63, 64, 65, 127}) {
+  for (const int some : {1, 2, 7, 8, 9, 16, 17, 31, 33, 63, 64, 65, 127, 128, 129, 200}) {
     if (some >= rows) continue;
     for (const int at : {0, (rows - some) / 2, rows - some}) {
       LinearJob part = job;
@@ -203,7 +203,7 @@ void test_refusals() {
     change(job);
     return !linear(job, nullptr).ok();
   };
-  check(refused([](LinearJob& j) { j.rows = 129; }), "129 rows were taken");
+  check(refused([](LinearJob& j) { j.rows = 257; }), "257 rows were taken");
   check(refused([](LinearJob& j) { j.k = 12; }), "k 12 was taken");
   check(refused([](LinearJob& j) { j.n = 0; }), "no columns were taken");
   check(refused([](LinearJob& j) { j.x_stride = 56; }), "x_stride below k was taken");
@@ -241,20 +241,23 @@ int main(int argc, char** argv) {
     test_ends(s, 30);
   }
   for (const Shape& s : odd) {
-    for (const int rows : {1, 5, 16, 17, 40, 64, 65, 128}) test_values(s, rows);
+    for (const int rows : {1, 5, 16, 17, 40, 64, 65, 128, 129, 256}) test_values(s, rows);
     test_ends(s, 3);
     test_ends(s, 50);
     test_ends(s, 100);
+    test_ends(s, 190);
   }
   for (const Shape& s : {Shape{576, 576}, Shape{960, 576}, Shape{3072, 576}, Shape{576, 1536},
                          Shape{4096, 4096}, Shape{6144, 1024}, Shape{28672, 4096}, Shape{4096, 14336},
                          Shape{49152, 576}, Shape{1001, 200}, Shape{130000, 64}})
-    test_bits(s, 128);
+    test_bits(s, 256);
   test_ends({3072, 576}, 33);
   test_ends({28672, 512}, 9);
   test_ends({28672, 512}, 64);
   test_ends({28672, 512}, 128);
-  for (const int rows : {9, 50, 128}) test_early(rows);
+  test_ends({28672, 512}, 256);
+  test_ends({4096, 584}, 250);
+  for (const int rows : {9, 50, 128, 256}) test_early(rows);
   test_ends({4096, 584}, 128);
   test_ends({6144, 264}, 100);
   test_refusals();

@@ -4,6 +4,7 @@
 
 #include <boost/test/unit_test.hpp>
 
+#include "../sanitized.hpp"
 #include "base/hash.hpp"
 #include "world.hpp"
 
@@ -152,7 +153,7 @@ BOOST_AUTO_TEST_CASE(ten_thousand_random_operations) {
       for (const std::uint32_t blocks : {kSmallest, 3 * kSmallest, 400u})
         BOOST_TEST_CONTEXT("lag " << lag << ", prefix cache " << prefix_cache << ", blocks " << blocks) {
           Storm storm(stormy(lag, prefix_cache, blocks), ++seed);
-          storm.run(10000);
+          storm.run(kUnderAsan ? 3000 : 10000);
           const engine::Counters& c = storm.world().counters();
           BOOST_CHECK_GE(c.preemptions, 20u);
           BOOST_CHECK_GE(c.swaps, 20u);

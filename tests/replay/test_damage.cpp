@@ -6,6 +6,7 @@
 #include <functional>
 #include <limits>
 
+#include "../sanitized.hpp"
 #include "base/hash.hpp"
 #include "experiment/replay.hpp"
 #include "stage.hpp"
@@ -121,13 +122,14 @@ BOOST_AUTO_TEST_CASE(one_altered_byte_of_a_decision_is_named) {
 BOOST_AUTO_TEST_CASE(truncation_at_every_seventh_byte) {
   const Log log;
   BOOST_REQUIRE_LT(log.bytes.size(), 30'000u);
-  std::size_t errors = 0;
+  constexpr std::size_t kStride = kUnderAsan ? 49 : 7;
+  std::size_t errors = 0, headless = 0;
   std::uint64_t last = 0;
-  for (std::size_t size = 0; size < log.bytes.size(); size += 7) {
+  for (std::size_t size = (log.bytes.size() - 1) % kStride; size < log.bytes.size(); size += kStride) {
+    headless += size < log.first_step ? 1 : 0;
     const Result<ReplayResult> result = log.replay(log.bytes.substr(0, size));
     if (!result) {
       ++errors;
-      BOOST_CHECK_LT(size, log.first_step);
       continue;
     }
     BOOST_CHECK(!result->difference);
@@ -135,14 +137,14 @@ BOOST_AUTO_TEST_CASE(truncation_at_every_seventh_byte) {
     BOOST_CHECK_GE(result->steps, last);
     last = result->steps;
   }
-  BOOST_CHECK_EQUAL(errors, (log.first_step + 6) / 7);
+  BOOST_CHECK_EQUAL(errors, headless);
   BOOST_CHECK_GE(last + 1, log.steps);  // the longest piece may end within the last step
 }
 
 BOOST_AUTO_TEST_CASE(flipped_bits) {
   const Log log;
   std::size_t errors = 0, differences = 0;
-  for (std::size_t at = 0; at < log.bytes.size(); at += 3) {
+  for (std::size_t at = 0; at < log.bytes.size(); at += kUnderAsan ? 25 : 3) {
     std::string spoilt = log.bytes;
     spoilt[at] = static_cast<char>(spoilt[at] ^ (1 << mix(at, 1) % 8));
     const Result<ReplayResult> result = log.replay(spoilt, at % 2 == 0);
@@ -158,7 +160,7 @@ BOOST_AUTO_TEST_CASE(flipped_bits) {
 
 BOOST_AUTO_TEST_CASE(runs_of_hostile_bytes) {
   const Log log;
-  for (std::size_t at = log.first_step; at + 12 < log.bytes.size(); at += 41)
+  for (std::size_t at = log.first_step; at + 12 < log.bytes.size(); at += kUnderAsan ? 205 : 41)
     for (const char fill : {'\xff', '\0', '\x7f'}) {
       std::string spoilt = log.bytes;
       spoilt.replace(at, 10, std::string(9, fill) + '\1');

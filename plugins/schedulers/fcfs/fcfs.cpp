@@ -3,19 +3,21 @@
 //
 // Cost of a step: one walk over the running sequences, and one look at each waiting one that it admits.
 #include <algorithm>
-#include <serveloop/cpp/queue.hpp>
-#include <serveloop/cpp/scheduler.hpp>
+#include <serveloop/cpp/bring_in.hpp>
 
 namespace {
 
 class Fcfs {
  public:
-  explicit Fcfs(const sl::Setup& setup) : ready_(setup->sequence_slots) {
+  explicit Fcfs(const sl::Setup& setup) : ready_(setup->sequence_slots), bring_in_(setup) {
     const int64_t cap = setup.integer("max_prefill_tokens");
     if (cap > 0) max_prefill_tokens_ = static_cast<uint32_t>(cap);
   }
 
-  void note(const sl::View& view) { ready_.hear(view, sl::ArrivalKey::of); }
+  void note(const sl::View& view) {
+    ready_.hear(view, sl::ArrivalKey::of);
+    bring_in_.hear(view, sl::ArrivalKey::of);
+  }
 
   void plan(const sl::View& view, sl::Plan& plan) {
     note(view);
@@ -41,22 +43,31 @@ class Fcfs {
     return budget;
   }
 
-  void admit_ready(const sl::View& view, sl::Plan& plan, uint32_t budget) const {
-    if (view->running_count >= view->max_sequences) return;
-    uint32_t slots = view->max_sequences - view->running_count;
+  void admit_ready(const sl::View& view, sl::Plan& plan, uint32_t budget) {
+    uint32_t slots = view->max_sequences - std::min(view->max_sequences, view->running_count);
     const auto seqs = view.seqs();
-    for (auto next = ready_.begin(); next != ready_.end() && slots > 0 && budget > 0; ++next) {
-      const sl_seq_row& seq = seqs[SL_SEQ_SLOT(next->second)];
+    auto next = ready_.begin();
+    bring_in_.start(view);
+    while (slots > 0 && budget > 0) {
+      if (bring_in_.swapped_first(view, plan, next, ready_.end())) {
+        --slots;
+        continue;
+      }
+      if (next == ready_.end()) break;
+      const sl_seq_row& seq = seqs[SL_SEQ_SLOT((next++)->second)];
       if (seq.runnable == 0) continue;  // all that it could run is in flight
+      if (bring_in_.instead(view, plan, seq)) continue;
       const uint32_t tokens = std::min({sl::uncached_tokens(view, seq), max_prefill_tokens_, budget});
       plan.admit(seq.id, tokens);
       budget -= tokens;
       --slots;
     }
+    bring_in_.ahead(view, plan, next, ready_.end());
   }
 
   uint32_t max_prefill_tokens_ = UINT32_MAX;
   sl::ReadyQueue<sl::ArrivalKey> ready_;
+  sl::BringIn<sl::ArrivalKey> bring_in_;
 };
 
 }  // namespace

@@ -7,8 +7,7 @@
 #include <algorithm>
 #include <compare>
 #include <iterator>
-#include <serveloop/cpp/queue.hpp>
-#include <serveloop/cpp/scheduler.hpp>
+#include <serveloop/cpp/bring_in.hpp>
 
 namespace {
 
@@ -25,12 +24,13 @@ using Ranked = std::pair<Rank, sl_seq>;
 class Priority {
  public:
   explicit Priority(const sl::Setup& setup)
-      : hysteresis_(setup.integer("hysteresis")), ready_(setup->sequence_slots) {
+      : hysteresis_(setup.integer("hysteresis")), ready_(setup->sequence_slots), bring_in_(setup) {
     for (std::vector<Ranked>* list : {&running_, &joined_, &merged_}) list->reserve(2 * setup->max_sequences);
   }
 
   void note(const sl::View& view) {
     ready_.hear(view, Rank::of);
+    bring_in_.hear(view, Rank::of);
     for (const sl_event& event : view.events()) {
       switch (event.kind) {
         case SL_EV_ADMITTED: joined(view, event.subject); [[fallthrough]];
@@ -88,21 +88,26 @@ class Priority {
 
   // Walks running and waiting ones in one order. Where no slot is free, the waiting one takes that of the
   // lowest running one that it outranks by more than the hysteresis. If the best waiting one cannot, none
-  // can.
-  void write(const sl::View& view, sl::Plan& plan) const {
+  // can. A swapped one in its turn is brought back; it takes a slot once it is there.
+  void write(const sl::View& view, sl::Plan& plan) {
     const auto seqs = view.seqs();
     uint32_t budget = view->token_budget;
     uint32_t slots = view->max_sequences - std::min(view->max_sequences, view->running_count);
     std::size_t at = 0, end = running_.size();
     auto next = ready_.begin();
+    bring_in_.start(view);
     while (budget > 0) {
+      if (bring_in_.swapped_first(view, plan, next, ready_.end(), at == end ? nullptr : &running_[at].first))
+        continue;
       const bool waits = next != ready_.end() && (at == end || next->first < running_[at].first);
       if (!waits && at == end) break;
       if (waits && slots == 0 && (at == end || !outranks(next->first, running_[end - 1].first))) {
+        bring_in_.ahead(view, plan, next, ready_.end());
         next = ready_.end();
         continue;
       }
       const sl_seq_row& seq = seqs[SL_SEQ_SLOT(waits ? (next++)->second : running_[at++].second)];
+      if (waits && bring_in_.instead(view, plan, seq)) continue;
       const uint32_t tokens = std::min(waits ? sl::uncached_tokens(view, seq) : seq.runnable, budget);
       if (tokens == 0) continue;  // all that it could run is in flight
       budget -= tokens;
@@ -116,6 +121,7 @@ class Priority {
         plan.preempt(running_[--end].second, kOutranked);
       plan.admit(seq.id, tokens);
     }
+    bring_in_.ahead(view, plan, next, ready_.end());
     plan.gauge(kPreempted, static_cast<double>(running_.size() - end));
   }
 
@@ -126,6 +132,7 @@ class Priority {
 
   int64_t hysteresis_;
   sl::ReadyQueue<Rank> ready_;
+  sl::BringIn<Rank> bring_in_;
   std::vector<Ranked> running_, joined_, merged_;
   bool changed_ = false;
 };

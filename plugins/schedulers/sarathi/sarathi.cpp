@@ -5,19 +5,23 @@
 // As in the paper's Algorithm 3, decodes are not limited by the chunk budget, only by the engine's token
 // budget: a decode left out would be the very stall that the policy exists to avoid.
 #include <algorithm>
-#include <serveloop/cpp/queue.hpp>
-#include <serveloop/cpp/scheduler.hpp>
+#include <serveloop/cpp/bring_in.hpp>
 
 namespace {
 
 class Sarathi {
  public:
   explicit Sarathi(const sl::Setup& setup)
-      : chunk_budget_(static_cast<uint32_t>(setup.integer("chunk_budget"))), ready_(setup->sequence_slots) {
+      : chunk_budget_(static_cast<uint32_t>(setup.integer("chunk_budget"))),
+        ready_(setup->sequence_slots),
+        bring_in_(setup) {
     prefills_.reserve(2 * setup->max_sequences);
   }
 
-  void note(const sl::View& view) { ready_.hear(view, sl::ArrivalKey::of); }
+  void note(const sl::View& view) {
+    ready_.hear(view, sl::ArrivalKey::of);
+    bring_in_.hear(view, sl::ArrivalKey::of);
+  }
 
   void plan(const sl::View& view, sl::Plan& plan) {
     note(view);
@@ -62,21 +66,30 @@ class Sarathi {
     return budget;
   }
 
-  void admit_ready(const sl::View& view, sl::Plan& plan, uint32_t budget) const {
-    if (view->running_count >= view->max_sequences) return;
-    uint32_t slots = view->max_sequences - view->running_count;
-    for (auto next = ready_.begin(); next != ready_.end() && slots > 0 && budget > 0; ++next) {
-      const sl_seq_row& seq = view.seqs()[SL_SEQ_SLOT(next->second)];
+  void admit_ready(const sl::View& view, sl::Plan& plan, uint32_t budget) {
+    uint32_t slots = view->max_sequences - std::min(view->max_sequences, view->running_count);
+    auto next = ready_.begin();
+    bring_in_.start(view);
+    while (slots > 0 && budget > 0) {
+      if (bring_in_.swapped_first(view, plan, next, ready_.end())) {
+        --slots;
+        continue;
+      }
+      if (next == ready_.end()) break;
+      const sl_seq_row& seq = view.seqs()[SL_SEQ_SLOT((next++)->second)];
       if (seq.runnable == 0) continue;  // all that it could run is in flight
+      if (bring_in_.instead(view, plan, seq)) continue;
       const uint32_t tokens = std::min(sl::uncached_tokens(view, seq), budget);
       plan.admit(seq.id, tokens);
       budget -= tokens;
       --slots;
     }
+    bring_in_.ahead(view, plan, next, ready_.end());
   }
 
   uint32_t chunk_budget_;
   sl::ReadyQueue<sl::ArrivalKey> ready_;
+  sl::BringIn<sl::ArrivalKey> bring_in_;
   std::vector<uint32_t> prefills_;  // this step's, by slot
 };
 

@@ -9,48 +9,42 @@
 //
 // At a hot swap the blocks that existed before are told in slices between live events, so they have a list of
 // their own (told oldest first; all idle for longer than anything that went idle since), which leaves first.
-#include <serveloop/cpp/eviction.hpp>
+//
+// With a host tier, what leaves in this order is dropped or demoted as two_tiers.hpp says.
+#include <serveloop/cpp/two_tiers.hpp>
 
 namespace {
 
 class Lru {
  public:
   explicit Lru(const sl::Setup& setup)
-      : inherited_(setup->blocks[SL_TIER_DEVICE]), idle_(setup->blocks[SL_TIER_DEVICE]) {}
+      : inherited_(setup->blocks[SL_TIER_DEVICE]),
+        idle_(setup->blocks[SL_TIER_DEVICE]),
+        tiers_(setup, {kDemoted, kMadeRoom}) {}
 
   void note(const sl::EvictIn& in) {
     for (const sl_block_event& event : in.events()) {
-      if (event.kind == SL_BLOCK_MOVED) continue;
-      inherited_.remove(event.block);
-      idle_.remove(event.block);
+      const uint32_t block = tiers_.hear(event);
+      if (block == SL_NONE) continue;
+      inherited_.remove(block);
+      idle_.remove(block);
       if (event.kind == SL_BLOCK_IDLE)
-        (event.flags & SL_EVENT_HANDOVER ? inherited_ : idle_).push_back(event.block);
+        (event.flags & SL_EVENT_HANDOVER ? inherited_ : idle_).push_back(block);
     }
   }
 
   void evict(const sl::EvictIn& in, sl::Victims& victims) {
     note(in);
-    name_oldest(inherited_, in, victims);
-    name_oldest(idle_, in, victims);
+    tiers_.answer(in, victims, {{&inherited_, kOldest}, {&idle_, kOldest}});
   }
 
  private:
-  static constexpr uint16_t kOldest = SL_REASON_PLUGIN + 0;  // index in plugin.toml's reasons
-
-  // Victims stay in the list until SL_BLOCK_GONE tells that the answer was taken.
-  static void name_oldest(sl::BlockList& list, const sl::EvictIn& in, sl::Victims& victims) {
-    const auto blocks = in.blocks();
-    for (uint32_t block = list.front(), next; block != list.end() && victims.size() < in.need();
-         block = next) {
-      next = list.after(block);
-      if (blocks[block].refs == 0)
-        victims.drop(block, kOldest);
-      else
-        list.remove(block);  // its hit was left out of a full event buffer; it will go idle again
-    }
-  }
+  static constexpr uint16_t kOldest = SL_REASON_PLUGIN + 0;  // indexes in plugin.toml's reasons
+  static constexpr uint16_t kDemoted = SL_REASON_PLUGIN + 1;
+  static constexpr uint16_t kMadeRoom = SL_REASON_PLUGIN + 2;
 
   sl::BlockList inherited_, idle_;  // longest idle first
+  sl::TwoTiers tiers_;
 };
 
 }  // namespace

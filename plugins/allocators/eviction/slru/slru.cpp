@@ -15,8 +15,11 @@
 // - `inherited_` holds what was idle before a hot swap, told oldest first. If P is in it, so is C: had C been
 // in use since,
 //   P would have been too.
+//
+// With a host tier, what leaves in this order is dropped or demoted as two_tiers.hpp says. A block that comes back from
+// there was hit.
 #include <cmath>
-#include <serveloop/cpp/eviction.hpp>
+#include <serveloop/cpp/two_tiers.hpp>
 
 namespace {
 
@@ -28,18 +31,21 @@ class Slru {
         inherited_(setup->blocks[SL_TIER_DEVICE]),
         probation_(setup->blocks[SL_TIER_DEVICE]),
         protected_(setup->blocks[SL_TIER_DEVICE]),
-        hit_(setup->blocks[SL_TIER_DEVICE], 0) {}
+        hit_(setup->blocks[SL_TIER_DEVICE], 0),
+        tiers_(setup, {kDemoted, kMadeRoom}) {}
 
   void note(const sl::EvictIn& in) {
     for (const sl_block_event& event : in.events()) {
-      if (event.kind == SL_BLOCK_MOVED) continue;
-      for (sl::BlockList* list : {&inherited_, &probation_, &protected_}) list->remove(event.block);
+      const uint32_t block = tiers_.hear(event);
+      if (block == SL_NONE) continue;
+      for (sl::BlockList* list : {&inherited_, &probation_, &protected_}) list->remove(block);
       switch (event.kind) {
         case SL_BLOCK_INSERTED:
           if (event.flags & SL_EVENT_HANDOVER) break;  // a block below it may have marked it before
           [[fallthrough]];
-        case SL_BLOCK_GONE: hit_[event.block] = 0; break;
-        case SL_BLOCK_HIT: hit_[event.block] = 1; break;
+        case SL_BLOCK_GONE: hit_[block] = 0; break;
+        case SL_BLOCK_MOVED: hit_[block] = event.tier == SL_TIER_DEVICE; break;
+        case SL_BLOCK_HIT: hit_[block] = 1; break;
         case SL_BLOCK_IDLE: idle(in, event); break;
         default: break;
       }
@@ -48,15 +54,16 @@ class Slru {
 
   void evict(const sl::EvictIn& in, sl::Victims& victims) {
     note(in);
-    name_oldest(inherited_, in, victims, kInherited);
-    name_oldest(probation_, in, victims, kProbation);
-    name_oldest(protected_, in, victims, kProtected);
+    tiers_.answer(in, victims,
+                  {{&inherited_, kInherited}, {&probation_, kProbation}, {&protected_, kProtected}});
   }
 
  private:
   static constexpr uint16_t kProbation = SL_REASON_PLUGIN + 0;  // indexes in plugin.toml's reasons
   static constexpr uint16_t kProtected = SL_REASON_PLUGIN + 1;
   static constexpr uint16_t kInherited = SL_REASON_PLUGIN + 2;
+  static constexpr uint16_t kDemoted = SL_REASON_PLUGIN + 3;
+  static constexpr uint16_t kMadeRoom = SL_REASON_PLUGIN + 4;
 
   void idle(const sl::EvictIn& in, const sl_block_event& event) {
     if (event.flags & SL_EVENT_HANDOVER) return inherited_.push_back(event.block);
@@ -73,22 +80,10 @@ class Slru {
     }
   }
 
-  // Victims stay in the list until SL_BLOCK_GONE tells that the answer was taken.
-  static void name_oldest(sl::BlockList& list, const sl::EvictIn& in, sl::Victims& victims, uint16_t reason) {
-    const auto blocks = in.blocks();
-    for (uint32_t block = list.front(), next; block != list.end() && victims.size() < in.need();
-         block = next) {
-      next = list.after(block);
-      if (blocks[block].refs == 0)
-        victims.drop(block, reason);
-      else
-        list.remove(block);  // its hit was left out of a full event buffer; it will go idle again
-    }
-  }
-
   uint32_t capacity_;                                // of the protected segment, blocks
   sl::BlockList inherited_, probation_, protected_;  // longest idle first
   std::vector<uint8_t> hit_;  // by block: it, or a block below it, was hit since it was inserted
+  sl::TwoTiers tiers_;
 };
 
 }  // namespace

@@ -22,11 +22,42 @@ struct ArrivalKey {
   }
 };
 
-// Cost: O(log waiting) per event that concerns it, nothing per step. Smallest key first.
+// Sequences in the order of a key, smallest first; one a slot. O(log size).
+template <class Key>
+class SeqSet {
+ public:
+  explicit SeqSet(uint32_t sequence_slots) : by_slot_(sequence_slots) {}
+  using Set = std::set<std::pair<Key, sl_seq>>;
+  typename Set::const_iterator begin() const { return set_.begin(); }
+  typename Set::const_iterator end() const { return set_.end(); }
+  bool empty() const { return set_.empty(); }
+  std::size_t size() const { return set_.size(); }
+
+  void insert(const Key& key, sl_seq seq) {
+    erase(seq);
+    std::optional<std::pair<Key, sl_seq>>& entry = by_slot_[SL_SEQ_SLOT(seq)];
+    entry.emplace(key, seq);
+    set_.insert(*entry);
+  }
+  // Does nothing where a later sequence has the slot by now.
+  void erase(sl_seq seq) {
+    auto& entry = by_slot_[SL_SEQ_SLOT(seq)];
+    if (!entry || SL_SEQ_GENERATION(entry->second) > SL_SEQ_GENERATION(seq)) return;
+    set_.erase(*entry);
+    entry.reset();
+  }
+
+ private:
+  Set set_;
+  std::vector<std::optional<std::pair<Key, sl_seq>>> by_slot_;
+};
+
+// Cost: O(log waiting) per event that concerns it, nothing per step. Smallest key first. One whose blocks are on their
+// way between the tiers does not stand in it.
 template <class Key>
 class ReadyQueue {
  public:
-  explicit ReadyQueue(uint32_t sequence_slots) : by_slot_(sequence_slots) {}
+  explicit ReadyQueue(uint32_t sequence_slots) : ready_(sequence_slots) {}
 
   // Takes in a call's events. `key_of(view, row)` is asked when a sequence becomes ready.
   template <class KeyOf>
@@ -35,42 +66,34 @@ class ReadyQueue {
       switch (event.kind) {
         case SL_EV_READY:
         case SL_EV_PREEMPTED:
-        case SL_EV_RESUMED: insert(view, event.subject, key_of); break;
+        case SL_EV_TRANSFERRED:
+        case SL_EV_RESUMED: look_at(view, event.subject, key_of); break;
         case SL_EV_ADMITTED:
         case SL_EV_PARKED:
         case SL_EV_PAUSED:
         case SL_EV_IN_TRANSIT:
-        case SL_EV_ENDED: erase(event.subject); break;
+        case SL_EV_ENDED: ready_.erase(event.subject); break;
         default: break;
       }
     }
   }
 
-  using Set = std::set<std::pair<Key, sl_seq>>;
-  typename Set::const_iterator begin() const { return set_.begin(); }
-  typename Set::const_iterator end() const { return set_.end(); }
-  bool empty() const { return set_.empty(); }
-  std::size_t size() const { return set_.size(); }
+  auto begin() const { return ready_.begin(); }
+  auto end() const { return ready_.end(); }
+  bool empty() const { return ready_.empty(); }
+  std::size_t size() const { return ready_.size(); }
 
  private:
   template <class KeyOf>
-  void insert(const View& view, sl_seq seq, KeyOf&& key_of) {
+  void look_at(const View& view, sl_seq seq, KeyOf&& key_of) {
     const sl_seq_row* row = view.find(seq);
     if (row == nullptr) return;
-    erase(seq);
-    if (!ready_to_admit(*row)) return;
-    std::optional<std::pair<Key, sl_seq>>& entry = by_slot_[SL_SEQ_SLOT(seq)];
-    entry.emplace(key_of(view, *row), seq);
-    set_.insert(*entry);
+    if (ready_to_admit(*row))
+      ready_.insert(key_of(view, *row), seq);
+    else
+      ready_.erase(seq);  // it was ready, and its blocks are on their way, or it yielded them
   }
-  void erase(sl_seq seq) {
-    auto& entry = by_slot_[SL_SEQ_SLOT(seq)];
-    if (!entry || SL_SEQ_GENERATION(entry->second) > SL_SEQ_GENERATION(seq)) return;
-    set_.erase(*entry);
-    entry.reset();
-  }
-  Set set_;
-  std::vector<std::optional<std::pair<Key, sl_seq>>> by_slot_;
+  SeqSet<Key> ready_;
 };
 
 }  // namespace sl

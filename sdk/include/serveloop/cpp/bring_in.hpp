@@ -1,0 +1,158 @@
+// Movement from the host tier towards running, for any scheduler with an order of its own: swapped sequences come back
+// (SL_SWAP_IN), and the host-cached prefixes of waiting ones come to the device before their turn (SL_PREFETCH).
+//
+//   bring_in_.hear(view, key_of);            // where the ready queue hears
+//
+//   auto next = ready_.begin();              // in each plan, walking the ready ones in order:
+//   bring_in_.start(view);
+//   while (slots > 0 && budget > 0) {
+//     if (bring_in_.swapped_first(view, plan, next, ready_.end())) { --slots; continue; }
+//     if (next == ready_.end()) break;
+//     const sl_seq_row& seq = ...(next++);
+//     if (bring_in_.instead(view, plan, seq)) continue;
+//     plan.admit(seq.id, ...);
+//   }
+//   bring_in_.ahead(view, plan, next, ready_.end());
+//
+// Without a host tier it does nothing. Cost: O(log swapped) an event of theirs, and for each one that a plan looks at, a walk
+// up the nodes of its path that have nothing on the device.
+#pragma once
+
+#include <serveloop/cpp/queue.hpp>
+#include <serveloop/cpp/scheduler.hpp>
+
+namespace sl {
+
+// Of a sequence's prefix: the whole blocks on the device, and those behind them in host memory.
+struct CachedPrefix {
+  uint32_t device_blocks, host_blocks;
+};
+
+inline CachedPrefix cached_prefix(const View& view, const sl_seq_row& seq) {
+  const auto nodes = view.nodes();
+  CachedPrefix cached{0, 0};
+  uint32_t node = seq.node;
+  for (; node != SL_NONE; node = nodes[node].parent) {
+    cached.host_blocks += nodes[node].host_blocks;
+    if (nodes[node].device_blocks > 0) break;
+  }
+  if (node != SL_NONE) cached.device_blocks = nodes[node].depth_blocks + nodes[node].device_blocks;
+  const uint32_t known = seq.computed + seq.in_flight_max + seq.runnable;
+  const uint32_t most = known == 0 ? 0 : (known - 1) / view->block_tokens;  // something is left to run
+  cached.host_blocks = std::min(cached.host_blocks, most - std::min(most, cached.device_blocks));
+  return cached;
+}
+
+template <class Key>
+class BringIn {
+ public:
+  explicit BringIn(const Setup& setup)
+      : on_(setup->blocks[SL_TIER_HOST] > 0),
+        swapped_(on_ ? setup->sequence_slots : 0),
+        asked_(on_ ? setup->sequence_slots : 0, SL_NO_SEQ),
+        next_(swapped_.end()) {}
+
+  template <class KeyOf>
+  void hear(const View& view, KeyOf&& key_of) {
+    if (!on_) return;
+    for (const sl_event& event : view.events()) {
+      switch (event.kind) {
+        case SL_EV_PREEMPTED: asked_[SL_SEQ_SLOT(event.subject)] = SL_NO_SEQ; [[fallthrough]];
+        case SL_EV_ARRIVED:  // handed over as swapped
+        case SL_EV_RESUMED:
+        case SL_EV_TRANSFERRED: {
+          const sl_seq_row* seq = view.find(event.subject);
+          if (seq != nullptr && seq->state == SL_SWAPPED) swapped_.insert(key_of(view, *seq), seq->id);
+          break;
+        }
+        case SL_EV_ENDED: swapped_.erase(event.subject); break;
+        default: break;
+      }
+    }
+  }
+
+  void start(const View& view) {
+    if (!on_) return;
+    room_ = view->tier[SL_TIER_DEVICE].free + view->tier[SL_TIER_DEVICE].evictable;
+    prefetch_room_ = room_ / 2;  // it may hold back no more of it from those that run
+    next_ = swapped_.begin();
+    skip(view);
+  }
+
+  // True where a swapped sequence precedes the ready one at `next`, and `other` (the first of one more queue; null if it
+  // is empty): it is asked to come back. Where there is no room for it, `next` becomes `end`, as nobody behind it may take
+  // what comes free; it is named all the same if nothing else would run, so that who waits and holds blocks yields them.
+  template <class Iterator>
+  bool swapped_first(const View& view, Plan& plan, Iterator& next, Iterator end, const Key* other = nullptr) {
+    if (!on_ || next_ == swapped_.end()) return false;
+    if ((next != end && !(next_->first < next->first)) || (other != nullptr && !(next_->first < *other)))
+      return false;
+    const sl_seq_row& seq = *view.find(next_->second);
+    const bool fits = seq.blocks_host <= room_;
+    if (fits || (view->running_count == 0 && plan.size() == 0)) plan.swap_in(seq.id);
+    room_ -= std::min(room_, seq.blocks_host);
+    ++next_;
+    skip(view);
+    if (!fits) next_ = swapped_.end(), next = end;
+    return true;
+  }
+
+  // True where a ready sequence is not to be admitted: its blocks are arriving, or it is now asked that they come, which
+  // costs less than to compute them.
+  bool instead(const View& view, Plan& plan, const sl_seq_row& seq) {
+    return on_ && (!ready_to_admit(seq) || prefetch(view, plan, seq, true));
+  }
+
+  // For those next in turn, who have to wait anyway.
+  template <class Iterator>
+  void ahead(const View& view, Plan& plan, Iterator next, Iterator end) {
+    if (!on_) return;
+    for (int looked = 0; looked < kAhead && next != end; ++looked, ++next) {
+      const sl_seq_row& seq = view.seqs()[SL_SEQ_SLOT(next->second)];
+      if (ready_to_admit(seq)) prefetch(view, plan, seq, false);
+    }
+  }
+
+ private:
+  static constexpr int kAhead = 4;  // of those next in turn, how many are looked at
+
+  // On to the next that can come: one whose copies out are under way cannot yet.
+  void skip(const View& view) {
+    while (next_ != swapped_.end()) {
+      const sl_seq_row* seq = view.find(next_->second);
+      if (seq != nullptr && seq->state == SL_SWAPPED && seq->not_ready == 0) return;
+      const sl_seq gone = next_->second;
+      ++next_;
+      if (seq == nullptr || seq->state != SL_SWAPPED) swapped_.erase(gone);
+    }
+  }
+
+  // Asked once for each time that it waits: where it fell, the sequence computes its prefix.
+  bool prefetch(const View& view, Plan& plan, const sl_seq_row& seq, bool could_run) {
+    sl_seq& asked = asked_[SL_SEQ_SLOT(seq.id)];
+    if (asked == seq.id || seq.runnable == 0) return false;
+    const CachedPrefix cached = cached_prefix(view, seq);
+    if (cached.host_blocks == 0 || cached.host_blocks > prefetch_room_) return false;
+    if (could_run && !copying_is_cheaper(view, cached)) return false;
+    asked = seq.id;
+    prefetch_room_ -= cached.host_blocks;
+    room_ -= std::min(room_, cached.host_blocks);
+    plan.prefetch(seq.id, cached.device_blocks + cached.host_blocks);
+    return true;
+  }
+  static bool copying_is_cheaper(const View& view, const CachedPrefix& cached) {
+    const sl_cost& cost = *view->cost;
+    const uint32_t tokens = cached.host_blocks * view->block_tokens;
+    const uint32_t start = cached.device_blocks * view->block_tokens;
+    const double copy_ns = cost.swap_fixed_ns + cost.swap_block_ns * cached.host_blocks;
+    return copy_ns < cost.prefill_token_ns * tokens + cost.prefill_context_ns * sl_chunk_pairs(start, tokens);
+  }
+
+  bool on_;
+  SeqSet<Key> swapped_;
+  std::vector<sl_seq> asked_;  // by slot: for whom a prefetch was asked since it waits
+  typename SeqSet<Key>::Set::const_iterator next_;
+  uint32_t room_ = 0, prefetch_room_ = 0;  // device blocks of this plan's start that are still nobody's
+};
+
+}  // namespace sl
