@@ -90,6 +90,13 @@ Engine::~Engine() = default;
 
 std::string Engine::audit(bool idle) const {
   if (std::string bad = cache_->audit(idle); !bad.empty()) return bad;
+  for (const Slot slot :
+       requests_->live_slots()) {  // what is in the tree has its KV, or gets it by a step in flight
+    const std::uint32_t tokens = covered(requests_->row(slot));
+    if (!in_transit(slot) && cache_->indexed(slot) * options_.block_tokens > tokens)
+      return fmt::format("slot {}: {} blocks in the tree, {} tokens computed", slot, cache_->indexed(slot),
+                         tokens);
+  }
   if (!idle) return {};
   if (requests_->live_count() != 0) return fmt::format("{} sequences live at idle", requests_->live_count());
   if (free_rows_.size() != options_.max_sequences)

@@ -146,6 +146,7 @@ class Engine {
   void stage(const sl_entry& entry, std::uint32_t index);
   bool stage_decode(const sl_entry& entry, std::uint32_t index);
   void stage_prefill(Staged& staged, std::uint32_t limit_tokens);
+  std::uint32_t unfilled_from(Slot slot) const;
   void pin(Slot slot, std::uint32_t limit_blocks);
   void release_to(Slot slot, std::uint32_t keep);
   void fell(Staged& staged, std::uint16_t reason);
@@ -167,11 +168,12 @@ class Engine {
   // transfer.cpp
   bool in_transit(Slot slot) const;
   bool swap_out(Slot slot);
+  std::uint32_t confirmed(Slot slot) const;
   void stage_bring_in(const sl_entry& entry, std::uint32_t index);
   std::uint32_t bring_in_limit(Slot slot, const sl_entry& entry) const;
   void commit_bring_in(Staged& staged);
   void hold(Slot slot, std::uint32_t blocks, std::uint32_t tokens);
-  void count_hit_tokens(Slot slot, std::uint32_t computed_before);
+  void count_brought_in(Slot slot);
   void copy_lost(Slot slot);
   void take_transfers();
   void list_copies();

@@ -231,7 +231,7 @@ void Engine::yield(Slot slot, Yield how) {
   }
   const std::uint32_t full = covered(r) / options_.block_tokens;
   const std::uint32_t keep = how.mode == SL_YIELD_KEEP ? std::min(how.keep_blocks, full) : 0;
-  const std::uint32_t had = covered(r);
+  const std::uint32_t had = std::max(covered(r), life(slot).swapped_tokens);  // some may be on their way back
   const bool swaps = how.mode == SL_YIELD_SWAP && options_.host_kv_blocks > 0;
   const bool swapped = swaps && swap_out(slot);
   if (swaps && !swapped) {
@@ -243,10 +243,12 @@ void Engine::yield(Slot slot, Yield how) {
     free_rows_.push_back(requests_->at(slot).row);
     cache_->set_waiting(slot, true);
   }
-  if (swapped)
+  if (swapped) {
     hold(slot, 0, 0);
-  else
+  } else {
     release_to(slot, std::min(keep, r.blocks_device));
+    life(slot).swapped_tokens = 0;
+  }
   requests_->preempt(slot, how.reason, how.for_seq, swapped, now_ns_);
   requests_->set_holder(slot, r.blocks_device > 0);
   for (Staged& staged : staged_)
@@ -257,6 +259,7 @@ void Engine::yield(Slot slot, Yield how) {
     }
   if (r.state != SL_PAUSED) transition(slot, swapped ? observe::State::transfer : observe::State::unnamed);
   ++counters_.preemptions;
+  if (swapped) take_transfers();  // others may have lost their copy by it
 }
 
 // By whom and for whom: for the sequence's account, and for the log.

@@ -1,8 +1,9 @@
 // Between the tiers: swap out, swap in and prefetch, and what came of their copies.
 //
 // A swapped sequence's row looks like that of one which must recompute (`computed` counts what the device holds), but for
-// its state and `blocks_host`. What it had comes back with the copy.
+// its state and `blocks_host`. What it had comes back with the copy: `computed` counts it once all of that has arrived.
 #include <algorithm>
+#include <utility>
 
 #include "engine/engine.hpp"
 
@@ -19,7 +20,7 @@ bool Engine::in_transit(Slot slot) const {
 // Moves what it can of a holder's confirmed KV to host memory. False: nothing moved, and it must recompute.
 bool Engine::swap_out(Slot slot) {
   sl_seq_row& r = row(slot);
-  const std::uint32_t tokens = r.computed;
+  const std::uint32_t tokens = confirmed(slot);
   const std::uint32_t blocks = (tokens + options_.block_tokens - 1) / options_.block_tokens;
   const std::uint32_t moved = cache_->swap_out(slot, std::min(blocks, r.blocks_device), now_ns_);
   if (moved == 0) return false;
@@ -30,6 +31,17 @@ bool Engine::swap_out(Slot slot) {
   return true;
 }
 
+// Its first tokens whose KV no step in flight writes: a yield in this step that kept blocks counted those as computed. A
+// failure of that step would be told to holders of device blocks alone.
+std::uint32_t Engine::confirmed(Slot slot) const {
+  const sl_seq_row& r = requests_->row(slot);
+  std::uint32_t tokens = r.computed;
+  for (const InFlight& flight : in_flight_)
+    for (const RowInFlight& in : flight.rows)
+      if (in.seq == r.id && !flight.is_void) tokens = std::min(tokens, in.start);
+  return tokens;
+}
+
 // SL_SWAP_IN and SL_PREFETCH: what of the sequence's path and of its own copy is in host memory comes to the device,
 // where it holds it (SL_RESERVED) and runs in a later step.
 void Engine::stage_bring_in(const sl_entry& entry, std::uint32_t index) {
@@ -38,14 +50,18 @@ void Engine::stage_bring_in(const sl_entry& entry, std::uint32_t index) {
   sl_seq_row& r = row(slot);
   if (in_transit(slot) || r.in_flight_max > 0) return fall_unplaced(slot, index, SL_REASON_COPY_PENDING);
   const std::uint32_t had = r.blocks_device;
+  if (covered(r) != had * options_.block_tokens)
+    return;  // it has begun its last block: nothing fits behind it
   const std::uint32_t limit = bring_in_limit(slot, entry);
-  if (r.runnable > 1 && covered(r) == had * options_.block_tokens) pin(slot, limit);
+  pin(slot, limit);
   const kv::BringIn plan = cache_->plan_bring_in(slot, limit);
   if (!plan.whole) {
     if (r.blocks_device > had) release_to(slot, had);
     cache_->drop_copy(slot, now_ns_);
     return copy_lost(slot);
   }
+  if (r.state != SL_SWAPPED && !plan.pending && plan.need == 0 && r.blocks_device == 0)
+    return;  // nothing is cached
   Staged staged{slot,       index, 0,     plan.need, std::max(plan.reach, r.blocks_device), 0, had,
                 entry.verb, false, false, false};
   if (plan.pending) {
@@ -65,22 +81,21 @@ void Engine::commit_bring_in(Staged& staged) {
   const Slot slot = staged.slot;
   sl_seq_row& r = row(slot);
   const std::uint32_t limit = bring_in_limit(slot, entries_[staged.entry]);
-  const kv::BringIn plan = cache_->plan_bring_in(slot, limit);  // others hung in and dropped since
+  pin(slot, limit);  // earlier entries hung in and dropped since
+  const kv::BringIn plan = cache_->plan_bring_in(slot, limit);
   if (!plan.whole || plan.pending) return fell(staged, SL_REASON_COPY_PENDING);
   if (plan.need > cache_->tier(SL_TIER_DEVICE).free) return fell(staged, SL_REASON_MEMORY);
   const std::uint32_t copies = cache_->bring_in(slot, limit, now_ns_);
   counters_.brought_in_blocks += copies;
   counters_.swapped_in += r.state == SL_SWAPPED ? 1 : 0;
-  const std::uint32_t bt = options_.block_tokens;
-  const auto held = static_cast<std::uint32_t>(cache_->table(slot).size());
-  const std::uint32_t of_copy = r.state == SL_SWAPPED ? std::min(held * bt, life(slot).swapped_tokens) : 0;
+  r.blocks_device = static_cast<std::uint32_t>(cache_->table(slot).size());
   r.blocks_host = 0;
-  const std::uint32_t before = r.computed;
-  hold(slot, held, std::max(cache_->indexed(slot) * bt, of_copy));
-  count_hit_tokens(slot, before);
   requests_->reserve(slot);
   requests_->at(slot).named_step = step_;
-  if (copies == 0) return requests_->transferred(slot, 0, SL_TIER_DEVICE, now_ns_);
+  if (copies == 0) {
+    count_brought_in(slot);
+    return requests_->transferred(slot, 0, SL_TIER_DEVICE, now_ns_);
+  }
   requests_->transfer(slot);
   transition(slot, observe::State::transfer);
 }
@@ -96,13 +111,19 @@ void Engine::hold(Slot slot, std::uint32_t blocks, std::uint32_t tokens) {
   r.tokens_left = request.prompt_tokens + request.max_tokens - 1 - r.computed;
 }
 
-// What a prefetch found is a hit; what a preempted sequence finds again is its own work.
-void Engine::count_hit_tokens(Slot slot, std::uint32_t computed_before) {
+// What came from host memory is computed from here on, and must never be written again: others may hit it. Those of its
+// path are whole; those of its own copy hold what it had. What a prefetch found is a hit; what a preempted sequence finds
+// again is its own work.
+void Engine::count_brought_in(Slot slot) {
   sl_seq_row& r = row(slot);
+  const auto held = static_cast<std::uint32_t>(cache_->table(slot).size());
+  const std::uint32_t bt = options_.block_tokens, before = r.computed;
+  const std::uint32_t own = std::min(held * bt, std::exchange(life(slot).swapped_tokens, 0));
+  hold(slot, held, std::max({before, cache_->indexed(slot) * bt, own}));
   r.high_water = std::max(r.high_water, r.computed);
   if (requests_->at(slot).life > 0) return;
-  life(slot).hit_tokens += r.computed - computed_before;  // may be less than before, after a failed copy
-  counters_.hit_tokens += std::uint64_t{r.computed} - computed_before;
+  life(slot).hit_tokens += r.computed - before;
+  counters_.hit_tokens += r.computed - before;
 }
 
 // Its host copy cannot be used any more: it waits, and will recompute.
@@ -122,18 +143,15 @@ void Engine::take_transfers() {
   for (const kv::Transfer& transfer : transfers) {
     const Slot slot = transfer.slot;
     sl_seq_row& r = row(slot);
+    if (r.state == SL_ENDED) continue;  // with the token that the same collection brought
     switch (transfer.what) {
       case kv::Transfer::out: requests_->transferred(slot, r.blocks_host, SL_TIER_HOST, now_ns_); break;
-      case kv::Transfer::cut: {
-        const auto held = static_cast<std::uint32_t>(cache_->table(slot).size());
-        const std::uint32_t before = r.computed;
-        hold(slot, held, std::min(before, held * options_.block_tokens));
-        count_hit_tokens(slot, before);
-        requests_->set_holder(slot, held > 0);
-        requests_->transferred(slot, held, SL_TIER_DEVICE, now_ns_);
+      case kv::Transfer::in:
+      case kv::Transfer::cut:
+        count_brought_in(slot);
+        requests_->set_holder(slot, r.blocks_device > 0);
+        requests_->transferred(slot, r.blocks_device, SL_TIER_DEVICE, now_ns_);
         break;
-      }
-      case kv::Transfer::in: requests_->transferred(slot, r.blocks_device, SL_TIER_DEVICE, now_ns_); break;
       case kv::Transfer::lost: copy_lost(slot); continue;
     }
     if (r.state != SL_PAUSED) transition(slot, observe::State::unnamed);

@@ -79,9 +79,9 @@ class Cache {
   // Gives the slot private blocks until it holds `blocks` in all. Requires enough free ones.
   void extend(Slot slot, std::uint32_t blocks);
   // Hangs the slot's private blocks below `end_block` into the tree at their place on its path: those from
-  // `from_filling_block` on as being filled by the step being committed, those below as filled by earlier
-  // steps. Where another sequence's block is already there, a filled one gives way to it, one being filled
-  // ends it (a later pin_prefix takes the other).
+  // `from_filling_block` on as being filled, by the step being committed or one in flight; those below as filled
+  // by steps that were collected. Where another sequence's block is already there, a filled one gives way to it,
+  // one being filled ends it (a later pin_prefix takes the other).
   void index_path(Slot slot, std::uint32_t end_block, std::uint32_t from_filling_block, std::uint64_t now_ns);
   // The block at `index` of the table, of tokens generated at least in part, became whole: lengthens the path
   // by it where the path reaches up to it, and hangs it in with all before it, or takes what is there.

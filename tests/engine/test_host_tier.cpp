@@ -40,6 +40,8 @@ Setting drawn(std::uint32_t blocks, std::uint32_t host_blocks, std::uint32_t lag
 }
 
 void run(World& world) {
+  for (std::uint64_t i = 0; world.one_step() && i < 20000; ++i)
+    if (i % 16 == 0) BOOST_REQUIRE_EQUAL(world.engine().audit(false), "");
   world.run();
   check_law_1(world, asks(), reference());
   check_idle(world);
@@ -97,14 +99,44 @@ BOOST_AUTO_TEST_CASE(late_and_failing_copies_cost_no_token) {
   }
 }
 
-// Failed steps with copies under way: what was in host memory before stays good.
+// Failed steps with copies under way: what was in host memory before stays good, and nothing that such a step wrote is
+// taken for good, there or on the device.
 BOOST_AUTO_TEST_CASE(failed_steps_beside_copies) {
-  for (const std::uint32_t lag : {0u, 1u}) {
-    World world(drawn(2 * kSmallest, 100, lag, true), asks());
-    for (std::uint64_t step = 5; step < 400; step += 13) world.executor().device().fail_step(step);
-    run(world);
-    BOOST_CHECK_GE(world.counters().failed_steps, 10u);
+  for (const std::uint32_t lag : {0u, 1u})
+    for (const char* preemption : {"", "swap"}) {
+      Setting s = drawn(2 * kSmallest, 100, lag, true);
+      s.preemption = preemption;
+      BOOST_TEST_CONTEXT(s.name()) {
+        World world(s, asks());
+        for (std::uint64_t step = 5; step < 400; step += 13) world.executor().device().fail_step(step);
+        run(world);
+        BOOST_CHECK_GE(world.counters().failed_steps, 10u);
+      }
+    }
+}
+
+// One request at a time. The third drives the second's prompt out to the host, from where the fourth, which has the same
+// one, prefetches it: a hit, and no token of it is computed again.
+BOOST_AUTO_TEST_CASE(what_a_prefetch_brought_is_hit) {
+  Setting s;
+  s.eviction_options = toml::Table{{"ahead_share", 0.5}};
+  s.blocks = 20;
+  s.host_blocks = 40;
+  std::vector<Ask> one_by_one;
+  for (const std::uint64_t text : {1, 2, 3, 2}) {
+    Ask ask;
+    ask.at_step = 50 * one_by_one.size();
+    ask.spec.pieces = {{text, 64}};
+    ask.spec.max_tokens = 2;
+    one_by_one.push_back(ask);
   }
+  World world(s, one_by_one);
+  world.run();
+  check_idle(world);
+  BOOST_CHECK_GE(world.counters().brought_in_blocks, 5u);
+  BOOST_CHECK_EQUAL(world.end_of(world.id_of(3))->hit_tokens, 64 - kBlockTokens);
+  BOOST_CHECK_EQUAL(world.counters().computed_tokens, 3 * (64 + 1) + kBlockTokens + 1);
+  BOOST_CHECK(world.outputs().at({1, 0}) == world.outputs().at({3, 0}));
 }
 
 // One host block: nearly every wish is refused its room, and answered by a drop or a recompute.
