@@ -6,7 +6,8 @@
 //   propose.cpp  2-3  mode, gates, scheduler: asks, and falls back
 //   check.cpp    3  is a plan valid?
 //   match.cpp    4  pins prefixes, counts what each entry needs
-//   room.cpp     5-6  evicts, preempts, lets entries fall
+//   room.cpp     5-6  makes room: who yields, whose entries fall
+//   evict.cpp    what leaves the cache
 //   transfer.cpp between the tiers: swaps, prefetches, copies and their ends
 //   submit.cpp   7  gives blocks, builds the batch
 //   collect.cpp  8-9  tokens, ends, causes
@@ -154,7 +155,6 @@ class Engine {
   void find_top_holders();
   // room.cpp
   void make_room();
-  std::uint32_t evict(std::uint32_t need);  // returns the blocks that are free now or once they are copied
   bool preempt_for(std::size_t in_need, std::uint32_t need);
   std::size_t entry_in_need() const;
   std::uint64_t need_up_to(std::size_t index) const;
@@ -165,6 +165,14 @@ class Engine {
   void yield(Slot slot, Yield how);
   void note_yield(Slot slot, const Yield& how, std::uint32_t had_tokens);
   void fall_from_tail();
+  // evict.cpp
+  // Returns the device blocks that are free now or once they are copied.
+  std::uint32_t evict(std::uint32_t need, std::uint32_t host_need = 0);
+  void evict_ahead();
+  bool short_soon() const;
+  std::uint32_t decodes_need_soon() const;
+  std::uint32_t yields_need() const;
+  bool make_host_room(std::uint32_t blocks);
   // transfer.cpp
   bool in_transit(Slot slot) const;
   bool swap_out(Slot slot);
@@ -178,9 +186,6 @@ class Engine {
   void take_transfers();
   void list_copies();
   void collect_copies(const execute::Collected& done);
-  void evict_ahead();
-  bool short_soon() const;
-  std::uint32_t decodes_need_soon() const;
   // submit.cpp
   void submit();
   bool decodes_fit() const;

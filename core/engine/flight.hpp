@@ -4,6 +4,7 @@
 #include <serveloop/scheduler.h>
 #include <serveloop/view.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <utility>
 #include <vector>
@@ -19,6 +20,10 @@ using requests::Token;
 
 // Tokens that have KV or get it from a step in flight.
 inline std::uint32_t covered(const sl_seq_row& row) { return row.computed + row.in_flight_max; }
+
+inline std::uint32_t block_count(std::uint64_t blocks) {
+  return static_cast<std::uint32_t>(std::min<std::uint64_t>(blocks, UINT32_MAX));
+}
 
 // Is the entry a running sequence's next token?
 inline bool decodes(const sl_entry& entry, const sl_seq_row& row, const requests::Sequence& sequence) {

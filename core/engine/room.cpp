@@ -14,12 +14,6 @@
 
 namespace serveloop::engine {
 
-namespace {
-std::uint32_t clamp(std::uint64_t blocks) {
-  return static_cast<std::uint32_t>(std::min<std::uint64_t>(blocks, UINT32_MAX));
-}
-}  // namespace
-
 void Engine::make_room() {
   while (true) {
     const sl_tier tier = cache_->tier(SL_TIER_DEVICE);
@@ -27,7 +21,7 @@ void Engine::make_room() {
     if (need_ <= coming) break;
     const std::uint64_t missing = need_ - coming;
     if (tier.evictable > 0) {
-      if (evict(clamp(std::min<std::uint64_t>(missing, tier.evictable))) == 0) break;
+      if (evict(block_count(std::min<std::uint64_t>(missing, tier.evictable))) == 0) break;
       continue;
     }
     const std::size_t in_need = entry_in_need();
@@ -42,60 +36,10 @@ void Engine::make_room() {
     list_candidates(in_need, false);
     if (candidate_count_ == 0) list_candidates(in_need, true);
     if (candidate_count_ == 0) break;
-    if (!preempt_for(in_need, clamp(need_up_to(in_need) - coming))) break;
+    if (!preempt_for(in_need, block_count(need_up_to(in_need) - coming))) break;
   }
   fall_from_tail();
   evict_ahead();
-}
-
-// Asks the policy; a wrong answer, or a failed call, is the fallback's. Evicts at least `need` blocks. With a host tier the
-// policy may demote ahead of need, and is told how full the host is.
-std::uint32_t Engine::evict(std::uint32_t need) {
-  publish_view();  // memory is not as it was when the plan was asked for
-  sl_evict_in in{};
-  in.view = &view_;
-  in.events = cache_->block_events();
-  in.need[SL_TIER_DEVICE] = need;
-  in.ahead[SL_TIER_DEVICE] = clamp(need_ + (options_.host_kv_blocks > 0 ? decodes_need_soon() : 0));
-  const std::uint32_t most = options_.kv_blocks + options_.host_kv_blocks;
-  sl_out victims = out_of(victims_, most);
-  std::uint16_t reason = ask(
-      observe::Item::evict, policies_.eviction.get(), victims,
-      [&](observe::Writer& out) { encode_rows(std::span<const sl_victim>(victims_, victims.count), out); },
-      [&](observe::Reader& bytes) { return decode_rows(bytes, std::span<sl_victim>(victims_, most)); },
-      [&](policy::Eviction& p, sl_out& gauges) { return p.evict(in, victims, gauges); });
-  if (reason != SL_REASON_CALL_FAILED)
-    cache_->clear_block_events();  // told; a call that failed may not have read them
-  if (reason == SL_REASON_NONE) reason = cache_->check({victims_, victims.count}, need);
-  if (policies_.eviction != nullptr) {
-    if (reason == SL_REASON_NONE)
-      policies_.eviction->health().good();
-    else
-      refused(policy::Kind::eviction, *policies_.eviction, reason);
-    eject_if_failing(policy::Kind::eviction, policies_.eviction);
-  }
-  if (reason != SL_REASON_NONE) {
-    const std::vector<sl_victim> own = cache_->fallback_victims(need);
-    std::copy(own.begin(), own.end(), victims_);
-    victims.count = static_cast<std::uint32_t>(own.size());
-  }
-  decisions_.add(reason == SL_REASON_NONE ? policies_.eviction.get() : nullptr,
-                 std::span<const sl_victim>(victims_, victims.count));
-  if (options_.host_kv_blocks == 0)  // a demotion is a drop
-    for (sl_victim& victim : std::span(victims_, victims.count))
-      if (victim.to == SL_TIER_HOST) {
-        victim.reason = SL_REASON_NO_HOST_TIER;
-        ++counters_.no_host_tier;
-      }
-  const kv::Evicted out = cache_->apply({victims_, victims.count});
-  leaving_ += out.demoted;
-  counters_.evicted_blocks += out.freed;
-  counters_.demoted_blocks += out.demoted;
-  counters_.host_dropped_blocks += out.host_dropped;
-  counters_.host_full += options_.host_kv_blocks > 0 ? out.not_demoted : 0;
-  take_transfers();
-  mark(Phase::policy, victims.count);
-  return out.freed + out.demoted;
 }
 
 std::uint64_t Engine::need_up_to(std::size_t index) const {
@@ -121,14 +65,14 @@ std::size_t Engine::entry_in_need() const {
 void Engine::list_candidates(std::size_t in_need, bool shared) {
   candidate_count_ = 0;
   const std::uint32_t stamp = next_stamp();
-  const std::uint32_t host_free = cache_->tier(SL_TIER_HOST).free;
+  const sl_tier host = cache_->tier(SL_TIER_HOST);
   const auto add = [&](Slot slot, std::uint32_t rank) {
     const sl_seq_row& r = row(slot);
     const std::uint32_t frees = cache_->frees(slot, 0);
     if (r.blocks_device == 0 || (frees == 0) != shared || in_transit(slot)) return;
     const std::uint32_t tokens = known_tokens(slot);
     std::uint32_t can = SL_CAN_RECOMPUTE | SL_CAN_KEEP;
-    if (frees > 0 && frees <= host_free) can |= SL_CAN_SWAP;
+    if (frees > 0 && frees <= host.free + host.evictable) can |= SL_CAN_SWAP;
     candidates_[candidate_count_++] = {
         r.id,
         frees,
@@ -285,7 +229,7 @@ void Engine::fall_from_tail() {
     if (need_ <= tier.free) return;
     const std::uint64_t coming = std::uint64_t{tier.free} + leaving_;
     if (tier.evictable > 0 && need_ > coming) {  // unpinned by what fell
-      if (evict(clamp(std::min<std::uint64_t>(need_ - coming, tier.evictable))) > 0) ++i;
+      if (evict(block_count(std::min<std::uint64_t>(need_ - coming, tier.evictable))) > 0) ++i;
       continue;
     }
     if (!staged_[i].fallen && staged_[i].need > 0)

@@ -9,10 +9,6 @@
 
 namespace serveloop::engine {
 
-namespace {
-constexpr std::uint32_t kAheadSteps = 4;  // of decodes whose next block an eviction policy is asked for ahead
-}  // namespace
-
 bool Engine::in_transit(Slot slot) const {
   return (requests_->row(slot).not_ready & SL_NOT_READY_TRANSFER) != 0;
 }
@@ -22,6 +18,7 @@ bool Engine::swap_out(Slot slot) {
   sl_seq_row& r = row(slot);
   const std::uint32_t tokens = confirmed(slot);
   const std::uint32_t blocks = (tokens + options_.block_tokens - 1) / options_.block_tokens;
+  if (!make_host_room(cache_->swappable(slot, std::min(blocks, r.blocks_device)))) return false;
   const std::uint32_t moved = cache_->swap_out(slot, std::min(blocks, r.blocks_device), now_ns_);
   if (moved == 0) return false;
   leaving_ += moved;
@@ -182,23 +179,6 @@ void Engine::collect_copies(const execute::Collected& done) {
   if (options_.host_kv_blocks == 0) return;
   cache_->copied(done.copies_ended, done.copies_failed, now_ns_);
   take_transfers();
-}
-
-// With a host tier, blocks are asked for before they are needed: a demotion frees its block only once it is copied.
-void Engine::evict_ahead() {
-  if (short_soon()) evict(0);
-}
-
-bool Engine::short_soon() const {
-  if (options_.host_kv_blocks == 0) return false;
-  const sl_tier tier = cache_->tier(SL_TIER_DEVICE);
-  return tier.evictable > 0 && tier.free + std::uint64_t{leaving_} < decodes_need_soon();
-}
-
-// Blocks that what runs will need within a few steps, if all of it decodes.
-std::uint32_t Engine::decodes_need_soon() const {
-  const std::uint64_t tokens = std::uint64_t{requests_->running_count()} * kAheadSteps;
-  return static_cast<std::uint32_t>((tokens + options_.block_tokens - 1) / options_.block_tokens);
 }
 
 }  // namespace serveloop::engine

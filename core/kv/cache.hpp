@@ -99,28 +99,30 @@ class Cache {
 
   // ---- Eviction.
   // Checks an answer: SL_REASON_NONE, or why it is refused whole (unknown id, stale key, pinned, twice,
-  // cached children, fewer device blocks than `need` though enough were evictable, a tier that is none or, for
-  // a host block, other than SL_TIER_NONE).
-  std::uint16_t check(std::span<const sl_victim> victims, std::uint32_t need);
+  // cached children, fewer device blocks than `need` or host blocks than `host_need` though enough could leave, a
+  // tier that is none or, for a host block, other than SL_TIER_NONE).
+  std::uint16_t check(std::span<const sl_victim> victims, std::uint32_t need, std::uint32_t host_need = 0);
   // Applies a checked answer: host blocks are dropped, then device blocks dropped or demoted. A demoted one is
   // SL_BLOCK_MOVED at once, and free once its copy ended. Demotions are drops without a host tier, of blocks
   // that a step still writes (SL_REASON_STILL_FILLING), below a dropped block, and where the host is full: those
   // deepest in their path first (SL_REASON_HOST_FULL). With a device block go the host blocks below it; swapped
   // sequences that held some lose their copy (transfers()).
   Evicted apply(std::span<const sl_victim> victims);
-  // The linked-in fallback: least recently used device blocks, leaf first, dropped.
-  std::vector<sl_victim> fallback_victims(std::uint32_t need) const;
+  // The linked-in fallback: least recently used blocks of each tier, leaf first, dropped; fewer where fewer can
+  // leave.
+  std::vector<sl_victim> fallback_victims(std::uint32_t need, std::uint32_t host_need = 0) const;
 
   // ---- Host tier. A sequence that has a host copy, or blocks arriving, must not run: none of the calls above
   // but unbind, set_waiting, release and frees may name it, pin_prefix only if nothing is arriving.
   // Of the sequence's first `blocks` (those with confirmed KV; the last may be partial), how many would
-  // swap_out move? The longest suffix that nobody else holds, that no submitted step is writing and that has no
-  // other cached device block below it; 0 also where the host has no room for it, and where blocks of its are in
-  // host memory or arriving. O(blocks).
+  // swap_out move, were there room for them? The longest suffix that nobody else holds, that no submitted step is
+  // writing and that has no other cached device block below it; 0 where blocks of its are in host memory or
+  // arriving. O(blocks).
   std::uint32_t swappable(Slot slot, std::uint32_t blocks) const;
   // Moves those to host memory and empties the table: what stands before them is unpinned, what stands behind
-  // them is dropped. Returns how many move; 0: nothing happened, and the caller lets it recompute. Requires that
-  // it has no host copy. The device blocks are free once the copies ended; Transfer::out tells when all have.
+  // them is dropped. Returns how many move; 0: nothing happened (none can, or the host has no room for all), and
+  // the caller lets it recompute. Requires that it has no host copy. The device blocks are free once the copies
+  // ended; Transfer::out tells when all have.
   std::uint32_t swap_out(Slot slot, std::uint32_t blocks, std::uint64_t now_ns);
   // What bring_in would do now. Call pin_prefix first, so that what it counts on stays. O(blocks beyond the
   // table).

@@ -2,6 +2,8 @@
 #include <serveloop/reasons.h>
 
 #include <cassert>
+#include <unordered_map>
+#include <unordered_set>
 
 #include "kv/state.hpp"
 
@@ -22,7 +24,7 @@ std::uint16_t check_one(Pool& pool, const sl_victim& victim, std::uint32_t answe
 }
 }  // namespace
 
-std::uint16_t Cache::check(std::span<const sl_victim> victims, std::uint32_t need) {
+std::uint16_t Cache::check(std::span<const sl_victim> victims, std::uint32_t need, std::uint32_t host_need) {
   Pool& pool = state_->pool;
   if (++state_->answer == 0) ++state_->answer;  // 0: no answer yet
   const std::uint32_t answer = state_->answer;
@@ -40,6 +42,8 @@ std::uint16_t Cache::check(std::span<const sl_victim> victims, std::uint32_t nee
     if (pool.state(victim.block).answer_children != pool.row(victim.block).cached_children)
       return SL_REASON_CACHED_CHILDREN;
   if (on_device < need && pool.evictable(SL_TIER_DEVICE) >= need) return SL_REASON_TOO_FEW;
+  if (victims.size() - on_device < host_need && fallback_victims(0, host_need).size() == host_need)
+    return SL_REASON_TOO_FEW;
   return SL_REASON_NONE;
 }
 
@@ -63,12 +67,32 @@ Evicted Cache::apply(std::span<const sl_victim> victims) {
   return {static_cast<std::uint32_t>(victims.size()), 0, 0, 0};
 }
 
-std::vector<sl_victim> Cache::fallback_victims(std::uint32_t need) const {
+std::vector<sl_victim> Cache::fallback_victims(std::uint32_t need, std::uint32_t host_need) const {
   const Pool& pool = state_->pool;
   std::vector<sl_victim> victims;
+  const auto name = [&](BlockId block) {
+    victims.push_back({pool.row(block).key, block, SL_TIER_NONE, SL_REASON_NONE});
+  };
   for (BlockId block = pool.oldest(SL_TIER_DEVICE); block != SL_NONE && victims.size() < need;
        block = pool.state(block).newer)
-    victims.push_back({pool.row(block).key, block, SL_TIER_NONE, SL_REASON_NONE});
+    name(block);
+  // In the host a parent may have been idle for longer than its child: it follows the last of its children.
+  const std::size_t most = victims.size() + host_need;
+  std::unordered_map<BlockId, std::uint32_t> children;  // named
+  std::unordered_set<BlockId> passed;
+  const auto all_below = [&](BlockId block) {
+    const std::uint32_t has = pool.row(block).cached_children;
+    return has == 0 || (children.contains(block) && children.at(block) == has);
+  };
+  for (BlockId block = pool.oldest(SL_TIER_HOST); block != SL_NONE && victims.size() < most;
+       block = pool.state(block).newer) {
+    passed.insert(block);
+    for (BlockId at = block; victims.size() < most && passed.contains(at) && all_below(at);) {
+      name(at);
+      at = pool.row(at).parent;
+      if (at != SL_NONE) ++children[at];
+    }
+  }
   return victims;
 }
 

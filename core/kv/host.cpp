@@ -24,7 +24,7 @@ std::uint32_t Cache::swappable(Slot slot, std::uint32_t blocks) const {
   const Sequence& sequence = state_->sequences[slot];
   if (!sequence.host.empty() || sequence.arriving > 0) return 0;
   const auto [from, end] = state_->movable(sequence, blocks);
-  return end - from <= state_->pool.free(SL_TIER_HOST) ? end - from : 0;
+  return end - from;
 }
 
 std::uint32_t Cache::swap_out(Slot slot, std::uint32_t blocks, std::uint64_t now_ns) {

@@ -177,6 +177,34 @@ BOOST_AUTO_TEST_CASE(wrong_answers_about_host_blocks_are_refused) {
   BOOST_TEST(check({rig.victim(rig.path[2]), rig.victim(leaf)}, 1) ==
              SL_REASON_NONE);  // not a child in its tier
   BOOST_TEST(check({{1, kDevice + 16, SL_TIER_NONE, 0}}, 0) == SL_REASON_UNKNOWN_ID);
+  const std::vector<sl_victim> one{rig.victim(leaf)}, both{rig.victim(above), rig.victim(leaf)};
+  BOOST_TEST(rig.cache.check(one, 0, 2) == SL_REASON_TOO_FEW);
+  BOOST_TEST(rig.cache.check(both, 0, 2) == SL_REASON_NONE);
+  BOOST_TEST(rig.cache.check(both, 0, 3) == SL_REASON_NONE);  // there are no more
+}
+
+// Brought in for a sequence that ended before: its copies, and so the host blocks' last use, end from the top down.
+BOOST_AUTO_TEST_CASE(the_fallback_drops_host_blocks_leaf_first) {
+  Idle rig;
+  rig.demote({rig.path[2], rig.path[3], rig.path[4]});
+  rig.end_copies();
+  rig.bind(2, text(1, 5));
+  rig.cache.pin_prefix(2, 5, rig.now);
+  BOOST_TEST(rig.cache.bring_in(2, 5, rig.now) == 3u);
+  rig.cache.unbind(2);
+  rig.end_copies();
+  KV_SOUND(rig);
+  const auto depths = [&](std::uint32_t need) {
+    const std::vector<sl_victim> victims = rig.cache.fallback_victims(0, need);
+    BOOST_TEST(rig.cache.check(victims, 0, need) == SL_REASON_NONE);
+    std::vector<std::uint32_t> found;
+    for (const sl_victim& victim : victims) found.push_back(rig.block(victim.block).depth);
+    return found;
+  };
+  using Depths = std::vector<std::uint32_t>;
+  BOOST_TEST(depths(1) == Depths{4}, boost::test_tools::per_element());
+  BOOST_TEST(depths(2) == (Depths{4, 3}), boost::test_tools::per_element());
+  BOOST_TEST(depths(9) == (Depths{4, 3, 2}), boost::test_tools::per_element());
 }
 
 BOOST_AUTO_TEST_CASE(host_blocks_below_a_dropped_device_block_go_with_it) {

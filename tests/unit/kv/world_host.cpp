@@ -21,7 +21,7 @@ bool World::swap(Slot slot) {
   const std::uint32_t blocks = (confirmed + kBlockTokens - 1) / kBlockTokens;
   const auto [from, end] = model_movable(seq, blocks);
   const std::uint32_t moves = end - from <= rig.cache.tier(SL_TIER_HOST).free ? end - from : 0;
-  want(rig.cache.swappable(slot, blocks) == moves, "swappable() differs from the model");
+  want(rig.cache.swappable(slot, blocks) == end - from, "swappable() differs from the model");
   want(rig.cache.swap_out(slot, blocks, rig.now) == moves, "swap_out moved other than the model");
   ++(moves > 0 ? counts.swapped : counts.no_swap);
   if (moves == 0) return false;
