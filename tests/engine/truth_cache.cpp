@@ -68,6 +68,7 @@ const Truth<BlockCase> kBlock[] = {
     TRUTH(flags, c.flags()),
     TRUTH(cached_children, c.children()),
     TRUTH(parent, c.parent()),
+    TRUTH(host_children, 0),
 };
 
 struct NodeCase {
@@ -152,6 +153,7 @@ const Truth<BlockEventCase> kBlockEvent[] = {
     TRUTH(flags, 0),
     TRUTH(cached_children, c.children(read)),
     TRUTH(node, read < number(c.scene.view, ".nodes.count") ? read : SL_NONE),
+    TRUTH(from, 0),
 };
 
 }  // namespace
