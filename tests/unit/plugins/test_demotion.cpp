@@ -231,6 +231,18 @@ BOOST_AUTO_TEST_CASE(need_in_the_host_comes_before_demotions) {
   BOOST_TEST(to(victims, SL_TIER_HOST) == Blocks{});
 }
 
+// In the host a block may be idle for longer than one below it, which a copy or a swapped sequence held.
+BOOST_AUTO_TEST_CASE(a_host_block_follows_those_below_it) {
+  for (const std::uint32_t need : {1u, 2u, 3u}) {
+    Pool pool("lru", 20, 4, {{"demote", false}});
+    pool.path({20, 21, 22});
+    pool.told(SL_BLOCK_HIT, 22);
+    pool.told(SL_BLOCK_IDLE, 22);
+    const Blocks all{22, 21, 20};
+    BOOST_TEST(to(pool.ask(0, 0, need), SL_TIER_NONE) == Blocks(all.begin(), all.begin() + need));
+  }
+}
+
 // The core expects that 3 host blocks will be needed: they are left free, beside those that demotions take.
 BOOST_AUTO_TEST_CASE(what_will_be_needed_in_the_host_is_left_free) {
   Pool pool("lru", 100, 6, {{"ahead_share", 0.02}});

@@ -67,8 +67,8 @@ class TwoTiers {
   // Blocks passed over at most to find some with nothing below them in the host.
   static constexpr uint32_t kLook = 256;
   struct Mark {
-    uint32_t call = 0, children = 0;  // of its cached children in its tier, those named in that call
-    bool named = false;
+    uint32_t call = 0, children = 0;     // of its cached children in its tier, those named in that call
+    bool named = false, passed = false;  // passed: looked at in its turn
   };
 
   static void drop_first(const EvictIn& in, Victims& victims, std::initializer_list<VictimList> lists) {
@@ -103,11 +103,16 @@ class TwoTiers {
     uint32_t dropped = 0;
     for (uint32_t block = idle_.front(), next; block != idle_.end() && dropped < wanted; block = next) {
       next = idle_.after(block);
-      if (!evictable(in, block, SL_TIER_HOST))
+      if (!evictable(in, block, SL_TIER_HOST)) {
         idle_.remove(block);
-      else if (leaves(in, block)) {
-        victims.drop(block, reasons_.made_room);
+        continue;
+      }
+      mark(block).passed = true;  // one that was idle before those below it follows the last of them
+      for (uint32_t at = block; dropped < wanted && mark(at).passed && leaves(in, at);) {
+        victims.drop(at, reasons_.made_room);
         ++dropped;
+        const uint32_t above = in.blocks()[at].parent;
+        if (above != SL_NONE) at = above;
       }
     }
     return std::min(demotions, free + dropped - std::min(free + dropped, need));
@@ -140,7 +145,10 @@ class TwoTiers {
   }
   Mark& mark(uint32_t block) {
     Mark& mark = marks_[block];
-    if (mark.call != call_) mark = {call_, 0, false};
+    if (mark.call != call_) {
+      mark = Mark{};
+      mark.call = call_;
+    }
     return mark;
   }
   // Marks it as named, where it is not yet and all its cached children are.
