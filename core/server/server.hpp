@@ -35,6 +35,7 @@ class Server {
   Server(const Server&) = delete;
 
   std::string url() const;  // "http://127.0.0.1:8000"
+  bool loopback() const;    // only this machine reaches it
   // Takes no new connections, and closes each as soon as it has its answer.
   void stop_listening();
   // Waits until no connection is open, but no longer.
