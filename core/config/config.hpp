@@ -53,7 +53,7 @@ struct Policy {
   std::vector<std::string> gates;   // ids, in the order they are asked
   std::vector<std::string> search;  // absolute folders
   bool allow_unsigned = true;
-  std::uint64_t deadline_us = 0;  // of a policy call; nothing acts on it yet
+  std::uint64_t deadline_us = 0;  // of a policy call; 0 = none, and nothing else is taken yet
   std::map<std::string, PluginChoice>
       gate;  // has every id of `gates`; its plugin is the id where none is stated
   PluginChoice scheduler{"fcfs"};
