@@ -20,8 +20,8 @@ struct ServerOptions {
   config::Admin admin;
   std::map<std::string, config::Tenant> tenants;
   std::string version;
-  std::uint32_t connections =
-      1024;  // at one time; each is a descriptor, and a few more while they are refused
+  // At one time; each is a descriptor, and a few more while they are refused.
+  std::uint32_t connections = 1024;
 };
 
 // Whether a server could listen there now: asked before a model is loaded, which takes long.
