@@ -49,7 +49,7 @@ class Output {
   virtual void finished(const Finished& /*end*/, std::span<const requests::Token> /*generated*/) {}
 };
 
-// Totals since the start; what `simulate` prints and /metrics will.
+// Totals since the start; what `simulate` and /metrics show.
 struct Counters {
   std::uint64_t steps = 0, empty_plans = 0;
   std::uint64_t arrived = 0, refused = 0, finished = 0;

@@ -1,4 +1,5 @@
-// Where the time of a request goes (DESIGN section 6): a ledger in which every nanosecond has one cause.
+// Where the time of a request goes: a ledger in which every nanosecond has one cause. docs/SIMULATOR.md tells what each
+// cause means.
 //
 // Slot k of a sequence's life runs from the collection of step k-1 to that of step k; in it the sequence has
 // the one state that the checked plan k gave it. Sequences of equal state share one running total; each keeps

@@ -74,9 +74,9 @@ class Manager {
   Manager(Mapping& mapping, const Options& options);
 
   // ---- Lifecycle. All take a live slot; times are the engine's clock.
-  // Lays out a request and its n sequences, not ready (SL_NOT_READY_UNGATED). Returns the first slot of each
-  // fork in `slots`. Requires room(n). The prompt was checked and made whole by intake.
   bool room(std::uint32_t sequences) const { return free_slots_.size() >= sequences; }
+  // Lays out a request and its n sequences, not ready (SL_NOT_READY_UNGATED). Returns their slots in `slots`, by
+  // fork. Requires room(n). The prompt was checked and made whole by intake.
   Status arrive(std::uint64_t id, const RequestSpec& spec, std::span<const Token> prompt,
                 std::uint32_t max_tokens, const Labels& labels, std::vector<Slot>& slots);
   void clear_not_ready(Slot slot, std::uint16_t bits, std::uint64_t now_ns);  // READY when none is left
