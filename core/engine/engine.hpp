@@ -255,7 +255,7 @@ class Engine {
   sl_candidate* candidates_;
   sl_event* handover_events_;
   std::uint32_t block_shift_ = 0;  // log2 of block_tokens
-  std::uint32_t entry_capacity_, handover_capacity_, candidate_count_ = 0;
+  std::uint32_t entry_capacity_, candidate_count_ = 0;
 
   // This step, and what goes on from one to the next (epoch_, heard_, counts in a row).
   std::uint64_t step_ = 0, now_ns_ = 0, last_step_ns_ = 0;

@@ -81,7 +81,6 @@ class Ledger {
 
   // The host did `phase` from the last mark until now.
   void mark(Phase phase, std::uint64_t now_ns);
-  std::uint64_t slot_start() const { return slot_start_; }
 
   // A sequence arrived, and was ready to be planned at `ready_ns`.
   void open(Account& account, std::uint64_t arrival_ns, std::uint64_t ready_ns);

@@ -103,7 +103,6 @@ class Manager {
   sl_table events(std::uint32_t from = 0) const { return table_of(events_ + from, event_count_ - from); }
   std::uint32_t event_count() const { return event_count_; }
   std::uint32_t event_capacity() const { return event_capacity_; }
-  std::uint64_t lost_events() const { return lost_events_; }  // the buffer was full
   // Something happened that a policy may answer by letting go of what it holds: more than that something was parked
   // or could not be placed. Until the events so far were told.
   bool stirred() const { return stirred_; }
@@ -200,7 +199,6 @@ class Manager {
   std::uint32_t* running_;
   sl_event* events_;
   std::uint32_t event_capacity_, event_count_ = 0;
-  std::uint64_t lost_events_ = 0;
   bool stirred_ = false;
   Heap heap_;
   std::vector<Sequence> sequences_;
