@@ -179,6 +179,7 @@ class Manager {
   std::uint64_t next_serial() const { return next_serial_; }
 
  private:
+  Slot lay_out_sequence(std::uint32_t request, std::uint32_t fork, bool has_stops);
   void ready_push(Slot slot, bool front);
   void ready_remove(Slot slot);
   void stop_running(Slot slot);
