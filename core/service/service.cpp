@@ -60,6 +60,7 @@ struct Service::Parts {
   std::unique_ptr<Loop> loop;
 
   void remember(const SwapAsk& ask);
+  void wait_for_ends(std::chrono::nanoseconds longest) const;
 };
 
 // Of a change that came into force.
@@ -70,6 +71,13 @@ void Service::Parts::remember(const SwapAsk& ask) {
                                 : ask.kind == policy::Kind::preemption ? config.preemption
                                                                        : config.scheduler;
   place = {ask.choice.plugin, ask.choice.options};
+}
+
+// Until no request is open, the loop has ended, or `longest` passed.
+void Service::Parts::wait_for_ends(std::chrono::nanoseconds longest) const {
+  const auto until = std::chrono::steady_clock::now() + longest;
+  while (outlet->open_requests() > 0 && loop->running() && std::chrono::steady_clock::now() < until)
+    std::this_thread::sleep_for(kGlance);
 }
 
 Service::Service(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) {}
@@ -114,10 +122,7 @@ Result<std::unique_ptr<Service>> Service::start(const config::Config& config,
 Service::~Service() {
   parts_->closing = true;
   parts_->outlet->each_open([this](std::uint64_t request) { cancel(request); });
-  const auto until = std::chrono::steady_clock::now() + kEndPatience;
-  while (parts_->outlet->open_requests() > 0 && parts_->loop->running() &&
-         std::chrono::steady_clock::now() < until)
-    std::this_thread::sleep_for(kGlance);
+  parts_->wait_for_ends(kEndPatience);
   parts_->loop->stop();
   if (parts_->rig->log != nullptr)
     if (Status written = parts_->rig->log->finish({}); !written)
@@ -172,10 +177,7 @@ void Service::cancel(std::uint64_t request) {
 
 void Service::drain(std::uint64_t longest_ns) {
   parts_->closing = true;
-  const auto until = std::chrono::steady_clock::now() + std::chrono::nanoseconds(longest_ns);
-  while (parts_->outlet->open_requests() > 0 && parts_->loop->running() &&
-         std::chrono::steady_clock::now() < until)
-    std::this_thread::sleep_for(kGlance);
+  parts_->wait_for_ends(std::chrono::nanoseconds(longest_ns));
 }
 
 const Info& Service::info() const { return parts_->info; }
