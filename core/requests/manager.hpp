@@ -20,13 +20,13 @@
 #include "base/mapping.hpp"
 #include "base/result.hpp"
 #include "requests/holds.hpp"
+#include "requests/labels.hpp"
+#include "requests/sequence.hpp"
 #include "requests/spec.hpp"
 #include "requests/timers.hpp"
 #include "requests/token_store.hpp"
 
 namespace serveloop::requests {
-
-using Slot = std::uint32_t;
 
 struct Options {
   std::uint32_t max_waiting = 65536;
@@ -34,39 +34,6 @@ struct Options {
   std::size_t heap_bytes = std::size_t{8} << 30;  // reserved, not used
   std::uint32_t node_events = 0;  // of the prompt tree, beside those of sequences: at most so many at once
   std::uint32_t slots() const { return max_waiting + 2 * max_sequences; }
-};
-
-// What rules and tables of names made of a spec's texts.
-struct Labels {
-  std::uint32_t tenant = 0, tenant_weight_milli = 1000, category = 0, service_class = 0;
-  std::int32_t priority = 0;
-  std::int32_t rule = -1;  // index of the priority rule that fired; -1 = none
-};
-
-// The core's own part of a sequence that a step touches: one cache line beside the hot row. Index = slot.
-struct alignas(64) Sequence {
-  std::uint32_t row = SL_NONE;  // executor row, while running
-  std::uint32_t life = 0;       // counts preemptions: KV of an earlier life no longer counts
-  std::uint32_t prompt_tokens = 0, max_tokens = 0;
-  std::uint32_t seen = 0;    // stamp of the last check that named it
-  std::uint8_t planned = 0;  // what the last plan made of it; the engine's to define
-  bool has_stops = false;
-  std::uint64_t named_step = UINT64_MAX;  // last step that ran it or let its entry fall
-  std::uint64_t longest_gap_ns = 0;       // between two of its tokens
-  TokenList generated;                    // in the manager's token store
-};
-static_assert(sizeof(Sequence) == 64);
-
-// The rest of it: where it stands in the manager's lists.
-struct Links {
-  std::uint32_t generation = 0;
-  std::uint32_t running_at = SL_NONE;
-  std::uint32_t ready_prev = SL_NONE, ready_next = SL_NONE;  // list of ready sequences
-  std::uint32_t holder_at = SL_NONE;                         // place among holders that do not run
-  bool in_ready = false;
-  std::uint64_t begun_step = UINT64_MAX;                   // last step in which it entered the executor
-  std::uint64_t serial = 0;                                // order of arrival
-  std::uint32_t live_prev = SL_NONE, live_next = SL_NONE;  // list of live sequences, by arrival
 };
 
 class Manager {
