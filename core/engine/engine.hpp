@@ -184,6 +184,7 @@ class Engine {
   void watch_progress();
   // collect.cpp
   void collect();
+  // Inline: of that one file, and called for each row of a step.
   inline void prefetch(const Buffer<RowInFlight>& rows, std::size_t at) const;
   void bill_the_living(const InFlight& flight);
   void deliver();
