@@ -148,6 +148,7 @@ class Engine {
   void stage(const sl_entry& entry, std::uint32_t index);
   bool stage_decode(const sl_entry& entry, std::uint32_t index);
   void stage_prefill(Staged& staged, std::uint32_t limit_tokens);
+  std::uint32_t unfilled_from(Slot slot) const;
   void pin(Slot slot, std::uint32_t limit_blocks);
   void release_to(Slot slot, std::uint32_t keep);
   void fell(Staged& staged, std::uint16_t reason);
