@@ -115,8 +115,7 @@ void Engine::stage_prefill(Staged& staged, std::uint32_t limit_tokens) {
   cache_->mark_planned(staged.slot, (start + staged.tokens) / bt, from);
 }
 
-// The first of its blocks that is not in the prompt tree and that a submitted step writes, or its next one will: at lag 1
-// what it has in flight is covered, and not filled.
+// The first of its own blocks that no collected step has filled: a step in flight writes it, or the next one will.
 std::uint32_t Engine::unfilled_from(Slot slot) const {
   return std::max(cache_->indexed(slot), requests_->row(slot).computed / options_.block_tokens);
 }

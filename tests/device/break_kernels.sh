@@ -37,6 +37,7 @@ start order_by_batch test_attention attention_piece.cuh \
 start sees_too_much test_attention attention_leaf.cuh \
   's/score = position >= first && position <= last/score = position >= first/' attention_decode
 start one_group_again test_attention attention_plan.cu 's/last - count \+ 1 \+ i/last/' attention_plan
+start one_row_of_the_table test_attention attention_plan.cu 's/position, table_row, start/position, 0, start/' attention_plan
 start turns_back test_rope rope_head.cuh 's/\+ sign \* partner/- sign * partner/' rope
 start wrong_slot test_rope rope.cu 's/position % job\.block_tokens;/0;/' rope
 start no_mean test_rows norm.cu 's| / static_cast<float>\(job\.hidden\)||' norm
