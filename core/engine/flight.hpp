@@ -26,9 +26,8 @@ inline std::uint32_t block_count(std::uint64_t blocks) {
 }
 
 // Is the entry a running sequence's next token?
-inline bool decodes(const sl_entry& entry, const sl_seq_row& row, const requests::Sequence& sequence) {
-  return entry.verb == SL_RUN && entry.blocks == 0 && row.runnable == 1 &&
-         covered(row) >= sequence.prompt_tokens;
+inline bool decodes(const sl_entry& entry, const sl_seq_row& row, std::uint32_t prompt_tokens) {
+  return entry.verb == SL_RUN && entry.blocks == 0 && row.runnable == 1 && covered(row) >= prompt_tokens;
 }
 
 // An entry on its way from the checked plan into the batch.
@@ -46,11 +45,19 @@ struct Staged {
   bool enters() const { return admits || verb == SL_SWAP_IN || verb == SL_PREFETCH; }
 };
 
-// A row of a batch that was submitted.
+// A row of a batch that was submitted: as small as can be, for each step writes and reads one a sequence.
 struct RowInFlight {
   sl_seq seq;
-  std::uint32_t life, start, tokens, recompute;
-  bool samples, prefill;
+  std::uint32_t life;
+  std::uint32_t tokens : 31;
+  std::uint32_t samples : 1;
+};
+static_assert(sizeof(RowInFlight) == 16);
+
+// A row that prefills.
+struct Chunk {
+  sl_seq seq;
+  std::uint32_t start, tokens, recompute;
 };
 
 // Integer shares of a step's device time that sum to it: what division leaves goes to the first.
@@ -86,6 +93,8 @@ struct InFlight {
   bool some_ended = false;  // since it was submitted
   observe::Cause exhausted = observe::Cause::policy;
   Buffer<RowInFlight> rows;
+  std::vector<Chunk> chunks;  // of the rows, those that prefill
+  std::vector<Slot> fills;    // and those whose last token ends a block, which joins the prompt tree
   std::vector<Transition> transitions;
 };
 
@@ -94,6 +103,9 @@ struct Life {
   observe::Account account;
   std::uint32_t hit_tokens = 0, recomputed_tokens = 0;
   std::uint32_t swapped_tokens = 0;  // that had KV when it was swapped out
+  // Its last yield with tokens in flight: in which step, and the tokens before them.
+  std::uint64_t kept_step = 0;
+  std::uint32_t kept_confirmed = 0;
   std::int32_t rule = -1;
   // Its last preemption: who decided, why, for which request, and the tokens whose KV it lost at most.
   YieldBy preempted_by = YieldBy::nobody;

@@ -28,15 +28,13 @@ bool Engine::swap_out(Slot slot) {
   return true;
 }
 
-// Its first tokens whose KV no step in flight writes: a yield in this step that kept blocks counted those as computed. A
-// failure of that step would be told to holders of device blocks alone.
+// Its first tokens whose KV no step in flight writes: a yield that kept blocks counted those as computed. A failure of that
+// step would be told to holders of device blocks alone.
 std::uint32_t Engine::confirmed(Slot slot) const {
-  const sl_seq_row& r = requests_->row(slot);
-  std::uint32_t tokens = r.computed;
-  for (const InFlight& flight : in_flight_)
-    for (const RowInFlight& in : flight.rows)
-      if (in.seq == r.id && !flight.is_void) tokens = std::min(tokens, in.start);
-  return tokens;
+  const Life& of = lives_[slot];
+  const std::uint32_t computed = requests_->row(slot).computed;
+  const bool still_written = !in_flight_.empty() && in_flight_.front().step < of.kept_step;
+  return still_written ? std::min(computed, of.kept_confirmed) : computed;
 }
 
 // SL_SWAP_IN and SL_PREFETCH: what of the sequence's path and of its own copy is in host memory comes to the device,

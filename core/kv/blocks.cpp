@@ -5,9 +5,9 @@
 
 namespace serveloop::kv {
 
-sl_block_event Cache::State::event_of(std::uint16_t kind, BlockId block, const Owner& owner) const {
+void Cache::State::describe(sl_block_event& event, std::uint16_t kind, BlockId block,
+                            const Owner& owner) const {
   const sl_block_row& row = pool.row(block);
-  sl_block_event event{};
   event.key = row.key;
   event.parent_key = row.parent == SL_NONE ? tree.node(row.node).salt : pool.row(row.parent).key;
   event.request = owner.request;
@@ -18,7 +18,16 @@ sl_block_event Cache::State::event_of(std::uint16_t kind, BlockId block, const O
   event.tier = row.tier;
   event.cached_children = row.cached_children;
   event.node = row.node;
-  return event;
+  event.flags = event.reason = 0;
+  event.from = 0;
+}
+
+void Cache::State::emit_moved(BlockId from, BlockId to, const Owner& owner) {
+  sl_block_event* const event = log.next(SL_BLOCK_MOVED);
+  if (event == nullptr) return;
+  describe(*event, SL_BLOCK_MOVED, to, owner);
+  event->from = from;
+  log.added(*event);
 }
 
 void Cache::State::pin(BlockId block) {
@@ -98,12 +107,10 @@ void Cache::State::hang_in(const Sequence& sequence, std::uint32_t index, NodeId
     filling.blocks.push_back(block);
   }
   tree.changed(node);
-  sl_block_event event = event_of(SL_BLOCK_INSERTED, block, sequence.owner);
-  if (before != SL_NONE) {
-    event.kind = SL_BLOCK_MOVED;
-    event.from = before;
-  }
-  log.block(event);
+  if (before != SL_NONE)
+    emit_moved(before, block, sequence.owner);
+  else
+    emit(SL_BLOCK_INSERTED, block, sequence.owner);
 }
 
 void Cache::State::take_place(BlockId block, BlockId host, NodeId node, std::uint32_t offset) {

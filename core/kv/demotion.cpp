@@ -35,9 +35,7 @@ BlockId Cache::State::move_out(BlockId block, Slot holder, const Owner& owner) {
     --at.device_blocks;
     ++at.host_blocks;
     tree.changed(to.node);
-    sl_block_event event = event_of(SL_BLOCK_MOVED, host, owner);
-    event.from = block;
-    log.block(event);
+    emit_moved(block, host, owner);
   }
   to.refs = refs;
   to.flags |= SL_BLOCK_FLAG_FILLING;

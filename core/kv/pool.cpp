@@ -26,7 +26,7 @@ Pool::Pool(Mapping& mapping, std::uint32_t device_blocks, std::uint32_t host_blo
 }
 
 BlockId Pool::take(std::uint16_t tier) {
-  std::vector<BlockId>& free = tiers_[tier].free;
+  HugeVector<BlockId>& free = tiers_[tier].free;
   assert(!free.empty());
   const BlockId block = free.back();
   free.pop_back();

@@ -11,6 +11,7 @@
 
 #include <vector>
 
+#include "base/huge_pages.hpp"
 #include "base/mapping.hpp"
 #include "kv/types.hpp"
 
@@ -47,7 +48,7 @@ class Pool {
   BlockState& state(BlockId block) { return states_[block]; }
   const BlockState& state(BlockId block) const { return states_[block]; }
   const sl_block_row* rows() const { return rows_; }
-  const std::vector<BlockId>& free_list(std::uint16_t tier) const { return tiers_[tier].free; }
+  std::span<const BlockId> free_list(std::uint16_t tier) const { return tiers_[tier].free; }
 
   // Takes a free block, which there must be; refs 1.
   BlockId take(std::uint16_t tier);
@@ -93,11 +94,11 @@ class Pool {
   struct Tier {
     std::uint32_t total = 0, evictable = 0, in_transit = 0;
     BlockId oldest = SL_NONE, newest = SL_NONE, cursor = SL_NONE;
-    std::vector<BlockId> free;  // a stack: the block used last is given first
+    HugeVector<BlockId> free;  // a stack: the block used last is given first
   };
   Tier tiers_[2];
   sl_block_row* rows_;
-  std::vector<BlockState> states_;
+  HugeVector<BlockState> states_;
 };
 
 }  // namespace serveloop::kv

@@ -128,8 +128,7 @@ BOOST_AUTO_TEST_CASE(what_a_step_in_flight_writes_is_not_taken_for_filled) {
 // Chunks end amid blocks, so sequences of one prefix hold blocks of their own of what another hung in.
 BOOST_AUTO_TEST_CASE(failed_steps_under_any_plan) {
   for (const std::uint32_t lag : {0u, 1u})
-    for (std::int64_t seed = 0; seed < 30; ++seed)
-      BOOST_TEST_CONTEXT("lag " << lag << ", seed " << seed) {
+    for (std::int64_t seed = 0; seed < 30; ++seed) BOOST_TEST_CONTEXT("lag " << lag << ", seed " << seed) {
         Setting s = setting(lag, seed % 2 == 0 ? 40 : 1000);
         s.scheduler = "chaos";
         s.scheduler_options = toml::Table{{"seed", seed}};
