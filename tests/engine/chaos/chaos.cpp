@@ -98,7 +98,7 @@ class Chaos {
       if (seq->not_ready != 0) continue;
       const uint64_t what = draw(4);
       if (what == 0) plan.park(id, view->now_ns + draw(8000000), kDrawn);
-      if (what == 1) plan.swap_in(id, kDrawn);
+      if (what == 1 || what == 2) plan.swap_in(id, kDrawn);
     }
     swapped_.swap(kept);
   }
