@@ -117,8 +117,10 @@ BOOST_AUTO_TEST_CASE(a_copy_of_no_block_fails_and_touches_nothing) {
   Small s(1, 1, 2);
   s.begin(0, kPrompt, {3, 1});
   const std::uint32_t first = s.run({{0, 0, 6, true, false}}).tokens[0];
-  s.copies = {{3, 0, SL_TIER_DEVICE, SL_TIER_HOST}, {3, 2, SL_TIER_DEVICE, SL_TIER_HOST},
-              {8, 1, SL_TIER_DEVICE, SL_TIER_HOST}, {0, 3, SL_TIER_HOST, SL_TIER_NONE}};
+  s.copies = {{3, 0, SL_TIER_DEVICE, SL_TIER_HOST},
+              {3, 2, SL_TIER_DEVICE, SL_TIER_HOST},
+              {8, 1, SL_TIER_DEVICE, SL_TIER_HOST},
+              {0, 3, SL_TIER_HOST, SL_TIER_NONE}};
   std::vector<std::uint64_t> failed;
   std::uint64_t ended = 0;
   while (ended < 4) {
