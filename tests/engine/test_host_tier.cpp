@@ -2,6 +2,7 @@
 // tokens are those it would get alone, and no block of either tier is lost.
 #include <fmt/format.h>
 
+#include <array>
 #include <boost/test/unit_test.hpp>
 
 #include "base/hash.hpp"
@@ -85,6 +86,36 @@ BOOST_AUTO_TEST_CASE(law_1_with_all_verbs) {
           }
         }
   BOOST_CHECK_GE(swapped_in, 400u);
+}
+
+// The same under many draws of policies and sizes, with steps and copies that fail and copies that are late.
+BOOST_AUTO_TEST_CASE(law_1_under_many_draws, *boost::unit_test::disabled()) {
+  for (std::uint64_t seed = 0; seed < 150; ++seed) {
+    std::uint64_t k = 0;
+    const auto draw = [&](std::uint64_t n) { return mix(seed, k++) % n; };
+    const auto blocks = static_cast<std::uint32_t>(kSmallest + draw(3 * kSmallest));
+    const auto most_host = static_cast<std::uint32_t>(1 + draw(200));
+    const auto host = static_cast<std::uint32_t>(1 + draw(most_host));
+    const auto lag = static_cast<std::uint32_t>(draw(2));
+    Setting s = drawn(blocks, host, lag, draw(4) > 0);
+    s.scheduler_options = toml::Table{{"seed", static_cast<std::int64_t>(seed)}};
+    if (const std::uint64_t which = draw(4); which > 1) {
+      s.eviction = which == 2 ? "lru" : "slru";
+      s.eviction_options = {};
+    }
+    s.preemption = std::array{"", "swap", "cost", "least-progress"}[draw(4)];
+    s.token_budget = static_cast<std::uint32_t>(20 + draw(100));
+    BOOST_TEST_CONTEXT(s.name() << ", seed " << seed) {
+      World world(s, asks());
+      for (std::uint64_t step = 5; seed % 4 == 0 && step < 400; step += 1 + draw(30))
+        world.executor().device().fail_step(step);
+      for (std::uint64_t copy = 0; seed % 3 > 0 && copy < 5000; ++copy) {
+        if (draw(9) == 0) world.executor().copies().fail_copy(copy);
+        if (draw(7) == 0) world.executor().copies().delay_copy(copy, draw(20'000'000));
+      }
+      run(world);
+    }
+  }
 }
 
 // A copy that is late keeps its sequence waiting, one that fails lets it recompute: neither costs a token.
