@@ -69,7 +69,7 @@ struct Log {
   std::string with_header(const rig::LogHeader& other) const {
     observe::Writer payload, out;
     encode(other, payload);
-    out.raw("SLOG\2\1", 6);
+    out.raw("SLOG\3\1", 6);
     out.u64(payload.size());
     out.raw(payload.bytes().data(), payload.size());
     return std::string(reinterpret_cast<const char*>(out.bytes().data()), out.size()) +
@@ -196,9 +196,9 @@ BOOST_AUTO_TEST_CASE(headers_that_do_not_fit) {
 BOOST_AUTO_TEST_CASE(another_version_and_no_log) {
   const Log log;
   std::string newer = log.bytes;
-  newer[4] = 3;
+  newer[4] = 4;
   BOOST_CHECK(log.replay(newer).error().message().ends_with(
-      ": step log of another version: expected 2, found 3; read it with the release that wrote it"));
+      ": step log of another version: expected 3, found 4; read it with the release that wrote it"));
   BOOST_CHECK(!log.replay("not a log at all"));
   BOOST_CHECK(!log.replay(""));
   BOOST_CHECK(!experiment::replay(log.folder.path("missing.slog"), {}));
