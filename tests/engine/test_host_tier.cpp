@@ -6,6 +6,7 @@
 #include <boost/test/unit_test.hpp>
 
 #include "base/hash.hpp"
+#include "engine/records.hpp"
 #include "world.hpp"
 
 namespace serveloop::test {
@@ -149,6 +150,59 @@ BOOST_AUTO_TEST_CASE(failed_steps_beside_copies) {
         BOOST_CHECK_GE(world.counters().failed_steps, 10u);
       }
     }
+}
+
+// The first request recomputes what it had, of which step 12 writes its second block. Step 13, planned before step 12 came
+// back, lets it yield but for two blocks, then swaps it to make room for the other. Step 12 fails: that block must not come
+// back as good from the host.
+BOOST_AUTO_TEST_CASE(what_a_step_in_flight_writes_is_not_swapped_out) {
+  std::vector<Ask> two(2);
+  two[0].spec.pieces = {{1, kBlockTokens - 1}};
+  two[0].spec.max_tokens = 14;
+  two[1].spec.pieces = {{2, 3 * kBlockTokens}};
+  two[1].spec.max_tokens = 2;
+  Setting s;
+  s.scheduler = "";
+  s.lag = 1;
+  s.prefix_cache = false;
+  s.blocks = 4;
+  s.host_blocks = 8;
+  World world(s, two);
+  world.executor().device().fail_step(12);
+  observe::Writer bytes;
+  world.engine().set_override([&](observe::Item item) -> std::optional<std::span<const std::uint8_t>> {
+    const std::uint64_t step = world.engine().steps();
+    const auto seq = [&](std::size_t ask) { return world.row_of(world.id_of(ask)).id; };
+    bytes.clear();
+    bytes.u64(SL_REASON_NONE);
+    if (item == observe::Item::preempt && step == 13) {
+      engine::encode_rows(std::vector<sl_yield>{{seq(0), SL_YIELD_SWAP, 0, 0}}, bytes);
+      return bytes.bytes();
+    }
+    std::vector<sl_entry> plan;
+    if (step == 0) plan = {{seq(0), SL_ADMIT, 0, kBlockTokens - 1, 0, 0, 0}};
+    if (step > 0 && step < 10) plan = {{seq(0), SL_RUN, 0, 1, 0, 0, 0}};
+    if (step == 10) plan = {{seq(0), SL_PREEMPT, 0, 0, 0, 0, SL_YIELD_RECOMPUTE}};
+    if (step == 11) plan = {{seq(0), SL_ADMIT, 0, kBlockTokens, 0, 0, 0}};
+    if (step == 12) plan = {{seq(0), SL_RUN, 0, kBlockTokens, 0, 0, 0}};
+    if (step == 13)
+      plan = {{seq(0), SL_PREEMPT, 0, 0, 0, 2, SL_YIELD_KEEP},
+              {seq(1), SL_ADMIT, 0, 3 * kBlockTokens, 0, 0, 0}};
+    if (step > 13 && world.end_of(world.id_of(1)) != nullptr) {
+      const std::vector<requests::Slot> slots = world.slots_of(world.id_of(0));
+      if (!slots.empty() && world.row_of(world.id_of(0)).state == SL_SWAPPED)
+        plan = {{seq(0), SL_SWAP_IN, 0, 0, 0, 0, 0}};
+    }
+    if (item != observe::Item::plan || plan.empty()) return std::nullopt;
+    engine::encode_plan(plan, {}, world.engine().requests(), bytes);
+    return bytes.bytes();
+  });
+  world.run();
+  BOOST_CHECK_EQUAL(world.counters().failed_steps, 1u);
+  BOOST_CHECK_EQUAL(world.counters().swapped_out, 1u);
+  BOOST_CHECK_EQUAL(world.counters().swapped_in, 1u);
+  check_law_1(world, two, alone(two));
+  check_idle(world);
 }
 
 // One request at a time. The third drives the second's prompt out to the host, from where the fourth, which has the same
