@@ -30,7 +30,7 @@ inline std::vector<Story> stories(std::uint32_t count, std::uint32_t vocabulary,
     how.temperature = i % 7 == 0 ? 0.0f : 0.9f;
     if (i % 7 == 2) how.top_k = 40, how.top_p = 0.9f;
     if (i % 7 == 3) how.min_p = 0.05f;
-    if (i % 7 == 4) how.repetition = 1.3f, how.presence = 0.2f, how.frequency = 0.4f;
+    if (i % 7 == 4) how.temperature = 0, how.repetition = 1.3f, how.presence = how.frequency = 2.0f;
     if (i % 7 == 5) how.bias = {{5, 6.0f}, {900, 5.5f}, {17, -3.0f}};
     if (i % 7 == 6) {
       how.bias = {{5, 20.0f}};

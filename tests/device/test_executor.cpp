@@ -120,6 +120,29 @@ void test_against_cpu(const model::Architecture& a) {
   check(cuda.widest_margin <= 2 * cuda.most, a.family + ": another argmax than the CPU's");
 }
 
+// What a sequence asked for shows in its tokens, so that equal mistakes do not pass for law 1.
+void check_sampling(const std::vector<Story>& all, const Trace& trace) {
+  std::map<std::size_t, std::vector<std::uint32_t>> said;
+  for (const auto& [at, token] : trace) said[at.first].push_back(token.token);
+  for (const auto& [number, tokens] : said) {
+    const Sampling& how = all[number].sampling;
+    std::vector<std::uint32_t> sorted = tokens;
+    std::sort(sorted.begin(), sorted.end());
+    if (how.presence > 0)
+      check(std::unique(sorted.begin(), sorted.end()) == sorted.end(),
+            "a token that penalties keep from coming twice");
+    for (std::size_t i = 0; i < tokens.size() && how.min_tokens > 0; ++i)
+      check((tokens[i] == 5) == (i >= how.min_tokens),
+            "a stop token, likeliest by far, comes after min_tokens");
+    for (std::size_t i = 0; i < tokens.size(); ++i) {
+      const auto found = trace.find({number, static_cast<std::uint32_t>(all[number].prompt.size() + i)});
+      const std::size_t listed = how.alternatives ? 1 + *how.alternatives : 0;
+      check(found != trace.end() && found->second.logprobs.size() == listed,
+            "log-probabilities as asked for");
+    }
+  }
+}
+
 void test_law1(const model::Architecture& a, std::uint32_t budget, std::uint32_t block_tokens) {
   SteadyClock clock;
   const std::vector<Story> all = stories(40, a.vocabulary, 700);
@@ -128,11 +151,13 @@ void test_law1(const model::Architecture& a, std::uint32_t budget, std::uint32_t
   stage.block_tokens = block_tokens;
   Trace alone;
   for (const std::uint32_t lag : {0u, 1u}) {
-    auto executor =
-        cuda_executor(clock, random(a), cuda_options(lag, stage.rows, budget, stage.blocks, block_tokens));
+    auto options = cuda_options(lag, stage.rows, budget, stage.blocks, block_tokens);
+    options.graphs = lag == 1;
+    auto executor = cuda_executor(clock, random(a), options);
     stage.lag = lag;
     if (lag == 0) alone = Player(*executor, stage).alone(all);
     if (lag == 0) check(alone.size() > 300, a.family + ": too little said");
+    if (lag == 0) check_sampling(all, alone);
     for (const std::uint32_t seed : {1u, 2u}) {
       Player player(*executor, stage);
       const Trace mixed = player.mixed(all, seed);
@@ -259,8 +284,18 @@ void test_no_number() {
   check_failed(s.run({{0, 0, 3, true, false}, {1, 0, 3, true, false}}),
                "logits of row 1 at position 2: expected a number above minus infinity, found none");
   s.begin(0, {5, 6, 9}, {3});
-  const Collected done = s.run({{0, 0, 3, true, false}});
+  Collected done = s.run({{0, 0, 3, true, false}});
   check(!done.failed, "a good row after one without a number: " + done.why);
+  // Its blocks are used again, by a shorter sequence.
+  std::vector<std::uint32_t> prompt = random_tokens(20, 1003, 10);
+  std::replace(prompt.begin(), prompt.end(), 7u, 8u);
+  s.begin(0, prompt, {1, 2});
+  const std::uint32_t alone = s.run({{0, 0, 20, true, false}}).tokens[0];
+  s.begin(1, std::vector<std::uint32_t>(32, 7), {5, 6});
+  check_failed(s.run({{1, 0, 32, true, false}}), "above minus infinity");
+  s.begin(0, prompt, {5, 6});
+  done = s.run({{0, 0, 20, true, false}});
+  check(!done.failed && done.tokens[0] == alone, "blocks that held no numbers, used again: " + done.why);
 }
 
 void test_refusals() {

@@ -8,6 +8,9 @@
 
 #include <algorithm>
 #include <cassert>
+#include <utility>
+
+#include "kernels/cuda/not_finite.hpp"
 
 namespace serveloop::execute::cuda {
 
@@ -45,6 +48,7 @@ Status CudaExecutor::enqueue(Job& job, const Batch& batch) {
   if (Status good = edit(job, batch.begins, *changes, can_run ? job.rows : std::span<const BatchRow>());
       !good)
     return good;
+  if (Status good = scrub(); !good) return good;
   if (Status good = move_blocks(batch.copies); !good) return good;
   if (!can_run) return can_run;
   if (Status good = pass(job); !good) {
@@ -77,6 +81,9 @@ Status CudaExecutor::edit(Job& job, std::span<const Begin> begins,
                        sampling_.stage(begin, job.staging)});
   }
   job.layout.make(rows, pass_->most_items());
+  if (options_.graphs && job.layout.is_plain())
+    job.layout.pad(DecodeGraphs::size_for(
+        job.layout.size.decodes, static_cast<int>(std::min(options_.max_sequences, options_.token_budget))));
   ask_logprobs(job);
   const std::size_t first = job.staging.add(std::span<const kernels::cuda::RowBegin>(begins_));
   const std::size_t known = job.staging.add(std::span<const std::int32_t>(known_));
@@ -94,6 +101,18 @@ Status CudaExecutor::edit(Job& job, std::span<const Begin> begins,
   return cuda::check(kernels::cuda::edit_rows(edits, row_memory_.rows(), stream_.get()), "rows");
 }
 
+// V alone: whoever still lives on such a block shall fail by its K.
+Status CudaExecutor::scrub() {
+  if (!std::exchange(scrub_, false)) return {};
+  const std::size_t elements = pool_->blocks() * static_cast<std::size_t>(pool_->block_stride());
+  for (std::size_t layer = 0; layer < architecture_.layers.size(); ++layer)
+    if (Status good =
+            cuda::check(kernels::cuda::clear_not_finite(pool_->v(layer), elements, stream_.get()), "KV pool");
+        !good)
+      return good;
+  return {};
+}
+
 Status CudaExecutor::move_blocks(std::span<const BlockCopy> copies) {
   for (const BlockCopy& copy : copies) {
     if (copy.from_tier != SL_TIER_DEVICE || copy.to_tier != SL_TIER_DEVICE || copy.from >= pool_->blocks() ||
@@ -107,8 +126,6 @@ Status CudaExecutor::move_blocks(std::span<const BlockCopy> copies) {
   return {};
 }
 
-// Here a captured graph goes in: where the size is one of decodes alone, look the graph up by its number of decodes
-// rounded up, fill the runs up with nobody (row -1), and launch it in place of enqueue().
 Status CudaExecutor::pass(Job& job) {
   const StepLayout& layout = job.layout;
   if (Status good =
@@ -118,8 +135,12 @@ Status CudaExecutor::pass(Job& job) {
                       "a step's inputs");
       !good)
     return good;
-  return pass_->enqueue(layout.size, row_memory_.rows(), row_memory_.inputs(), sampling_,
-                        sampled_at(sampled_.get()), stream_);
+  const auto enqueue = [&] {
+    return pass_->enqueue(layout.size, row_memory_.rows(), row_memory_.inputs(), sampling_,
+                          sampled_at(sampled_.get()), stream_);
+  };
+  if (!options_.graphs || !layout.is_plain()) return enqueue();
+  return graphs_.launch(layout.size.decodes, stream_, enqueue);
 }
 
 void CudaExecutor::ask_logprobs(Job& job) {
@@ -175,11 +196,13 @@ Status CudaExecutor::take(Job& job) {
   for (std::size_t i = 0; i < job.rows.size(); ++i) {
     if (job.layout.sample[i] < 0) continue;
     const auto at = static_cast<std::size_t>(job.layout.sample[i]);
-    if (sampled.bad()[at] != 0)
+    if (sampled.bad()[at] != 0) {
+      scrub_ = true;
       return fail(fmt::format("logits of row {} at position {}", job.rows[i].row,
                               std::uint64_t{job.rows[i].start} + job.rows[i].tokens - 1),
                   "a number above minus infinity", "none",
                   "the weights are broken, or too large for the precision plan");
+    }
     job.tokens[i] = static_cast<std::uint32_t>(sampled.token()[at]);
     if (job.alternatives[i] >= 0) take_logprobs(job, i, at);
   }

@@ -8,6 +8,8 @@
 // host knows the tokens of the one before it. No kernel's result depends on the batch (kernels/cuda/README.md), so there
 // is one mode, and it is deterministic.
 //
+// Logits without a number fail their step, and the cache is rid of values that are none before the next one.
+//
 // A batch that cannot be is refused before it reaches the device and fails alone. An error of the device (a fault in a
 // kernel) is CUDA's to keep: that step and all after it fail, with its words.
 //
@@ -20,6 +22,7 @@
 #include <vector>
 
 #include "base/clock.hpp"
+#include "execute/cuda/graphs.hpp"
 #include "execute/cuda/layout.hpp"
 #include "execute/cuda/row_memory.hpp"
 #include "execute/cuda/rows.hpp"
@@ -36,6 +39,7 @@ struct CudaOptions {
   std::uint32_t block_tokens = 16;    // a power of two, 16 to 1,024
   std::uint32_t blocks = 0;
   std::uint32_t context_tokens = 0;  // a sequence has at most so many; 0: the model's positions
+  bool graphs = true;                // steps of decodes alone are captured once a size and replayed
   std::string products_cache;        // a folder for the choices of products; empty: none
 };
 
@@ -89,6 +93,7 @@ class CudaExecutor final : public Executor {
   Status enqueue(Job& job, const Batch& batch);
   Status edit(Job& job, std::span<const Begin> begins, std::span<const kernels::cuda::TableEdit> changes,
               std::span<const BatchRow> rows);
+  Status scrub();
   Status move_blocks(std::span<const BlockCopy> copies);
   Status pass(Job& job);
   void ask_logprobs(Job& job);
@@ -118,6 +123,9 @@ class CudaExecutor final : public Executor {
   std::vector<std::int32_t> alternatives_;       // by row
   std::vector<kernels::cuda::RowBegin> begins_;  // of the step at hand
   std::vector<std::int32_t> known_;              // tokens of those
+
+  DecodeGraphs graphs_;
+  bool scrub_ = false;  // the cache may hold what is no number
 
   Timeline timeline_;
   DecodeTime decode_time_;

@@ -14,6 +14,7 @@ struct StepLayout {
   std::vector<kernels::cuda::StepRun> runs;  // decodes, then chunks
   std::vector<std::int32_t> sample;          // one a batch row: its place among the samples, or -1
   PassSize size;
+  int decode_runs = 0;    // of somebody
   std::size_t place = 0;  // of the runs in the step's staging
 
   // Decodes beyond most_items groups of keys go as chunks, which gives equal bits. A chunk of one token is never taken
@@ -33,12 +34,20 @@ struct StepLayout {
       add(rows[i], i);
       ++size.decodes;
     }
+    decode_runs = size.decodes;
     for (std::size_t i = 0; i < rows.size(); ++i) {
       if (decodes_[i]) continue;
       add(rows[i], i);
       ++size.chunks;
       size.chunk_tokens += static_cast<int>(rows[i].tokens);
     }
+  }
+
+  // A step of decodes that all sample, and nothing else.
+  bool is_plain() const { return size.decodes > 0 && size.chunks == 0 && size.samples == size.decodes; }
+  // Fills a plain step up with runs of nobody.
+  void pad(int decodes) {
+    for (; size.decodes < decodes; ++size.decodes) runs.push_back({-1, 0, 1, size.decodes, size.samples++});
   }
 
  private:
