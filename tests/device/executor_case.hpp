@@ -48,7 +48,7 @@ T require(Result<T> result, const char* what) {
 inline model::Architecture llama() {
   model::Architecture a;
   a.family = "llama";
-  a.vocabulary = 1003;
+  a.vocabulary = 1008;
   a.hidden = 200;
   a.intermediate = 328;
   a.q_heads = 6;
@@ -68,6 +68,7 @@ inline model::Architecture llama() {
 inline model::Architecture mistral() {
   model::Architecture a = llama();
   a.family = "mistral";
+  a.vocabulary = 1003;
   a.rope_pairs = model::RopePairs::halves;
   a.ropes[0].scaling = model::RopeScaling::none;
   for (model::Layer& layer : a.layers) layer.window = 101;

@@ -10,8 +10,6 @@
 #include <cassert>
 #include <utility>
 
-#include "kernels/cuda/not_finite.hpp"
-
 namespace serveloop::execute::cuda {
 
 void CudaExecutor::fail_job(Job& job, const Error& error) {
@@ -48,7 +46,6 @@ Status CudaExecutor::enqueue(Job& job, const Batch& batch) {
   if (Status good = edit(job, batch.begins, *changes, can_run ? job.rows : std::span<const BatchRow>());
       !good)
     return good;
-  if (Status good = scrub(); !good) return good;
   if (Status good = move_blocks(batch.copies); !good) return good;
   if (!can_run) return can_run;
   if (Status good = pass(job); !good) {
@@ -99,18 +96,6 @@ Status CudaExecutor::edit(Job& job, std::span<const Begin> begins,
                                       job.staging.at<kernels::cuda::TableEdit>(table),
                                       static_cast<int>(changes.size()), job.staging.at<std::int32_t>(known)};
   return cuda::check(kernels::cuda::edit_rows(edits, row_memory_.rows(), stream_.get()), "rows");
-}
-
-// V alone: whoever still lives on such a block shall fail by its K.
-Status CudaExecutor::scrub() {
-  if (!std::exchange(scrub_, false)) return {};
-  const std::size_t elements = pool_->blocks() * static_cast<std::size_t>(pool_->block_stride());
-  for (std::size_t layer = 0; layer < architecture_.layers.size(); ++layer)
-    if (Status good =
-            cuda::check(kernels::cuda::clear_not_finite(pool_->v(layer), elements, stream_.get()), "KV pool");
-        !good)
-      return good;
-  return {};
 }
 
 Status CudaExecutor::move_blocks(std::span<const BlockCopy> copies) {
@@ -196,13 +181,11 @@ Status CudaExecutor::take(Job& job) {
   for (std::size_t i = 0; i < job.rows.size(); ++i) {
     if (job.layout.sample[i] < 0) continue;
     const auto at = static_cast<std::size_t>(job.layout.sample[i]);
-    if (sampled.bad()[at] != 0) {
-      scrub_ = true;
+    if (sampled.bad()[at] != 0)
       return fail(fmt::format("logits of row {} at position {}", job.rows[i].row,
                               std::uint64_t{job.rows[i].start} + job.rows[i].tokens - 1),
                   "a number above minus infinity", "none",
                   "the weights are broken, or too large for the precision plan");
-    }
     job.tokens[i] = static_cast<std::uint32_t>(sampled.token()[at]);
     if (job.alternatives[i] >= 0) take_logprobs(job, i, at);
   }

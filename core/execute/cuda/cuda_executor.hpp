@@ -8,8 +8,6 @@
 // host knows the tokens of the one before it. No kernel's result depends on the batch (kernels/cuda/README.md), so there
 // is one mode, and it is deterministic.
 //
-// Logits without a number fail their step, and the cache is rid of values that are none before the next one.
-//
 // A batch that cannot be is refused before it reaches the device and fails alone. An error of the device (a fault in a
 // kernel) is CUDA's to keep: that step and all after it fail, with its words.
 //
@@ -93,7 +91,6 @@ class CudaExecutor final : public Executor {
   Status enqueue(Job& job, const Batch& batch);
   Status edit(Job& job, std::span<const Begin> begins, std::span<const kernels::cuda::TableEdit> changes,
               std::span<const BatchRow> rows);
-  Status scrub();
   Status move_blocks(std::span<const BlockCopy> copies);
   Status pass(Job& job);
   void ask_logprobs(Job& job);
@@ -125,7 +122,6 @@ class CudaExecutor final : public Executor {
   std::vector<std::int32_t> known_;              // tokens of those
 
   DecodeGraphs graphs_;
-  bool scrub_ = false;  // the cache may hold what is no number
 
   Timeline timeline_;
   DecodeTime decode_time_;

@@ -1,6 +1,6 @@
 // The paged cache of all layers in BF16: for each layer [blocks, kv_heads, block_tokens, head_dim] of K, then of V, as
-// kernels/cuda/attention.hpp takes them. Zeros at first: attention may multiply what it does not see with zero, so there
-// may be no NaN. Copies of blocks belong here. Thread safety: as the kernels': one stream at a time.
+// kernels/cuda/attention.hpp takes them. Zeros at first; what an ended sequence has left in a block, no
+// number even, is never seen by the next. Copies of blocks belong here. Thread safety: as the kernels': one stream at a time.
 #pragma once
 
 #include <cuda_bf16.h>

@@ -134,15 +134,18 @@ Status Pass::sample(const SamplingRows& sampling, const SampledTokens& sampled, 
   if (Status good = normalise(weights_->final_norm(), step); !good) return good;
   for (int first = 0; first < step.size.samples; first += most) {
     const int rows = std::min(most, step.size.samples - first);
-    // A look-up of rows is a look-up of rows, of an embedding or not.
-    if (Status good =
-            check(device::gather_embedding(normed_.get(), step.inputs.sample_token + first, last_.get(), rows,
+    // Where each token samples, rows are where they should be; else a look-up of rows brings them there.
+    const bool in_place = step.size.chunks == 0 && step.size.samples == step.size.decodes;
+    const bf16* last = in_place ? normed_.get() + std::int64_t{first} * hidden : last_.get();
+    if (Status good = in_place ? Status()
+                               : check(device::gather_embedding(
+                                           normed_.get(), step.inputs.sample_token + first, last_.get(), rows,
                                            step.size.tokens(), hidden, 1.0f, step.stream),
-                  "rows that sample");
+                                       "rows that sample");
         !good)
       return good;
-    if (Status good = products_->store_f32(last_.get(), weights_->lm_head(), logits_.get(), rows, vocabulary,
-                                           hidden, step.stream);
+    if (Status good = products_->store_f32(last, weights_->lm_head(), logits_.get(), rows, vocabulary, hidden,
+                                           step.stream);
         !good)
       return good;
     device::SamplingJob job;
