@@ -56,9 +56,9 @@ struct Said {
 using Trace = std::map<std::pair<std::size_t, std::uint32_t>, Said>;  // by (sequence, position)
 
 struct Stage {
-  std::uint32_t lag = 1, block_tokens = 16, token_budget = 96, blocks = 300, rows = 9;
-  std::uint32_t arrivals = 8;  // of 16: that one more begins before a step
-  std::uint32_t anew = 30;     // of 1,000: that one with nothing in flight begins anew
+  std::uint32_t lag = 1, block_tokens = 16, token_budget = 96, blocks = 500, rows = 24;
+  std::uint32_t arrivals = 15;  // of 16: that one more begins before a step
+  std::uint32_t anew = 60;      // of 1,000: that one with nothing in flight begins anew
 };
 
 class Player {
@@ -75,6 +75,15 @@ class Player {
       begin(live_.back());
       while (!live_.empty()) step(UINT32_MAX, 1000, 0);
     }
+    return trace_;
+  }
+  // All at once: prompts first, then steps of decodes alone.
+  Trace together(const std::vector<Story>& all) {
+    for (std::size_t i = 0; i < all.size(); ++i) {
+      live_.push_back({i, &all[i]});
+      begin(live_.back());
+    }
+    while (!live_.empty()) step(UINT32_MAX, 1000, 0);
     return trace_;
   }
   // All together, from a seed.
@@ -95,7 +104,8 @@ class Player {
   }
 
   std::uint64_t lives_begun_anew = 0, mixed_steps = 0, steps = 0;
-  bool same = true;  // a second life repeats the first
+  std::uint64_t filled_up = 0;  // steps of decodes whose number has no graph of its own
+  bool same = true;             // a second life repeats the first
 
  private:
   struct Life {
@@ -172,6 +182,9 @@ class Player {
       changes_.clear();
       in_flight_.push_back(std::move(sent));
       mixed_steps += decodes > 0 && prefill > 0 ? 1 : 0;
+      const int plain = prefill == 0 ? static_cast<int>(decodes) : 0;
+      filled_up +=
+          execute::cuda::DecodeGraphs::size_for(plain, static_cast<int>(stage_.rows)) > plain ? 1 : 0;
     }
     if (in_flight_.size() > stage_.lag || (rows.empty() && !in_flight_.empty())) collect();
   }

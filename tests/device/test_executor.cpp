@@ -150,6 +150,13 @@ void test_law1(const model::Architecture& a, std::uint32_t budget, std::uint32_t
   stage.token_budget = budget;
   stage.block_tokens = block_tokens;
   Trace alone;
+  // Nineteen short ones, whose decodes have no graph of their own number.
+  std::vector<Story> few(all.begin(), all.begin() + 19);
+  for (Story& story : few) {
+    story.prompt.resize(4, 3);
+    story.generate = 24;
+  }
+  Trace few_alone;
   for (const std::uint32_t lag : {0u, 1u}) {
     auto options = cuda_options(lag, stage.rows, budget, stage.blocks, block_tokens);
     options.graphs = lag == 1;
@@ -158,6 +165,10 @@ void test_law1(const model::Architecture& a, std::uint32_t budget, std::uint32_t
     if (lag == 0) alone = Player(*executor, stage).alone(all);
     if (lag == 0) check(alone.size() > 300, a.family + ": too little said");
     if (lag == 0) check_sampling(all, alone);
+    if (lag == 0) few_alone = Player(*executor, stage).alone(few);
+    Player crowd(*executor, stage);
+    check(crowd.together(few) == few_alone, a.family + ": nineteen together differ from each alone");
+    check(crowd.filled_up > 0, a.family + ": no step was filled up");
     for (const std::uint32_t seed : {1u, 2u}) {
       Player player(*executor, stage);
       const Trace mixed = player.mixed(all, seed);

@@ -116,6 +116,30 @@ BOOST_AUTO_TEST_CASE(decodes_come_first_and_as_many_as_there_is_room_for) {
     }
 }
 
+BOOST_AUTO_TEST_CASE(steps_of_decodes_are_filled_up_to_a_bounded_set_of_sizes) {
+  std::vector<int> sizes;
+  for (int decodes = 1; decodes <= 256; ++decodes) {
+    const int size = DecodeGraphs::size_for(decodes, 256);
+    BOOST_CHECK(size >= decodes && size <= decodes + decodes / 8);
+    BOOST_CHECK_EQUAL(DecodeGraphs::size_for(size, 256), size);
+    if (sizes.empty() || sizes.back() != size) sizes.push_back(size);
+  }
+  BOOST_CHECK_LT(sizes.size(), 50u);
+  BOOST_CHECK_EQUAL(DecodeGraphs::size_for(33, 34), 34);
+  StepLayout layout;
+  layout.make(std::vector<BatchRow>{{3, 8, 1, true, true}}, 9);
+  BOOST_REQUIRE(layout.is_plain());
+  layout.pad(3);
+  BOOST_CHECK(layout.is_plain());
+  BOOST_CHECK_EQUAL(layout.size.tokens(), 3);
+  for (int i = 1; i < 3; ++i) {
+    const kernels::cuda::StepRun& nobody = layout.runs[static_cast<std::size_t>(i)];
+    BOOST_CHECK(nobody.row == -1 && nobody.tokens == 1 && nobody.first == i && nobody.sample == i);
+  }
+  layout.make(std::vector<BatchRow>{{3, 8, 1, true, true}, {4, 0, 2, true, false}}, 9);
+  BOOST_CHECK(!layout.is_plain());
+}
+
 BOOST_AUTO_TEST_CASE(plans_are_of_bf16) {
   const std::vector<sl_op_key> keys = cuda_op_keys(small());
   std::vector<sl_op_plan> plans(keys.size());
