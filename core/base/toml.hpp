@@ -78,8 +78,8 @@ class Value {
   // "file:line:column", or the source's name alone where there is no line; empty for values made in code.
   std::string place() const;
   const std::string& source() const;
-  std::string named(
-      std::string_view what) const;  // opens an error: "file:3:1: engine.lag", "--set engine.lag"
+  // Opens an error: "file:3:1: engine.lag", "--set engine.lag".
+  std::string named(std::string_view what) const;
   void set_place(std::shared_ptr<const std::string> source, std::uint32_t line, std::uint32_t column);
   std::string describe() const;  // for errors: "string 'abc'", "integer 3", "a table"
 

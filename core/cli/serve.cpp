@@ -61,10 +61,6 @@ Result<config::Config> configuration(const Options& options) {
   return config;
 }
 
-bool is_loopback(const std::string& host) {
-  return host == "localhost" || host == "::1" || host.starts_with("127.");
-}
-
 std::string first_request(const service::Service& service, const std::string& url) {
   const bool text = service.text() != nullptr;
   const bool chat = text && service.text()->chat_template;
@@ -116,7 +112,7 @@ int run(const config::Config& config) {
   if (!server) return bad_input(server.error());
   bool keys = false;
   for (const auto& [id, tenant] : config.tenants) keys = keys || !tenant.keys.empty();
-  if (!keys && !is_loopback(config.server.host))
+  if (!keys && !(*server)->loopback())
     SPDLOG_WARN("{}: whoever reaches this address may use it: no tenant has keys", config.server.host);
   print_start(**service, (*server)->url(), config);
   wait(**service);

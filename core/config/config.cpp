@@ -61,6 +61,9 @@ class Checker {
 
   Status plugins() {
     const Policy& policy = config_.policy;
+    if (policy.deadline_us != 0)
+      return fail(at("policy.deadline_us"), "0", std::to_string(policy.deadline_us),
+                  "a longest time of a policy call is not available in this version");
     const std::pair<const char*, const PluginChoice*> all[] = {{"policy.scheduler", &policy.scheduler},
                                                                {"policy.eviction", &policy.eviction},
                                                                {"policy.preemption", &policy.preemption},

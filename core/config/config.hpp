@@ -27,8 +27,8 @@ struct Engine {
   std::uint32_t threads = 0;           // 0 = one a core
   std::uint32_t token_budget = 2048;   // tokens a step
   std::uint32_t max_sequences = 256;   // running at once
-  std::optional<std::uint32_t>
-      context_tokens;  // longest prompt plus output of a sequence; unset: the model's
+  // Longest prompt plus output of a sequence; unset: the model's.
+  std::optional<std::uint32_t> context_tokens;
   std::uint32_t block_tokens = 16;
   std::optional<std::uint64_t> kv_memory_bytes;  // at most one of the two; neither: the executor's choice
   std::optional<std::uint32_t> kv_blocks;
@@ -53,9 +53,9 @@ struct Policy {
   std::vector<std::string> gates;   // ids, in the order they are asked
   std::vector<std::string> search;  // absolute folders
   bool allow_unsigned = true;
-  std::uint64_t deadline_us = 0;  // of a policy call; nothing acts on it yet
-  std::map<std::string, PluginChoice>
-      gate;  // has every id of `gates`; its plugin is the id where none is stated
+  std::uint64_t deadline_us = 0;  // of a policy call; 0 = none, and nothing else is taken yet
+  // Has every id of `gates`; a gate's plugin is its id where none is stated.
+  std::map<std::string, PluginChoice> gate;
   PluginChoice scheduler{"fcfs"};
   PluginChoice eviction{"lru"};
   PluginChoice preemption{"recompute"};

@@ -119,8 +119,9 @@ std::vector<Section> policy_sections() {
                                  "Folders with plugins, looked into after `SERVELOOP_PLUGIN_PATH`."),
         plain<&Policy::allow_unsigned>(
             "allow_unsigned", "Load plugins found in the search path whose manifest states no sha256."),
-        number<&Policy::deadline_us>("deadline_us", 0, 60e6, "µs",
-                                     "Longest time of a policy call. Read and not acted on yet.")}},
+        number<&Policy::deadline_us>(
+            "deadline_us", 0, 60e6, "µs",
+            "Longest time of a policy call. Not available in this version: 0 only.")}},
       {"policy.gate", Repeat::by_id,
        "A gate named in `policy.gates`; without this table its plugin is its id.", "plugin", add_gate, gates,
        plugin_keys()},

@@ -87,8 +87,8 @@ void Engine::collect_row(std::uint64_t step, const RowInFlight& in, Token token,
   sl_seq_cold_row& cold = requests_->cold(slot);
   cold.service_ns += share_ns;
   cold.last_step = step;
-  const bool kept =
-      requests_->at(slot).life == in.life;  // else preempted in flight: the token stays, its KV is gone
+  // Else preempted in flight: the token stays, its KV is gone.
+  const bool kept = requests_->at(slot).life == in.life;
   if (kept) {
     const std::uint32_t before = r.computed;
     r.in_flight_min = r.in_flight_max -= in.tokens;

@@ -73,14 +73,13 @@ Engine::Engine(const Options& options, requests::Labeler labeler, Policies polic
                                                              options.block_tokens, sizes.slots(), 0});
   const std::uint32_t slots = sizes.slots();
   entry_capacity_ = slots;
-  handover_capacity_ = requests_->event_capacity() + 5 * kSequencesPerSlice;
   table_bytes_ = mapping_.used();
   entries_ = mapping_.lay_out<sl_entry>(entry_capacity_);
   gauges_ = mapping_.lay_out<sl_gauge>(kGauges);
   victims_ = mapping_.lay_out<sl_victim>(options.kv_blocks);
   yields_ = mapping_.lay_out<sl_yield>(slots);
   candidates_ = mapping_.lay_out<sl_candidate>(slots);
-  handover_events_ = mapping_.lay_out<sl_event>(handover_capacity_);
+  handover_events_ = mapping_.lay_out<sl_event>(requests_->event_capacity() + 5 * kSequencesPerSlice);
   lives_.resize(slots);
   samplings_.resize(slots);
   for (std::uint32_t row = options.max_sequences; row-- > 0;) free_rows_.push_back(row);

@@ -8,9 +8,12 @@
 //   match.cpp    4  pins prefixes, counts what each entry needs
 //   room.cpp     5-6  evicts, preempts, lets entries fall
 //   submit.cpp   7  gives blocks, builds the batch
-//   collect.cpp  8-9  tokens, ends, causes
+//   collect.cpp  8  tokens, ends, causes
 //   swap.cpp     hot swap: handover of state, the flip
 //   fallback.cpp the linked-in policies
+//   engine.cpp   construction; before it, precision_setup.cpp and precision_check.cpp
+//   messages.cpp, records.cpp  messages and decisions as the step log's bytes
+//   decisions.cpp  counts of decisions, for /metrics
 //
 // Threads: post() and prepare() from any thread; the rest belongs to the loop thread.
 #pragma once
@@ -52,7 +55,7 @@ struct Policies {
 class Engine {
  public:
   // `log` may be null. The clock's readings and the executor's results are logged by whoever wraps them
-  // (observe, experiment).
+  // (core/rig).
   static Result<std::unique_ptr<Engine>> create(const Options& options, requests::Labeler labeler,
                                                 Policies policies, Clock& clock, execute::Executor& executor,
                                                 Output& output, observe::StepLog* log);
@@ -63,7 +66,7 @@ class Engine {
   Result<std::shared_ptr<Arrival>> prepare(requests::RequestSpec spec);
   // [any thread] Queues a message. An arrival is refused when max_waiting sequences are queued or waiting.
   Status post(Message message);
-  // The same without the bound: for a replay, whose messages passed it once.
+  // The same without the bound: for a replay, whose messages passed it once, and for what cannot be refused.
   void inject(Message message);
   // What prepare() makes of a request, from a recorded one (which has its id and limits): prompt and hashes
   // made again.
@@ -145,6 +148,7 @@ class Engine {
   void stage(const sl_entry& entry, std::uint32_t index);
   bool stage_decode(const sl_entry& entry, std::uint32_t index);
   void stage_prefill(Staged& staged, std::uint32_t limit_tokens);
+  std::uint32_t unfilled_from(Slot slot) const;
   void pin(Slot slot, std::uint32_t limit_blocks);
   void release_to(Slot slot, std::uint32_t keep);
   void fell(Staged& staged, std::uint16_t reason);
@@ -181,6 +185,7 @@ class Engine {
   void watch_progress();
   // collect.cpp
   void collect();
+  // Inline: of that one file, and called for each row of a step.
   inline void prefetch(const Buffer<RowInFlight>& rows, std::size_t at) const;
   void bill_the_living(const InFlight& flight);
   void deliver();
@@ -252,9 +257,9 @@ class Engine {
   sl_candidate* candidates_;
   sl_event* handover_events_;
   std::uint32_t block_shift_ = 0;  // log2 of block_tokens
-  std::uint32_t entry_capacity_, handover_capacity_, candidate_count_ = 0;
+  std::uint32_t entry_capacity_, candidate_count_ = 0;
 
-  // This step.
+  // This step, and what goes on from one to the next (epoch_, heard_, counts in a row).
   std::uint64_t step_ = 0, now_ns_ = 0, last_step_ns_ = 0;
   std::uint32_t mode_ = 0, modes_ = 1, epoch_ = 0, failed_in_a_row_ = 0;
   sl_view view_{};

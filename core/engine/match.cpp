@@ -108,7 +108,13 @@ void Engine::stage_prefill(Staged& staged, std::uint32_t limit_tokens) {
   const std::uint32_t left = covered(r) + r.runnable - start;
   staged.tokens = std::min(limit_tokens, left);
   staged.blocks = std::max(r.blocks_device, blocks_for(start + staged.tokens, bt));
-  cache_->mark_planned(staged.slot, (start + staged.tokens) / bt, start / bt);
+  const std::uint32_t from = staged.planned > r.blocks_device ? start / bt : unfilled_from(staged.slot);
+  cache_->mark_planned(staged.slot, (start + staged.tokens) / bt, from);
+}
+
+// The first of its own blocks that no collected step has filled: a step in flight writes it, or the next one will.
+std::uint32_t Engine::unfilled_from(Slot slot) const {
+  return std::max(cache_->indexed(slot), requests_->row(slot).computed / options_.block_tokens);
 }
 
 // Takes what the tree has beyond the sequence's table, which counts as computed. What a preempted sequence finds again

@@ -1,4 +1,4 @@
-// One step of the engine (DESIGN section 5). Read this first.
+// One step of the engine. Read this first; docs/ARCHITECTURE.md follows a request through it.
 #include <spdlog/spdlog.h>
 
 #include "engine/engine.hpp"

@@ -1,5 +1,6 @@
 // Part 7 of a step: blocks are given in plan order, and one mixed batch goes to the executor.
 #include <algorithm>
+#include <cassert>
 
 #include "engine/engine.hpp"
 
@@ -146,7 +147,8 @@ void Engine::commit_prefill(const Staged& staged, InFlight& flight) {
   requests::Sequence& sequence = requests_->at(slot);
   const std::uint32_t start = covered(r), bt = options_.block_tokens;
   const bool samples = staged.tokens == r.runnable;
-  cache_->index_path(slot, (start + staged.tokens) / bt, start / bt, now_ns_);
+  assert(cache_->indexed(slot) <= start / bt && "a block that others may hit is written");
+  cache_->index_path(slot, (start + staged.tokens) / bt, unfilled_from(slot), now_ns_);
   if (!samples) ++counters_.split_prompts;
   const std::uint32_t recompute = r.high_water > start ? std::min(staged.tokens, r.high_water - start) : 0;
   flight.rows.add({r.id, sequence.life, start, staged.tokens, recompute, samples, true});

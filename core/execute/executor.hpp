@@ -62,11 +62,10 @@ struct Collected {
   std::uint64_t device_start_ns = 0, device_end_ns = 0;  // engine's clock
   bool failed = false;                                   // nothing of the step holds; `why` says more
   std::string why;
-  std::uint64_t decode_ns =
-      0;  // the model's device time for the decode rows alone, for `decode` and `stretched`
-  std::span<const std::uint32_t>
-      tokens;  // one per row of the batch; meaningless where it does not sample. Valid, as is `logprobs`, until the
-               // next submit
+  // The model's device time for the decode rows alone, for `decode` and `stretched`.
+  std::uint64_t decode_ns = 0;
+  // One per row of the batch; meaningless where it does not sample. Valid, as is `logprobs`, until the next submit.
+  std::span<const std::uint32_t> tokens;
   // Empty, or one a row: the token's own, then the alternatives, likeliest first; empty where it asks for none.
   std::span<const std::vector<TokenLogprob>> logprobs;
 };

@@ -40,8 +40,8 @@ struct Residuals {
   std::size_t steps = 0;
   double bias = 0;             // median of (model - measured) / measured
   double median = 0, p95 = 0;  // of its absolute value
-  double spread =
-      0;  // median distance of a step from the median step of its group: what no model can explain
+  // Median distance of a step from the median step of its group: what no model can explain.
+  double spread = 0;
 };
 
 struct CostFit {

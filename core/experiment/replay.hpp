@@ -18,8 +18,8 @@ namespace serveloop::experiment {
 
 struct ReplayOptions {
   bool any_build = false;  // go on though a plugin's object differs from the one that wrote the log
-  bool recorded_answers =
-      false;  // policies are not asked: the log answers for them (tables as a function of the log)
+  // Policies are not asked: the log answers for them (tables as a function of the log).
+  bool recorded_answers = false;
   std::optional<std::string> scheduler, eviction, preemption;  // try others in their place
   std::function<void(std::uint64_t steps)> progress;
   std::function<void(const engine::Engine&)> each_step;  // for tests

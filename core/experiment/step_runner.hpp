@@ -20,8 +20,8 @@
 namespace serveloop::experiment {
 
 struct StepRunOptions {
-  std::uint32_t rounds =
-      5;  // each takes all shapes once, in an order of its own, so that drift hits all kinds alike
+  // Each takes all shapes once, in an order of its own, so that drift hits all kinds alike.
+  std::uint32_t rounds = 5;
   std::function<bool(double share)> go_on;  // asked between shapes; false: stop. May be null
 };
 

@@ -48,7 +48,7 @@ class Cache {
   void prefetch(Slot slot) const;
   void prefetch_end(Slot slot) const;
 
-  // ---- Planning a step (DESIGN 5.4): what would an entry hit, and how many blocks must it be given?
+  // ---- Planning a step: what would an entry hit, and how many blocks must it be given?
   // Forgets the last plan's marks.
   void begin_plan();
   // Extends the slot's table by what the tree has on the device beyond it, at most to `limit_blocks` whole

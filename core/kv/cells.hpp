@@ -52,8 +52,8 @@ class CellStore {
   std::size_t used() const { return used_; }
 
  private:
-  static constexpr std::uint32_t kBlock = 2,
-                                 kHead = 4;       // words: key (2), block or next free cell, spare, tokens
+  // Words of a cell: key (2), block or next free cell, spare, tokens.
+  static constexpr std::uint32_t kBlock = 2, kHead = 4;
   static constexpr std::uint32_t kSlabBits = 12;  // cells of a slab
   std::uint32_t* at(CellId id) const {
     return slabs_[id >> kSlabBits].get() + std::size_t{id & ((1u << kSlabBits) - 1)} * words_;

@@ -75,8 +75,8 @@ class Tree {
  private:
   NodeId add(NodeId parent, Key salt);  // an empty node; SL_NONE when all are used
   NodeId add_leaf(NodeId parent, Key salt, std::span<const Key> keys, std::span<const Token> tokens);
-  NodeId split(NodeId lower,
-               std::uint32_t blocks);  // returns the new upper node, or SL_NONE when all are used
+  // Returns the new upper node, or SL_NONE when all are used.
+  NodeId split(NodeId lower, std::uint32_t blocks);
   std::uint32_t matched(NodeId node, std::span<const Key> keys, std::span<const Token> tokens) const;
   void merge_into_child(NodeId upper);
   void remove(NodeId node);

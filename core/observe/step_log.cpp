@@ -33,7 +33,6 @@ Result<std::unique_ptr<LogWriter>> LogWriter::create(const std::string& path,
   std::unique_ptr<LogWriter> log(new LogWriter(file, path));
   std::fwrite(kMagic, 1, sizeof(kMagic), file);
   std::fputc(kLogVersion, file);
-  log->written_ = sizeof(kMagic) + 1;
   log->record(Record::header, header);
   return log;
 }
@@ -48,7 +47,6 @@ void LogWriter::record(Record type, std::span<const std::uint8_t> payload) {
   frame_.u64(payload.size());
   std::fwrite(frame_.bytes().data(), 1, frame_.size(), file_);
   if (!payload.empty()) std::fwrite(payload.data(), 1, payload.size(), file_);
-  written_ += frame_.size() + payload.size();
 }
 
 void LogWriter::begin_step(std::uint64_t step) {

@@ -67,7 +67,6 @@ class LogWriter final : public StepLog {
   void end_step() override;
   // Writes the end record and closes. Fails if the disk did.
   Status finish(std::span<const std::uint8_t> summary);
-  std::uint64_t bytes_written() const { return written_; }
 
  private:
   explicit LogWriter(std::FILE* file, std::string path) : file_(file), path_(std::move(path)) {}
@@ -75,7 +74,6 @@ class LogWriter final : public StepLog {
   std::FILE* file_;
   std::string path_;
   Writer step_, frame_;
-  std::uint64_t written_ = 0;
 };
 
 struct StepRecord {

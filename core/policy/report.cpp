@@ -74,8 +74,7 @@ std::string Instance::report() {
   std::string out = std::string(name_of(kind())) + " '" + id() + "' " + manifest().version +
                     (is_gate_ ? " (gate)" : "") + ", " + manifest().library_path() + "\n";
   out += "calls " + std::to_string(health_.calls()) + ", refused " + std::to_string(health_.refusals()) +
-         ", fallbacks " + std::to_string(health_.fallbacks()) + ", refused in a row " +
-         std::to_string(health_.consecutive()) + "\n";
+         ", refused in a row " + std::to_string(health_.consecutive()) + "\n";
   for (const auto& [reason, count] : health_.by_reason()) {
     out += "  " + reason_name(reason) + ": " + std::to_string(count) + "\n";
   }

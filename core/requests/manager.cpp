@@ -31,10 +31,8 @@ void Manager::event(std::uint16_t kind, sl_seq subject, std::uint64_t a, std::ui
                     std::uint32_t node) {
   stirred_ = stirred_ || (kind != SL_EV_PARKED && kind != SL_EV_FELL && kind != SL_EV_NODE_CHANGED &&
                           kind != SL_EV_NODE_GONE && kind != SL_EV_SPLIT);
-  if (event_count_ == event_capacity_) {  // only after calls that failed in a row and so kept theirs
-    ++lost_events_;
-    return;
-  }
+  // It is lost: only after calls that failed in a row, and so kept theirs.
+  if (event_count_ == event_capacity_) return;
   events_[event_count_++] = {kind, 0, node, subject, a, b};
 }
 

@@ -20,13 +20,13 @@
 #include "base/mapping.hpp"
 #include "base/result.hpp"
 #include "requests/holds.hpp"
+#include "requests/labels.hpp"
+#include "requests/sequence.hpp"
 #include "requests/spec.hpp"
 #include "requests/timers.hpp"
 #include "requests/token_store.hpp"
 
 namespace serveloop::requests {
-
-using Slot = std::uint32_t;
 
 struct Options {
   std::uint32_t max_waiting = 65536;
@@ -36,47 +36,14 @@ struct Options {
   std::uint32_t slots() const { return max_waiting + 2 * max_sequences; }
 };
 
-// What rules and tables of names made of a spec's texts.
-struct Labels {
-  std::uint32_t tenant = 0, tenant_weight_milli = 1000, category = 0, service_class = 0;
-  std::int32_t priority = 0;
-  std::int32_t rule = -1;  // index of the priority rule that fired; -1 = none
-};
-
-// The core's own part of a sequence that a step touches: one cache line beside the hot row. Index = slot.
-struct alignas(64) Sequence {
-  std::uint32_t row = SL_NONE;  // executor row, while running
-  std::uint32_t life = 0;       // counts preemptions: KV of an earlier life no longer counts
-  std::uint32_t prompt_tokens = 0, max_tokens = 0;
-  std::uint32_t seen = 0;    // stamp of the last check that named it
-  std::uint8_t planned = 0;  // what the last plan made of it; the engine's to define
-  bool has_stops = false;
-  std::uint64_t named_step = UINT64_MAX;  // last step that ran it or let its entry fall
-  std::uint64_t longest_gap_ns = 0;       // between two of its tokens
-  TokenList generated;                    // in the manager's token store
-};
-static_assert(sizeof(Sequence) == 64);
-
-// The rest of it: where it stands in the manager's lists.
-struct Links {
-  std::uint32_t generation = 0;
-  std::uint32_t running_at = SL_NONE;
-  std::uint32_t ready_prev = SL_NONE, ready_next = SL_NONE;  // list of ready sequences
-  std::uint32_t holder_at = SL_NONE;                         // place among holders that do not run
-  bool in_ready = false;
-  std::uint64_t begun_step = UINT64_MAX;                   // last step in which it entered the executor
-  std::uint64_t serial = 0;                                // order of arrival
-  std::uint32_t live_prev = SL_NONE, live_next = SL_NONE;  // list of live sequences, by arrival
-};
-
 class Manager {
  public:
   Manager(Mapping& mapping, const Options& options);
 
   // ---- Lifecycle. All take a live slot; times are the engine's clock.
-  // Lays out a request and its n sequences, not ready (SL_NOT_READY_UNGATED). Returns the first slot of each
-  // fork in `slots`. Requires room(n). The prompt was checked and made whole by intake.
   bool room(std::uint32_t sequences) const { return free_slots_.size() >= sequences; }
+  // Lays out a request and its n sequences, not ready (SL_NOT_READY_UNGATED). Returns their slots in `slots`, by
+  // fork. Requires room(n). The prompt was checked and made whole by intake.
   Status arrive(std::uint64_t id, const RequestSpec& spec, std::span<const Token> prompt,
                 std::uint32_t max_tokens, const Labels& labels, std::vector<Slot>& slots);
   void clear_not_ready(Slot slot, std::uint16_t bits, std::uint64_t now_ns);  // READY when none is left
@@ -103,7 +70,6 @@ class Manager {
   sl_table events(std::uint32_t from = 0) const { return table_of(events_ + from, event_count_ - from); }
   std::uint32_t event_count() const { return event_count_; }
   std::uint32_t event_capacity() const { return event_capacity_; }
-  std::uint64_t lost_events() const { return lost_events_; }  // the buffer was full
   // Something happened that a policy may answer by letting go of what it holds: more than that something was parked
   // or could not be placed. Until the events so far were told.
   bool stirred() const { return stirred_; }
@@ -180,6 +146,7 @@ class Manager {
   std::uint64_t next_serial() const { return next_serial_; }
 
  private:
+  Slot lay_out_sequence(std::uint32_t request, std::uint32_t fork, bool has_stops);
   void ready_push(Slot slot, bool front);
   void ready_remove(Slot slot);
   void stop_running(Slot slot);
@@ -200,7 +167,6 @@ class Manager {
   std::uint32_t* running_;
   sl_event* events_;
   std::uint32_t event_capacity_, event_count_ = 0;
-  std::uint64_t lost_events_ = 0;
   bool stirred_ = false;
   Heap heap_;
   std::vector<Sequence> sequences_;

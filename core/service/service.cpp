@@ -19,6 +19,8 @@ namespace serveloop::service {
 
 namespace {
 
+using engine::Message;
+
 constexpr auto kSwapPatience = std::chrono::seconds(60);
 constexpr auto kEndPatience = std::chrono::seconds(10);
 constexpr auto kGlance = std::chrono::milliseconds(5);
@@ -60,6 +62,7 @@ struct Service::Parts {
   std::unique_ptr<Loop> loop;
 
   void remember(const SwapAsk& ask);
+  void wait_for_ends(std::chrono::nanoseconds longest) const;
 };
 
 // Of a change that came into force.
@@ -70,6 +73,13 @@ void Service::Parts::remember(const SwapAsk& ask) {
                                 : ask.kind == policy::Kind::preemption ? config.preemption
                                                                        : config.scheduler;
   place = {ask.choice.plugin, ask.choice.options};
+}
+
+// Until no request is open, the loop has ended, or `longest` passed.
+void Service::Parts::wait_for_ends(std::chrono::nanoseconds longest) const {
+  const auto until = std::chrono::steady_clock::now() + longest;
+  while (outlet->open_requests() > 0 && loop->running() && std::chrono::steady_clock::now() < until)
+    std::this_thread::sleep_for(kGlance);
 }
 
 Service::Service(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) {}
@@ -95,11 +105,7 @@ Result<std::unique_ptr<Service>> Service::start(const config::Config& config,
   Parts* p = parts.get();
   parts->outlet =
       std::make_unique<Outlet>(p->text ? &*p->text : nullptr, [p](std::uint64_t request, std::uint32_t fork) {
-        engine::Message message;
-        message.what = engine::Message::What::stop;
-        message.request = request;
-        message.a = fork;
-        p->rig->engine->inject(std::move(message));
+        p->rig->engine->inject({.what = Message::What::stop, .request = request, .a = fork});
       });
   if (Status started = parts->rig->start(*parts->outlet); !started) return tl::unexpected(started.error());
   const engine::Options& o = parts->rig->options;
@@ -114,10 +120,7 @@ Result<std::unique_ptr<Service>> Service::start(const config::Config& config,
 Service::~Service() {
   parts_->closing = true;
   parts_->outlet->each_open([this](std::uint64_t request) { cancel(request); });
-  const auto until = std::chrono::steady_clock::now() + kEndPatience;
-  while (parts_->outlet->open_requests() > 0 && parts_->loop->running() &&
-         std::chrono::steady_clock::now() < until)
-    std::this_thread::sleep_for(kGlance);
+  parts_->wait_for_ends(kEndPatience);
   parts_->loop->stop();
   if (parts_->rig->log != nullptr)
     if (Status written = parts_->rig->log->finish({}); !written)
@@ -153,10 +156,8 @@ tl::expected<std::uint64_t, Refusal> Service::submit(Ask ask, std::shared_ptr<Re
   const std::uint64_t id = (*arrival)->id;
   if (!p.outlet->open(id, std::move(stream), std::move(receiver)))
     return refuse(Why::closing, "", {"the service has ended", "", "", "try another"});
-  engine::Message message;
-  message.what = engine::Message::What::arrive;
-  message.arrival = std::move(*arrival);
-  if (Status posted = p.loop->post(std::move(message)); !posted) {
+  Status posted = p.loop->post({.what = Message::What::arrive, .arrival = std::move(*arrival)});
+  if (!posted) {
     p.outlet->close(id);
     return refuse(Why::full, "", posted.error());
   }
@@ -164,18 +165,13 @@ tl::expected<std::uint64_t, Refusal> Service::submit(Ask ask, std::shared_ptr<Re
 }
 
 void Service::cancel(std::uint64_t request) {
-  engine::Message message;
-  message.what = engine::Message::What::cancel;
-  message.request = request;
-  static_cast<void>(parts_->loop->post(std::move(message)));  // only arrivals are ever refused
+  // Only arrivals are ever refused.
+  static_cast<void>(parts_->loop->post({.what = Message::What::cancel, .request = request}));
 }
 
 void Service::drain(std::uint64_t longest_ns) {
   parts_->closing = true;
-  const auto until = std::chrono::steady_clock::now() + std::chrono::nanoseconds(longest_ns);
-  while (parts_->outlet->open_requests() > 0 && parts_->loop->running() &&
-         std::chrono::steady_clock::now() < until)
-    std::this_thread::sleep_for(kGlance);
+  parts_->wait_for_ends(std::chrono::nanoseconds(longest_ns));
 }
 
 const Info& Service::info() const { return parts_->info; }
@@ -246,10 +242,8 @@ Status Service::swap_alone(const SwapAsk& ask) {
     if (status) p.remember(ask);
     promise->set_value(std::move(status));
   };
-  engine::Message message;
-  message.what = engine::Message::What::swap;
-  message.swap = std::move(*order);
-  if (Status posted = p.loop->post(std::move(message)); !posted) return posted;
+  Status posted = p.loop->post({.what = Message::What::swap, .swap = std::move(*order)});
+  if (!posted) return posted;
   const auto until = std::chrono::steady_clock::now() + kSwapPatience;
   while (done.wait_for(kGlance) != std::future_status::ready) {
     if (!p.loop->running()) return fail("swap", "a running engine", "one that has ended");

@@ -30,8 +30,18 @@ Setting setting(std::uint32_t lag, std::uint32_t blocks, bool prefix_cache = tru
   return s;
 }
 
-void check(World& world, std::uint64_t failed_at_least) {
+// To the end, whatever was parked for ever let go.
+void run(World& world) {
   world.run();
+  for (int i = 0; i < 50 && world.engine().busy(); ++i) {
+    for (std::size_t ask = 0; ask < kRequests; ++ask)
+      world.tell(engine::Message::What::release, world.id_of(ask));
+    world.run();
+  }
+}
+
+void check(World& world, std::uint64_t failed_at_least) {
+  run(world);
   check_law_1(world, traffic().asks, traffic().reference);
   check_ends(world, traffic().reference);
   check_idle(world);
@@ -73,6 +83,21 @@ BOOST_AUTO_TEST_CASE(many_failed_steps_apart_and_in_a_row) {
           for (const std::uint64_t at : {40u, 80u}) world.executor().device().fail_step(at);
           check(world, 10);
         }
+      }
+}
+
+// Chunks end amid blocks, so sequences of one prefix hold blocks of their own of what another hung in.
+BOOST_AUTO_TEST_CASE(failed_steps_under_any_plan) {
+  for (const std::uint32_t lag : {0u, 1u})
+    for (std::int64_t seed = 0; seed < 30; ++seed)
+      BOOST_TEST_CONTEXT("lag " << lag << ", seed " << seed) {
+        Setting s = setting(lag, seed % 2 == 0 ? 40 : 1000);
+        s.scheduler = "chaos";
+        s.scheduler_options = toml::Table{{"seed", seed}};
+        World world(s, traffic().asks);
+        for (std::uint64_t at = 3 + static_cast<std::uint64_t>(seed) % 5; at < 400; at += 5)
+          world.executor().device().fail_step(at);
+        check(world, 10);
       }
 }
 

@@ -7,12 +7,12 @@
 #include <fstream>
 #include <iterator>
 
+#include "../need.hpp"
 #include "../sanitized.hpp"
 #include "../unit/execute/models_folder.hpp"
 #include "base/hash.hpp"
 #include "cpu_array.hpp"
 #include "named_configurations.hpp"
-#include "need.hpp"
 #include "service/text.hpp"
 
 namespace serveloop::test {

@@ -4,8 +4,8 @@
 
 #include <boost/test/unit_test.hpp>
 
+#include "../need.hpp"
 #include "base/hash.hpp"
-#include "need.hpp"
 #include "rig/settings.hpp"
 
 namespace serveloop::test {

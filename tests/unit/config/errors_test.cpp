@@ -79,6 +79,9 @@ const Bad kBad[] = {
      "x.toml:2:1: policy.eviction.isolation: expected \"inline\", found \"process\"; isolation is not "
      "available in this "
      "version"},
+    {"[policy]\ndeadline_us = 500",
+     "x.toml:2:1: policy.deadline_us: expected 0, found 500; a longest time of a policy call is not "
+     "available in this version"},
     {"[policy]\nscheduler = ''",
      "x.toml: policy.scheduler.plugin: expected a plugin's id or path, found an empty string"},
     {"[policy]\ngates = ['my/gate']",

@@ -23,7 +23,6 @@ seed = 9223372036854775807
 [policy]
 gates = ["token-bucket", "cap"]
 search = ["p"]
-deadline_us = 500
 [policy.gate.token-bucket]
 options = { rate = 1.5, burst = { a = [1, 2, "x"] } }
 [policy.scheduler]

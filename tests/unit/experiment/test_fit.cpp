@@ -4,23 +4,13 @@
 #include <cmath>
 #include <vector>
 
+#include "costs.hpp"
 #include "experiment/draw.hpp"
 #include "experiment/fit.hpp"
 
 namespace serveloop::experiment::test {
 
 namespace {
-
-sl_cost some_cost() {
-  sl_cost cost{};
-  cost.struct_size = sizeof cost;
-  cost.step_fixed_ns = 4.2e6;
-  cost.decode_sequence_ns = 9.1e5;
-  cost.decode_context_ns = 870;
-  cost.prefill_token_ns = 8.3e5;
-  cost.prefill_context_ns = 310;
-  return cost;
-}
 
 MeasuredStep step_of(const sl_cost& cost, std::uint32_t decodes, std::uint32_t context, std::uint32_t tokens,
                      std::uint32_t start) {
@@ -63,16 +53,6 @@ CostFit fitted(const std::vector<MeasuredStep>& steps) {
   const Result<CostFit> fit = fit_cost(steps);
   BOOST_REQUIRE_MESSAGE(fit.has_value(), (fit ? "" : fit.error().message()));
   return *fit;
-}
-
-void check_cost(const sl_cost& found, const sl_cost& expected, double tolerance) {
-  const auto close = boost::test_tools::tolerance(tolerance);
-  BOOST_TEST(found.struct_size == sizeof found);
-  BOOST_TEST(found.step_fixed_ns == expected.step_fixed_ns, close);
-  BOOST_TEST(found.decode_sequence_ns == expected.decode_sequence_ns, close);
-  BOOST_TEST(found.decode_context_ns == expected.decode_context_ns, close);
-  BOOST_TEST(found.prefill_token_ns == expected.prefill_token_ns, close);
-  BOOST_TEST(found.prefill_context_ns == expected.prefill_context_ns, close);
 }
 
 void check_refused(const std::vector<MeasuredStep>& steps, const std::string& what, const std::string& part) {

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "base/virtual_clock.hpp"
+#include "costs.hpp"
 #include "execute/simulated.hpp"
 #include "experiment/step_runner.hpp"
 
@@ -14,17 +15,6 @@ namespace {
 
 constexpr StepLimits kLimits{16, 256, 2048, 16, 1500};
 constexpr std::uint32_t kVocabulary = 321;
-
-sl_cost some_cost() {
-  sl_cost cost{};
-  cost.struct_size = sizeof cost;
-  cost.step_fixed_ns = 4.2e6;
-  cost.decode_sequence_ns = 9.1e5;
-  cost.decode_context_ns = 870;
-  cost.prefill_token_ns = 8.3e5;
-  cost.prefill_context_ns = 310;
-  return cost;
-}
 
 // A simulated device that holds each batch against what an executor may ask of the engine.
 class Strict final : public execute::NativeOnly {
@@ -116,12 +106,7 @@ BOOST_AUTO_TEST_CASE(a_simulated_devices_costs_are_found) {
   BOOST_TEST(steps.size() == 2 * kStepsAShape * step_plan(kLimits).size());
   const auto fit = fit_cost(steps);
   BOOST_REQUIRE_MESSAGE(fit.has_value(), (fit ? "" : fit.error().message()));
-  const auto close = boost::test_tools::tolerance(1e-4);
-  BOOST_TEST(fit->cost.step_fixed_ns == some_cost().step_fixed_ns, close);
-  BOOST_TEST(fit->cost.decode_sequence_ns == some_cost().decode_sequence_ns, close);
-  BOOST_TEST(fit->cost.decode_context_ns == some_cost().decode_context_ns, close);
-  BOOST_TEST(fit->cost.prefill_token_ns == some_cost().prefill_token_ns, close);
-  BOOST_TEST(fit->cost.prefill_context_ns == some_cost().prefill_context_ns, close);
+  check_cost(fit->cost, some_cost(), 1e-4);
   for (const Residuals& kind : fit->by_kind) BOOST_TEST(kind.steps >= 40u);
   BOOST_TEST(fit->all.spread == 0.0);  // of a group all steps are alike
 }

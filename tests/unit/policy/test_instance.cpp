@@ -180,7 +180,7 @@ BOOST_AUTO_TEST_CASE(health_ejects_what_keeps_failing) {
       every_other.good();
   }
   BOOST_TEST(calls < 140);
-  BOOST_TEST(every_other.refusals(SL_REASON_STALE_ID) == every_other.fallbacks());
+  BOOST_TEST(every_other.refusals(SL_REASON_STALE_ID) == every_other.refusals());
   for (int i = 0; i < 1000000; ++i) {
     if (i % 1000 == 0)
       rare.refused(SL_REASON_STALE_ID);

@@ -9,6 +9,7 @@
 #include <mutex>
 #include <thread>
 
+#include "../../need.hpp"
 #include "service/check.hpp"
 #include "service/service.hpp"
 
@@ -16,17 +17,13 @@ namespace serveloop::service::test {
 
 namespace {
 
+using serveloop::test::need;
+
 constexpr const char* kTiny =
     R"({"architectures": ["LlamaForCausalLM"], "model_type": "llama", "hidden_act": "silu",
   "vocab_size": 311, "hidden_size": 32, "intermediate_size": 50, "num_hidden_layers": 2, "num_attention_heads": 4,
   "num_key_value_heads": 2, "head_dim": 10, "max_position_embeddings": 512, "rms_norm_eps": 1e-5,
   "rope_theta": 10000.0, "tie_word_embeddings": true})";
-
-template <class T>
-T need(Result<T> result) {
-  if (!result) throw std::runtime_error(result.error().message());
-  return std::move(*result);
-}
 
 config::Config config_with(const std::vector<std::string>& overrides = {}) {
   const std::filesystem::path folder = std::filesystem::path(TEMP_FOLDER) / "service";
