@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <deque>
+#include <functional>
 #include <map>
 
 #include "executor_case.hpp"
@@ -77,8 +78,14 @@ class Player {
     }
     return trace_;
   }
-  // All at once: prompts first, then steps of decodes alone.
+  // All at once: prompts first, then steps of decodes alone. Row 0 stays free, with what the last sequence left there when
+  // it lived a first time; its first block is another's by then. So runs that fill up a step and are not nobody's show.
   Trace together(const std::vector<Story>& all) {
+    live_.push_back({all.size() - 1, &all.back()});
+    begin(live_.back());
+    while (!live_.empty()) step(UINT32_MAX, 1000, 0);
+    std::erase(free_rows_, 0u);
+    std::sort(free_blocks_.begin(), free_blocks_.end(), std::greater<>());
     for (std::size_t i = 0; i < all.size(); ++i) {
       live_.push_back({i, &all[i]});
       begin(live_.back());

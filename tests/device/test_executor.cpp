@@ -167,7 +167,8 @@ void test_law1(const model::Architecture& a, std::uint32_t budget, std::uint32_t
     if (lag == 0) check_sampling(all, alone);
     if (lag == 0) few_alone = Player(*executor, stage).alone(few);
     Player crowd(*executor, stage);
-    check(crowd.together(few) == few_alone, a.family + ": nineteen together differ from each alone");
+    check(crowd.together(few) == few_alone && crowd.same,
+          a.family + ": nineteen together differ from each alone");
     check(crowd.filled_up > 0, a.family + ": no step was filled up");
     for (const std::uint32_t seed : {1u, 2u}) {
       Player player(*executor, stage);
@@ -260,26 +261,34 @@ void test_bad_batches() {
   }
 }
 
+// Log-probabilities too: a likeliest token may stay what it was over a wrong block.
+Said said(const Collected& done, std::size_t row) {
+  if (done.failed) return {};
+  return {done.tokens[row], done.logprobs[row]};
+}
+
 void test_blocks() {
   Small s(0);
+  s.sampling.alternatives = 5;
   const std::vector<std::uint32_t> prompt = random_tokens(40, 1003, 9);
   s.begin(0, prompt, {3, 1, 2});
-  const std::uint32_t first = s.run({{0, 0, 40, true, false}}).tokens[0];
+  const Said first = said(s.run({{0, 0, 40, true, false}}), 0);
+  check(first.logprobs.size() == 6, "log-probabilities of a prompt's end");
   s.begin(1, prompt, {5, 6, 7});
   s.copies = {{3, 5, 0, 0}, {1, 6, 0, 0}};
   Collected done = s.run({{1, 32, 8, true, false}, {0, 40, 1, true, true}});
-  check(!done.failed && done.tokens[0] == first, "a copied block holds the same: " + done.why);
+  check(said(done, 0) == first, "a copied block holds the same: " + done.why);
   // A block that is filled is hit in the same step, by a chunk of one token too.
   std::vector<std::uint32_t> shorter(prompt.begin(), prompt.begin() + 33);
   s.begin(0, shorter, {4, 5, 6});
-  const std::uint32_t alone = s.run({{0, 0, 33, true, false}}).tokens[0];
+  const Said alone = said(s.run({{0, 0, 33, true, false}}), 0);
   for (const std::uint32_t order : {0u, 1u}) {
     s.begin(0, prompt, {0, 1, 2});
     s.begin(1, shorter, {0, 1, 7});
     std::vector<BatchRow> rows = {{0, 0, 40, true, false}, {1, 32, 1, true, false}};
     if (order == 1) std::swap(rows[0], rows[1]);
     done = s.run(rows);
-    check(!done.failed && done.tokens[order] == first && done.tokens[1 - order] == alone,
+    check(said(done, order) == first && said(done, 1 - order) == alone,
           "a block that is hit while it is filled: " + done.why);
   }
 }
