@@ -2,7 +2,8 @@
 // architecture, BF16, over the paged cache. Tokens of decodes come first, one a run, then those of chunks.
 //
 // What a pass enqueues depends on PassSize alone; all else it reads on the device, at places that stay. So a pass of
-// decodes is captured as a graph, one a size, and replayed (graphs.hpp). A number depends on its row's inputs alone (kernels/cuda/README.md): neither the batch nor the chunks show.
+// decodes is captured as a graph, one a size, and replayed (graphs.hpp). A number depends on its row's inputs alone
+// (kernels/cuda/README.md): neither the batch nor the chunks show.
 //
 // Thread safety: one stream, one caller at a time.
 #pragma once
