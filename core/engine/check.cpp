@@ -63,7 +63,7 @@ void Engine::log_gauges(std::uint32_t count) {
 // Marks of a check: no two are equal, so that none needs clearing.
 std::uint32_t Engine::next_stamp() {
   if (++plan_stamp_ == 0) {
-    for (Slot slot = 0; slot < requests_->capacity(); ++slot) requests_->at(slot).seen = 0;
+    for (Slot slot = 0; slot < requests_->capacity(); ++slot) requests_->checked(slot).seen = 0;
     plan_stamp_ = 1;
   }
   return plan_stamp_;
@@ -82,10 +82,10 @@ std::uint16_t Engine::check_plan(std::span<const sl_entry> entries, bool gate) {
                       !gate;  // the common entry
     if (!runs)
       if (const std::uint16_t reason = check_entry(entry, gate); reason != SL_REASON_NONE) return reason;
-    requests::Sequence& sequence = requests_->at(slot);
-    if (sequence.seen == stamp) return SL_REASON_TWICE;
-    sequence.seen = stamp;
-    plan_decodes_ = plan_decodes_ && runs && decodes(entry, requests_->row(slot), sequence);
+    requests::Checked& checked = requests_->checked(slot);
+    if (checked.seen == stamp) return SL_REASON_TWICE;
+    checked.seen = stamp;
+    plan_decodes_ = plan_decodes_ && runs && decodes(entry, requests_->row(slot), checked.prompt_tokens);
     if (entry.verb == SL_RUN || entry.verb == SL_ADMIT) {
       tokens += std::min(entry.tokens, requests_->row(slot).runnable);
       if (entry.blocks > options_.kv_blocks) return SL_REASON_BAD_NUMBER;

@@ -35,6 +35,7 @@ void Engine::collect() {
     cache_->filled(flight.step);
     delivered_.clear();
     wants_tokens_ = output_.wants_tokens();
+    fills_ahead_ = flight.fills;
     for (std::size_t i = 0; i < flight.rows.size(); ++i) {
       prefetch(flight.rows, i);
       collect_row(flight.step, flight.rows[i], done.tokens[i], shares.of(flight.rows[i].tokens),
@@ -61,13 +62,16 @@ void Engine::bill_the_living(const InFlight& flight) {
 // last tokens lie one hop further.
 void Engine::prefetch(const Buffer<RowInFlight>& rows, std::size_t at) const {
   if (at + kAhead < rows.size()) requests_->prefetch(SL_SEQ_SLOT(rows[at + kAhead].seq));
-  if (at + kAhead / 2 < rows.size()) requests_->prefetch_next_token(SL_SEQ_SLOT(rows[at + kAhead / 2].seq));
-  // The few that fill a block hang it into the tree: a chain of three hops, asked for well before.
-  const auto fills = [&](std::size_t i) {
-    return i < rows.size() && ((rows[i].start + rows[i].tokens) & (options_.block_tokens - 1)) == 0;
-  };
-  if (fills(at + 4 * kAhead)) cache_->prefetch(SL_SEQ_SLOT(rows[at + 4 * kAhead].seq));
-  if (fills(at + 2 * kAhead)) cache_->prefetch_end(SL_SEQ_SLOT(rows[at + 2 * kAhead].seq));
+  if (at + kAhead / 2 < rows.size()) requests_->prefetch_tokens(SL_SEQ_SLOT(rows[at + kAhead / 2].seq));
+}
+
+// The few that fill a block hang it into the tree: a chain of three hops, each asked for while one before it is worked on.
+void Engine::prefetch_fills(std::span<const Slot> next) const {
+  if (next.size() > 2) cache_->prefetch(next[2]);
+  if (next.size() > 1) cache_->prefetch_end(next[1]);
+  if (next.empty()) return;
+  cache_->prefetch_block(next[0]);
+  requests_->prefetch_newest(next[0]);
 }
 
 // What came so far; a sequence's tokens leave before its end does.
@@ -134,7 +138,8 @@ bool Engine::is_stop(const sl_seq_row& r, Token token) const {
 void Engine::index_whole_blocks(Slot slot, std::uint32_t computed_before) {
   const std::uint32_t bt = options_.block_tokens;
   sl_seq_row& r = row(slot);
-  const std::uint32_t prompt_blocks = requests_->at(slot).prompt_tokens / bt;
+  if (!fills_ahead_.empty()) prefetch_fills(fills_ahead_ = fills_ahead_.subspan(1));
+  const std::uint32_t prompt_blocks = requests_->checked(slot).prompt_tokens / bt;
   block_.resize(bt);
   for (std::uint32_t index = std::max(prompt_blocks, computed_before / bt); index < r.computed / bt;
        ++index) {
@@ -150,10 +155,8 @@ void Engine::close_slot(InFlight& flight, const execute::Collected& done) {
     if (requests_->alive(t.seq)) ledger_.enter(life(SL_SEQ_SLOT(t.seq)).account, t.state);
   ledger_.end_slot({now_ns_, done.device_start_ns, done.device_end_ns, done.decode_ns,
                     flight.prefill_tokens > 0, flight.exhausted});
-  if (flight.prefill_tokens == 0) return;
-  for (const RowInFlight& r : flight.rows)
-    if (r.prefill && requests_->alive(r.seq))
-      ledger_.add_prefill(life(SL_SEQ_SLOT(r.seq)).account, r.recompute, r.tokens);
+  for (const Chunk& c : flight.chunks)
+    if (requests_->alive(c.seq)) ledger_.add_prefill(life(SL_SEQ_SLOT(c.seq)).account, c.recompute, c.tokens);
 }
 
 // Nothing ran since the last slot ended, or time passed without work.

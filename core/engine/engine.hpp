@@ -187,6 +187,7 @@ class Engine {
   void collect();
   // Inline: of that one file, and called for each row of a step.
   inline void prefetch(const Buffer<RowInFlight>& rows, std::size_t at) const;
+  void prefetch_fills(std::span<const Slot> next) const;
   void bill_the_living(const InFlight& flight);
   void deliver();
   inline void collect_row(std::uint64_t step, const RowInFlight& row, Token token, std::uint64_t share_ns,
@@ -227,6 +228,7 @@ class Engine {
   sl_seq_row& row(Slot slot) { return requests_->row(slot); }
   std::uint32_t known_tokens(Slot slot) const;
   bool last_block_full(const sl_seq_row& r) const { return covered(r) >= r.blocks_device << block_shift_; }
+  bool fills_block(std::uint32_t tokens) const { return (tokens & (options_.block_tokens - 1)) == 0; }
   Life& life(Slot slot) { return lives_[slot]; }
   template <class Encode>
   void log(observe::Item item, Encode&& encode);
@@ -242,6 +244,7 @@ class Engine {
   std::unique_ptr<requests::Manager> requests_;
   std::unique_ptr<kv::Cache> cache_;
   std::vector<Life> lives_;
+  std::span<const Slot> fills_ahead_;  // while a step is collected: whose blocks it fills next
   observe::Ledger ledger_;
   Counters counters_;
   Decisions decisions_;
@@ -286,7 +289,6 @@ class Engine {
   std::deque<std::vector<Token>> resumed_;  // the tokens that begins_ points to
   std::vector<execute::TableChange> changes_;
   Buffer<execute::BatchRow> batch_;
-  std::uint32_t prefill_rows_ = 0;
   std::vector<std::uint32_t> free_rows_;
   std::deque<InFlight> in_flight_;
   std::vector<InFlight> spare_;  // with their vectors' memory

@@ -20,9 +20,8 @@ using requests::Token;
 inline std::uint32_t covered(const sl_seq_row& row) { return row.computed + row.in_flight_max; }
 
 // Is the entry a running sequence's next token?
-inline bool decodes(const sl_entry& entry, const sl_seq_row& row, const requests::Sequence& sequence) {
-  return entry.verb == SL_RUN && entry.blocks == 0 && row.runnable == 1 &&
-         covered(row) >= sequence.prompt_tokens;
+inline bool decodes(const sl_entry& entry, const sl_seq_row& row, std::uint32_t prompt_tokens) {
+  return entry.verb == SL_RUN && entry.blocks == 0 && row.runnable == 1 && covered(row) >= prompt_tokens;
 }
 
 // An entry on its way from the checked plan into the batch.
@@ -38,11 +37,19 @@ struct Staged {
   bool admits, decode, fallen;
 };
 
-// A row of a batch that was submitted.
+// A row of a batch that was submitted: as small as can be, for each step writes and reads one a sequence.
 struct RowInFlight {
   sl_seq seq;
-  std::uint32_t life, start, tokens, recompute;
-  bool samples, prefill;
+  std::uint32_t life;
+  std::uint32_t tokens : 31;
+  std::uint32_t samples : 1;
+};
+static_assert(sizeof(RowInFlight) == 16);
+
+// A row that prefills.
+struct Chunk {
+  sl_seq seq;
+  std::uint32_t start, tokens, recompute;
 };
 
 // Integer shares of a step's device time that sum to it: what division leaves goes to the first.
@@ -78,6 +85,8 @@ struct InFlight {
   bool some_ended = false;  // since it was submitted
   observe::Cause exhausted = observe::Cause::policy;
   Buffer<RowInFlight> rows;
+  std::vector<Chunk> chunks;  // of the rows, those that prefill
+  std::vector<Slot> fills;    // and those whose last token ends a block, which joins the prompt tree
   std::vector<Transition> transitions;
 };
 

@@ -43,7 +43,7 @@ void Engine::match() {
 bool Engine::stage_decode(const sl_entry& entry, std::uint32_t index) {
   const Slot slot = SL_SEQ_SLOT(entry.seq);
   const sl_seq_row& r = row(slot);
-  if (!decodes(entry, r, requests_->at(slot))) return false;
+  if (!decodes(entry, r, requests_->checked(slot).prompt_tokens)) return false;
   const std::uint32_t need = last_block_full(r) ? 1 : 0;
   staged_.add({slot, index, 1, need, r.blocks_device + need, 0, r.blocks_device, SL_RUN, false, true, false});
   need_ += need;

@@ -127,13 +127,13 @@ void Engine::list_candidates(std::size_t in_need, bool shared) {
   };
   for (std::size_t i = 0; i < staged_.size(); ++i) {
     const Staged& staged = staged_[i];
-    requests_->at(staged.slot).seen = staged.fallen ? 0 : stamp;
+    requests_->checked(staged.slot).seen = staged.fallen ? 0 : stamp;
     if (i > in_need && !staged.fallen && !staged.admits) add(staged.slot, static_cast<std::uint32_t>(i));
   }
   for (const Slot slot : requests_->running())
-    if (requests_->at(slot).seen != stamp) add(slot, SL_NONE);
+    if (requests_->checked(slot).seen != stamp) add(slot, SL_NONE);
   for (const Slot slot : requests_->holders())
-    if (requests_->at(slot).seen != stamp) add(slot, SL_NONE);
+    if (requests_->checked(slot).seen != stamp) add(slot, SL_NONE);
 }
 
 // A step that preempts admits only the entry it preempts for: where entries before it are admitted, it waits
@@ -193,13 +193,13 @@ bool Engine::preempt_for(std::size_t in_need, std::uint32_t need) {
 std::uint16_t Engine::check_yields(std::span<const sl_yield> yields) {
   const std::uint32_t candidates = next_stamp();
   for (std::uint32_t i = 0; i < candidate_count_; ++i)
-    requests_->at(SL_SEQ_SLOT(candidates_[i].seq)).seen = candidates;
+    requests_->checked(SL_SEQ_SLOT(candidates_[i].seq)).seen = candidates;
   const std::uint32_t named = next_stamp();
   for (const sl_yield& y : yields) {
     const Slot slot = SL_SEQ_SLOT(y.seq);
     if (slot >= requests_->seq_table().count) return SL_REASON_UNKNOWN_ID;
     if (!requests_->alive(y.seq)) return SL_REASON_STALE_ID;
-    std::uint32_t& seen = requests_->at(slot).seen;
+    std::uint32_t& seen = requests_->checked(slot).seen;
     if (seen == named) return SL_REASON_TWICE;
     if (seen != candidates) return SL_REASON_NOT_A_CANDIDATE;
     if (y.mode > SL_YIELD_KEEP) return SL_REASON_BAD_NUMBER;

@@ -47,14 +47,16 @@ InFlight Engine::begin_batch(std::size_t most_rows) {
   }
   flight.step = step_;
   flight.is_void = flight.some_ended = false;
-  flight.prefill_tokens = prefill_rows_ = 0;
+  flight.prefill_tokens = 0;
   flight.rows.start(most_rows);
+  flight.chunks.clear();
+  flight.fills.clear();
   return flight;
 }
 
 // The batch goes to the executor, its rows to those in flight.
 void Engine::end_batch(InFlight flight) {
-  flight.decodes = static_cast<std::uint32_t>(batch_.size()) - prefill_rows_;
+  flight.decodes = static_cast<std::uint32_t>(batch_.size() - flight.chunks.size());
   counters_.computed_tokens += flight.decodes + flight.prefill_tokens;
   settle_unnamed(flight.rows.size());
   watch_progress();
@@ -78,7 +80,7 @@ void Engine::end_batch(InFlight flight) {
                                   std::uint64_t{flight.prefill_tokens}, std::uint64_t{changes_.size()}})
       out.u64(v);
   });
-  if (prefill_rows_ > 0)
+  if (!flight.chunks.empty())
     log(observe::Item::chunks, [&](observe::Writer& out) { encode_chunks(flight, out); });
   mark(Phase::other, static_cast<std::uint32_t>(batch_.size()));
   executor_.submit(batch);
@@ -87,19 +89,19 @@ void Engine::end_batch(InFlight flight) {
 
 // Whose prefill is in the batch, and what of it is done again: what decodes beside it are stretched by.
 void Engine::encode_chunks(const InFlight& flight, observe::Writer& out) const {
-  out.u64(prefill_rows_);
-  for (const RowInFlight& r : flight.rows)
-    if (r.prefill)
-      for (const std::uint64_t v :
-           {r.seq, std::uint64_t{r.start}, std::uint64_t{r.tokens}, std::uint64_t{r.recompute}})
-        out.u64(v);
+  out.u64(flight.chunks.size());
+  for (const Chunk& c : flight.chunks)
+    for (const std::uint64_t v :
+         {c.seq, std::uint64_t{c.start}, std::uint64_t{c.tokens}, std::uint64_t{c.recompute}})
+      out.u64(v);
 }
 
 void Engine::add_decode(Slot slot, InFlight& flight) {
   sl_seq_row& r = row(slot);
   requests::Sequence& sequence = requests_->at(slot);
   const std::uint32_t start = covered(r);
-  flight.rows.add({r.id, sequence.life, start, 1, 0, true, false});
+  flight.rows.add({r.id, sequence.life, 1, true});
+  if (fills_block(start + 1)) flight.fills.push_back(slot);
   batch_.add({sequence.row, start, 1, true, true});
   sequence.named_step = step_;
   r.in_flight_min = ++r.in_flight_max;
@@ -151,11 +153,11 @@ void Engine::commit_prefill(const Staged& staged, InFlight& flight) {
   cache_->index_path(slot, (start + staged.tokens) / bt, unfilled_from(slot), now_ns_);
   if (!samples) ++counters_.split_prompts;
   const std::uint32_t recompute = r.high_water > start ? std::min(staged.tokens, r.high_water - start) : 0;
-  flight.rows.add({r.id, sequence.life, start, staged.tokens, recompute, samples, true});
+  flight.rows.add({r.id, sequence.life, staged.tokens, samples});
+  flight.chunks.push_back({r.id, start, staged.tokens, recompute});
   batch_.add({sequence.row, start, staged.tokens, samples, false});
   sequence.named_step = step_;
   flight.prefill_tokens += staged.tokens;
-  ++prefill_rows_;
   r.in_flight_min = r.in_flight_max += staged.tokens;
   r.tokens_left -= staged.tokens;
   r.runnable = r.runnable - staged.tokens + (samples && r.tokens_left > 0 ? 1 : 0);

@@ -5,9 +5,9 @@
 
 namespace serveloop::kv {
 
-sl_block_event Cache::State::event_of(std::uint16_t kind, BlockId block, const Owner& owner) const {
+void Cache::State::describe(sl_block_event& event, std::uint16_t kind, BlockId block,
+                            const Owner& owner) const {
   const sl_block_row& row = pool.row(block);
-  sl_block_event event{};
   event.key = row.key;
   event.parent_key = row.parent == SL_NONE ? tree.node(row.node).salt : pool.row(row.parent).key;
   event.request = owner.request;
@@ -18,7 +18,8 @@ sl_block_event Cache::State::event_of(std::uint16_t kind, BlockId block, const O
   event.tier = SL_TIER_DEVICE;
   event.cached_children = row.cached_children;
   event.node = row.node;
-  return event;
+  event.flags = event.reason = 0;
+  event.reserved = 0;
 }
 
 void Cache::State::pin(BlockId block) {

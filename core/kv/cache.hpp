@@ -44,9 +44,11 @@ class Cache {
   void unbind(Slot slot);
   void set_waiting(Slot slot, bool waiting);  // counted in sl_node_row.waiting
   NodeId node_of(Slot slot) const;            // SL_NONE: no whole block
-  // Into the processor's cache, for index_generated(): the sequence; then, once it is there, where its path ends.
+  // Into the processor's cache, for index_generated(): the sequence; once that is there, where its path and its table
+  // end; once those are there, its last block.
   void prefetch(Slot slot) const;
   void prefetch_end(Slot slot) const;
+  void prefetch_block(Slot slot) const;
 
   // ---- Planning a step: what would an entry hit, and how many blocks must it be given?
   // Forgets the last plan's marks.

@@ -26,10 +26,19 @@ void Cache::prefetch_end(Slot slot) const {
   const Sequence& sequence = state_->sequences[slot];
   __builtin_prefetch(&state_->tree.row(sequence.node), 1);
   __builtin_prefetch(&state_->tree.node(sequence.node), 1);
-  if (sequence.table.empty()) return;
-  const BlockId last = sequence.table.back();
-  __builtin_prefetch(&state_->pool.row(last), 1);
-  __builtin_prefetch(reinterpret_cast<const char*>(&state_->pool.row(last)) + 64, 1);
+  if (!sequence.table.empty()) __builtin_prefetch(&sequence.table.back());
+}
+
+void Cache::prefetch_block(Slot slot) const {
+  const Sequence& sequence = state_->sequences[slot];
+  const std::vector<CellId>& edge = state_->tree.node(sequence.node).edge;
+  __builtin_prefetch(edge.data() + edge.size(), 1);
+  const std::uint32_t held = sequence.held();
+  for (std::uint32_t i = held < 2 ? 0 : held - 2; i < held; ++i) {  // and the one above it
+    const sl_block_row& row = state_->pool.row(sequence.table[i]);
+    __builtin_prefetch(&row, 1);
+    __builtin_prefetch(&row.pad, 1);  // a row lies in one line or in two
+  }
 }
 
 void Cache::State::settle(Slot slot, Sequence& sequence, std::uint32_t end, std::uint32_t filled_end) {

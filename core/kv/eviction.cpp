@@ -68,7 +68,8 @@ std::vector<sl_victim> Cache::fallback_victims(std::uint32_t need) const {
 
 void Cache::State::tell(BlockId block) {
   if (log.told(block)) return;
-  sl_block_event event = event_of(SL_BLOCK_INSERTED, block, {});
+  sl_block_event event;
+  describe(event, SL_BLOCK_INSERTED, block, {});
   log.tell(event);
   if (pool.row(block).refs > 0) return;
   event.kind = SL_BLOCK_IDLE;

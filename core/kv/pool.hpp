@@ -11,6 +11,7 @@
 
 #include <vector>
 
+#include "base/huge_pages.hpp"
 #include "base/mapping.hpp"
 #include "kv/types.hpp"
 
@@ -36,7 +37,7 @@ class Pool {
   BlockState& state(BlockId block) { return states_[block]; }
   const BlockState& state(BlockId block) const { return states_[block]; }
   const sl_block_row* rows() const { return rows_; }
-  const std::vector<BlockId>& free_list() const { return free_; }
+  std::span<const BlockId> free_list() const { return free_; }
 
   BlockId take_private();         // requires a free one
   void give_back(BlockId block);  // makes it free; requires that no list holds it
@@ -65,8 +66,8 @@ class Pool {
  private:
   std::uint32_t total_, evictable_ = 0;
   sl_block_row* rows_;
-  std::vector<BlockState> states_;
-  std::vector<BlockId> free_;  // a stack: the block used last is given first
+  HugeVector<BlockState> states_;
+  HugeVector<BlockId> free_;  // a stack: the block used last is given first
   BlockId oldest_ = SL_NONE, newest_ = SL_NONE;
 };
 

@@ -36,11 +36,13 @@ struct Cache::State {
   State(Mapping& mapping, const Options& options);
 
   // ---- One block (blocks.cpp).
-  sl_block_event event_of(std::uint16_t kind, BlockId block, const Owner& owner) const;
+  void describe(sl_block_event& event, std::uint16_t kind, BlockId block, const Owner& owner) const;
   void emit(std::uint16_t kind, BlockId block, const Owner& owner, std::uint16_t reason = 0) {
-    sl_block_event event = event_of(kind, block, owner);
-    event.reason = reason;
-    log.block(event);
+    sl_block_event* const event = log.next(kind);
+    if (event == nullptr) return;
+    describe(*event, kind, block, owner);
+    event->reason = reason;
+    log.added(*event);
   }
   void pin(BlockId block);
   void count_hit(const Sequence& sequence, BlockId block);
@@ -79,7 +81,7 @@ struct Cache::State {
   EventLog log;
   Pool pool;
   Tree tree;
-  std::vector<Sequence> sequences;
+  HugeVector<Sequence> sequences;
   std::vector<TableEdit> edits;
   std::uint64_t now_ns = 0;  // of the last call that told it
   std::uint64_t plan = 0;    // serial

@@ -11,7 +11,7 @@ Tree::Tree(Mapping& mapping, Pool& pool, EventLog& log, std::uint32_t block_toke
       block_tokens_(block_tokens),
       max_nodes_(max_nodes),
       rows_(mapping.lay_out<sl_node_row>(max_nodes)),
-      cells_(block_tokens),
+      cells_(block_tokens, pool.total()),
       map_(1024) {
   nodes_.reserve(max_nodes);
   nodes_.emplace_back();

@@ -88,7 +88,7 @@ class Tree {
   EventLog& log_;
   std::uint32_t block_tokens_, max_nodes_;
   sl_node_row* rows_;
-  std::vector<Node> nodes_;  // never moves: reserved in full
+  HugeVector<Node> nodes_;  // never moves: reserved in full
   std::vector<NodeId> free_;
   CellStore cells_;
   ChildMap map_;

@@ -18,8 +18,10 @@ Manager::Manager(Mapping& mapping, const Options& options)
       running_(mapping.lay_out<std::uint32_t>(std::size_t{2} * options.max_sequences + 1)),
       events_(mapping.lay_out<sl_event>(std::size_t{8} * capacity_ + 4096 + options.node_events)),
       event_capacity_(8 * capacity_ + 4096 + options.node_events),
-      heap_(mapping, options.heap_bytes) {
+      heap_(mapping, options.heap_bytes),
+      tokens_(std::size_t{options.max_sequences} * kExpectedTokens) {
   sequences_.resize(capacity_);
+  checked_.resize(capacity_);
   links_.resize(capacity_);
   for (Slot slot = capacity_; slot-- > 0;) {
     free_slots_.push_back(slot);
@@ -223,14 +225,14 @@ void Manager::ready_remove(Slot slot) {
 }
 
 void Manager::copy_tokens(Slot slot, std::uint32_t from, std::span<Token> into) const {
-  const std::span<const Token> all = prompt(slot);
-  const std::span<const Token> head = all.subspan(std::min<std::size_t>(from, all.size()));
-  const std::size_t of_prompt = std::min(head.size(), into.size());
-  std::copy_n(head.begin(), of_prompt, into.begin());
-  if (of_prompt < into.size())
-    tokens_.copy(sequences_[slot].generated,
-                 from + static_cast<std::uint32_t>(of_prompt) - static_cast<std::uint32_t>(all.size()),
-                 into.subspan(of_prompt));
+  const std::uint32_t prompt_tokens = checked_[slot].prompt_tokens;
+  if (from < prompt_tokens) {
+    const std::size_t of_prompt = std::min<std::size_t>(prompt_tokens - from, into.size());
+    std::copy_n(prompt(slot).begin() + from, of_prompt, into.begin());
+    into = into.subspan(of_prompt);
+    from = prompt_tokens;
+  }
+  if (!into.empty()) tokens_.copy(sequences_[slot].generated, from - prompt_tokens, into);
 }
 
 void Manager::live_push(Slot slot) {

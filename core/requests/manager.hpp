@@ -17,6 +17,7 @@
 #include <span>
 #include <vector>
 
+#include "base/huge_pages.hpp"
 #include "base/mapping.hpp"
 #include "base/result.hpp"
 #include "requests/holds.hpp"
@@ -89,6 +90,7 @@ class Manager {
   const sl_request_row& request_of(Slot slot) const { return requests_[seqs_[slot].request]; }
   Sequence& at(Slot slot) { return sequences_[slot]; }
   const Sequence& at(Slot slot) const { return sequences_[slot]; }
+  Checked& checked(Slot slot) { return checked_[slot]; }
   void prefetch(Slot slot) const {
     __builtin_prefetch(&seqs_[slot], 1);
     __builtin_prefetch(&cold_[slot], 1);
@@ -99,9 +101,8 @@ class Manager {
   std::vector<Token> generated(Slot slot) const { return tokens_.all(sequences_[slot].generated); }
   // What it knows, from token `from` of its prompt and output on. Requires that it knows as many.
   void copy_tokens(Slot slot, std::uint32_t from, std::span<Token> into) const;
-  void prefetch_next_token(Slot slot) const {
-    __builtin_prefetch(tokens_.end(sequences_[slot].generated), 1);
-  }
+  void prefetch_tokens(Slot slot) const { tokens_.prefetch(sequences_[slot].generated); }
+  void prefetch_newest(Slot slot) const { tokens_.prefetch_newest(sequences_[slot].generated); }
   Links& links(Slot slot) { return links_[slot]; }
   const Links& links(Slot slot) const { return links_[slot]; }
   bool alive(sl_seq id) const {
@@ -160,6 +161,8 @@ class Manager {
   void drop(std::uint64_t at, std::size_t size);             // of store(), npos too
   void release_request(std::uint32_t request);
 
+  static constexpr std::size_t kExpectedTokens = 1024;  // that a running sequence generates
+
   std::uint32_t capacity_;
   sl_seq_row* seqs_;
   sl_seq_cold_row* cold_;
@@ -169,9 +172,10 @@ class Manager {
   std::uint32_t event_capacity_, event_count_ = 0;
   bool stirred_ = false;
   Heap heap_;
-  std::vector<Sequence> sequences_;
+  HugeVector<Sequence> sequences_;
+  HugeVector<Checked> checked_;
   TokenStore tokens_;
-  std::vector<Links> links_;
+  HugeVector<Links> links_;
   std::vector<Slot> free_slots_, free_requests_, ended_, holders_;
   Holds holds_;
   Timers timers_;

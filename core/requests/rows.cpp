@@ -101,7 +101,7 @@ Slot Manager::lay_out_sequence(std::uint32_t request, std::uint32_t fork, bool h
   links.begun_step = UINT64_MAX;
   sequence.life = 0;
   sequence.planned = 0;
-  sequence.prompt_tokens = of.prompt_tokens;
+  checked_[slot].prompt_tokens = of.prompt_tokens;
   sequence.max_tokens = of.max_tokens;
   sequence.has_stops = has_stops;
   sequence.named_step = UINT64_MAX;

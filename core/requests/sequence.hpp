@@ -15,15 +15,20 @@ using Slot = std::uint32_t;
 struct alignas(64) Sequence {
   std::uint32_t row = SL_NONE;  // executor row, while running
   std::uint32_t life = 0;       // counts preemptions: KV of an earlier life no longer counts
-  std::uint32_t prompt_tokens = 0, max_tokens = 0;
-  std::uint32_t seen = 0;    // stamp of the last check that named it
+  std::uint32_t max_tokens = 0;
   std::uint8_t planned = 0;  // what the last plan made of it; the engine's to define
   bool has_stops = false;
   std::uint64_t named_step = UINT64_MAX;  // last step that ran it or let its entry fall
   std::uint64_t longest_gap_ns = 0;       // between two of its tokens
-  TokenList generated;                    // in the manager's token store
+  TokenList generated;                    // the last few; the rest is in the manager's token store
 };
 static_assert(sizeof(Sequence) == 64);
+
+// What the check of a plan needs of a sequence beside its row: so little that the check reads half as many lines.
+struct Checked {
+  std::uint32_t seen = 0;  // stamp of the last check that named it
+  std::uint32_t prompt_tokens = 0;
+};
 
 // The rest of it: where it stands in the manager's lists.
 struct Links {

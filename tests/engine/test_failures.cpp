@@ -89,8 +89,7 @@ BOOST_AUTO_TEST_CASE(many_failed_steps_apart_and_in_a_row) {
 // Chunks end amid blocks, so sequences of one prefix hold blocks of their own of what another hung in.
 BOOST_AUTO_TEST_CASE(failed_steps_under_any_plan) {
   for (const std::uint32_t lag : {0u, 1u})
-    for (std::int64_t seed = 0; seed < 30; ++seed)
-      BOOST_TEST_CONTEXT("lag " << lag << ", seed " << seed) {
+    for (std::int64_t seed = 0; seed < 30; ++seed) BOOST_TEST_CONTEXT("lag " << lag << ", seed " << seed) {
         Setting s = setting(lag, seed % 2 == 0 ? 40 : 1000);
         s.scheduler = "chaos";
         s.scheduler_options = toml::Table{{"seed", seed}};
