@@ -35,9 +35,11 @@ void Engine::collect() {
     cache_->filled(flight.step);
     delivered_.clear();
     wants_tokens_ = output_.wants_tokens();
-    fills_ahead_ = flight.fills;
+    std::size_t fill = 0;
+    prefetch_fills(flight, fill);
     for (std::size_t i = 0; i < flight.rows.size(); ++i) {
       prefetch(flight.rows, i);
+      if (fill < flight.fills.size() && i == flight.fills[fill]) prefetch_fills(flight, ++fill);
       collect_row(flight.step, flight.rows[i], done.tokens[i], shares.of(flight.rows[i].tokens),
                   done.logprobs.empty() ? std::span<const TokenLogprob>() : done.logprobs[i]);
     }
@@ -66,12 +68,13 @@ void Engine::prefetch(const Buffer<RowInFlight>& rows, std::size_t at) const {
 }
 
 // The few that fill a block hang it into the tree: a chain of three hops, each asked for while one before it is worked on.
-void Engine::prefetch_fills(std::span<const Slot> next) const {
-  if (next.size() > 2) cache_->prefetch(next[2]);
-  if (next.size() > 1) cache_->prefetch_end(next[1]);
-  if (next.empty()) return;
-  cache_->prefetch_block(next[0]);
-  requests_->prefetch_newest(next[0]);
+void Engine::prefetch_fills(const InFlight& flight, std::size_t next) const {
+  const auto slot = [&](std::size_t i) { return SL_SEQ_SLOT(flight.rows[flight.fills[i]].seq); };
+  if (next + 2 < flight.fills.size()) cache_->prefetch(slot(next + 2));
+  if (next + 1 < flight.fills.size()) cache_->prefetch_end(slot(next + 1));
+  if (next >= flight.fills.size()) return;
+  cache_->prefetch_block(slot(next));
+  requests_->prefetch_newest(slot(next));
 }
 
 // What came so far; a sequence's tokens leave before its end does.
@@ -138,7 +141,6 @@ bool Engine::is_stop(const sl_seq_row& r, Token token) const {
 void Engine::index_whole_blocks(Slot slot, std::uint32_t computed_before) {
   const std::uint32_t bt = options_.block_tokens;
   sl_seq_row& r = row(slot);
-  if (!fills_ahead_.empty()) prefetch_fills(fills_ahead_ = fills_ahead_.subspan(1));
   const std::uint32_t prompt_blocks = requests_->checked(slot).prompt_tokens / bt;
   block_.resize(bt);
   for (std::uint32_t index = std::max(prompt_blocks, computed_before / bt); index < r.computed / bt;
@@ -180,10 +182,11 @@ void Engine::all_recompute() {
 void Engine::fail_step(InFlight& flight, const execute::Collected& done) {
   if (done.failed) {
     ++counters_.failed_steps;
-    ++failed_in_a_row_;
+    failed_in_a_row_ += flight.is_void ? 0 : 1;  // one behind a failed step fails with it
     incident(fmt::format("step {} failed: {}; its sequences recompute", flight.step, done.why));
     if (!flight.is_void) all_recompute();
-    if (failed_in_a_row_ >= kGiveUpAfter)  // its sequences may be the cause: let the others live
+    if (!flight.is_void &&
+        failed_in_a_row_ >= kGiveUpAfter)  // its sequences may be the cause: let the others live
       for (const RowInFlight& r : flight.rows)
         if (requests_->alive(r.seq)) end_sequence(SL_SEQ_SLOT(r.seq), SL_FINISH_ERROR, SL_REASON_STEP_FAILED);
   }

@@ -187,7 +187,7 @@ class Engine {
   void collect();
   // Inline: of that one file, and called for each row of a step.
   inline void prefetch(const Buffer<RowInFlight>& rows, std::size_t at) const;
-  void prefetch_fills(std::span<const Slot> next) const;
+  void prefetch_fills(const InFlight& flight, std::size_t next) const;
   void bill_the_living(const InFlight& flight);
   void deliver();
   inline void collect_row(std::uint64_t step, const RowInFlight& row, Token token, std::uint64_t share_ns,
@@ -244,7 +244,6 @@ class Engine {
   std::unique_ptr<requests::Manager> requests_;
   std::unique_ptr<kv::Cache> cache_;
   std::vector<Life> lives_;
-  std::span<const Slot> fills_ahead_;  // while a step is collected: whose blocks it fills next
   observe::Ledger ledger_;
   Counters counters_;
   Decisions decisions_;

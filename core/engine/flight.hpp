@@ -86,7 +86,8 @@ struct InFlight {
   observe::Cause exhausted = observe::Cause::policy;
   Buffer<RowInFlight> rows;
   std::vector<Chunk> chunks;  // of the rows, those that prefill
-  std::vector<Slot> fills;    // and those whose last token ends a block, which joins the prompt tree
+  std::vector<std::uint32_t>
+      fills;  // places of those that decode a block's last token: it joins the prompt tree
   std::vector<Transition> transitions;
 };
 

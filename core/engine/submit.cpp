@@ -100,8 +100,8 @@ void Engine::add_decode(Slot slot, InFlight& flight) {
   sl_seq_row& r = row(slot);
   requests::Sequence& sequence = requests_->at(slot);
   const std::uint32_t start = covered(r);
+  if (fills_block(start + 1)) flight.fills.push_back(static_cast<std::uint32_t>(flight.rows.size()));
   flight.rows.add({r.id, sequence.life, 1, true});
-  if (fills_block(start + 1)) flight.fills.push_back(slot);
   batch_.add({sequence.row, start, 1, true, true});
   sequence.named_step = step_;
   r.in_flight_min = ++r.in_flight_max;

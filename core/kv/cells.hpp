@@ -4,6 +4,7 @@
 // merging edges copies no tokens, and lengthening many leaves in one step costs each the same.
 #pragma once
 
+#include <algorithm>
 #include <cstring>
 #include <memory>
 #include <span>
@@ -18,10 +19,11 @@ using CellId = std::uint32_t;
 
 class CellStore {
  public:
-  // Memory for `expected` cells is there from the start.
+  // Memory for `expected` cells is there from the start, up to kMostPopulated.
   CellStore(std::uint32_t block_tokens, std::size_t expected)
       : token_bytes_(block_tokens * sizeof(Token)),
         words_((kHead + block_tokens + 1) / 2 * 2) {  // keys stay aligned
+    expected = std::min(expected, kMostPopulated / (words_ * sizeof(std::uint32_t)));
     for (std::size_t cells = 0; cells < expected; cells += std::size_t{1} << kSlabBits)
       slabs_.emplace_back(words_ << kSlabBits).populate((expected - cells) * words_);
   }

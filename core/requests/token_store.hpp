@@ -24,8 +24,9 @@ struct TokenList {
 
 class TokenStore {
  public:
-  // Memory for `expected` tokens is there from the start.
+  // Memory for `expected` tokens is there from the start, up to kMostPopulated.
   explicit TokenStore(std::size_t expected = 0) {
+    expected = std::min(expected, kMostPopulated / sizeof(Token));
     while (before_.size() * kChunk < expected) grow(expected - before_.size() * kChunk);
   }
   void push(TokenList& list, Token token) {

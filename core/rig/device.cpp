@@ -45,7 +45,8 @@ Result<std::uint32_t> pool_blocks(const config::Engine& e, double block_bytes, s
                                           : 0;
   if (blocks < 1 || blocks > 1e8)
     return fail("the KV pool is out of range", "1 to 100,000,000 blocks",
-                fmt::format("{} bytes at {} bytes a block", memory, block_bytes),
+                e.kv_blocks ? fmt::format("{} blocks", *e.kv_blocks)
+                            : fmt::format("{} bytes at {} bytes a block", memory, block_bytes),
                 "set engine.kv_blocks or engine.kv_memory");
   return static_cast<std::uint32_t>(blocks);
 }

@@ -205,6 +205,14 @@ class Replay(stage.Case):
         self.assertGreater(int(entries[0][1] or 0), 0, ran.stdout)
         self.assertEqual(entries[0][2], entries[1][2], ran.stdout)
         self.assertNotEqual(entries[0][3], entries[1][3], 'the first entry shown is the first that differs')
+        for side in ('--eviction=slru', '--preemption=swap'):
+            self.logged('--set', 'engine.kv_blocks=64', '--set', 'engine.max_sequences=16',
+                        '--set', 'workload.prompt={distribution="uniform",min_tokens=100,max_tokens=300}',
+                        '--set', 'workload.output={distribution="uniform",min_tokens=100,max_tokens=300}')
+            ran = self.run_program('replay', 'run.slog', side)
+            self.assertEqual(ran.returncode, 1, ran.stdout + ran.stderr)
+            recorded, replayed = (re.search(rf'{which}: (.*)', ran.stdout)[1] for which in ('recorded', 'replayed'))
+            self.assertNotEqual(recorded, replayed, ran.stdout)
         self.bad('replay', 'run.slog', '--scheduler', 'sarathy', says=['sarathy', 'sarathi'])
         self.bad('replay', 'run.slog', '--eviction', 'fcfs', says=['fcfs', 'eviction'])
 
