@@ -18,9 +18,9 @@
 #include <vector>
 
 #include "base/clock.hpp"
-#include "execute/cpu/decode_time.hpp"
 #include "execute/cpu/forward.hpp"
 #include "execute/cpu/sampler.hpp"
+#include "execute/decode_time.hpp"
 #include "execute/executor.hpp"
 
 namespace serveloop::execute::cpu {
