@@ -113,7 +113,7 @@ Result<config::Config> configuration(const Options& o) {
     return fail("--rounds", fmt::format("1 to {}", kMostRounds), std::to_string(o.rounds));
   Result<config::Config> config = config::load(o.config, o.overrides);
   if (!config) return config;
-  if (!rig::is_real(*config))
+  if (config->engine.executor != "cpu")
     return fail(o.config + ": engine.executor",
                 "cpu: a calibration is fitted to steps of a model in real time",
                 "'" + config->engine.executor + "'");

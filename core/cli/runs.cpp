@@ -89,7 +89,7 @@ void name_logs(const std::vector<std::string>& names, std::vector<config::Config
 // Virtual time for devices that are modelled, real time for those that compute.
 Status check_executor(const RunKind& kind, const std::string& path, const config::Config& config) {
   if (rig::is_real(config) == kind.real) return {};
-  return fail(path + ": engine.executor", kind.real ? "cpu" : "simulated, hash or null",
+  return fail(path + ": engine.executor", kind.real ? "cpu or cuda" : "simulated, hash or null",
               "'" + config.engine.executor + "'",
               kind.real ? "`serveloop simulate` runs this one" : "`serveloop bench` runs this one");
 }

@@ -23,7 +23,7 @@ struct Model {
 };
 
 struct Engine {
-  std::string executor = "simulated";  // simulated | hash | null | cpu
+  std::string executor = "simulated";  // simulated | hash | null | cpu | cuda
   std::uint32_t threads = 0;           // 0 = one a core
   std::uint32_t token_budget = 2048;   // tokens a step
   std::uint32_t max_sequences = 256;   // running at once

@@ -29,7 +29,7 @@ std::vector<std::pair<std::string, void*>> records_of(Map& map) {
 Section model_section() {
   return {"model",
           Repeat::once,
-          "The model that is served; only `engine.executor = \"cpu\"` reads it.",
+          "The model that is served; `engine.executor = \"cpu\"` and `\"cuda\"` read it.",
           "",
           part<&Config::model>,
           no_records,
@@ -48,12 +48,13 @@ Section engine_section() {
           part<&Config::engine>,
           no_records,
           {choice<&Engine::executor>(
-               "executor", "simulated|hash|null|cpu",
+               "executor", "simulated|hash|null|cpu|cuda",
                "What runs the batches: `simulated` takes the time that a calibration says; in "
                "`hash` each token depends on every KV slot read; `null` takes no time; `cpu` computes "
-               "the model of `[model]`, in real time."),
+               "the model of `[model]`, in real time; so does `cuda`, on a Hopper GPU."),
            number<&Engine::threads>("threads", 0, 4096, "threads",
-                                    "Threads that compute, of the CPU executor; 0 = one a core."),
+                                    "Threads that compute, of the CPU executor; 0 = one a core. With `cuda`, "
+                                    "those that read the weights."),
            number<&Engine::token_budget>("token_budget", 1, 1 << 20, "tokens",
                                          "Most tokens computed in one step."),
            number<&Engine::max_sequences>("max_sequences", 1, 65536, "sequences",

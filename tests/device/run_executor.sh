@@ -38,7 +38,7 @@ export -f compile
 export NVCC BUILD DEVICE HOST
 printf '%s\n' "${sources[@]}" | xargs -P "$(nproc)" -I{} bash -c 'compile {}' || exit 1
 # link PROGRAM OBJECT...
-link() { g++ "${@:2}" -L"$CUDA/lib64" -lcudart_static -lcublasLt -ldl -lrt -lpthread -o "$1"; }
+link() { g++ "${@:2}" -L"$CUDA/lib64" -lcudart_static -ldl -lrt -lpthread -o "$1"; }
 for program in test bench; do
   parts=()
   for object in "${objects[@]}"; do

@@ -73,12 +73,27 @@ CudaExecutor::~CudaExecutor() {
   if (stream_.get() != nullptr) cudaStreamSynchronize(stream_.get());  // before its memory goes
 }
 
-Status CudaExecutor::open() {
-  int devices = 0;
-  if (cudaGetDeviceCount(&devices) != cudaSuccess || devices == 0) {
+// The kernels are compiled for Hopper alone.
+Status CudaExecutor::find_device() {
+  constexpr const char* kWhat = "engine.executor = \"cuda\"";
+  constexpr const char* kExpected = "a Hopper GPU (compute capability 9.0)";
+  int devices = 0, current = 0;
+  cudaDeviceProp properties;
+  if (const cudaError_t error = cudaGetDeviceCount(&devices); error != cudaSuccess || devices == 0) {
     cudaGetLastError();
-    return fail("engine.executor = \"cuda\"", "a CUDA device", "none", "see nvidia-smi, or use the CPU");
+    return fail(kWhat, kExpected, error == cudaSuccess ? "no GPU" : cudaGetErrorString(error),
+                "see nvidia-smi, or use the CPU");
   }
+  if (Status good = check(cudaGetDevice(&current), kWhat); !good) return good;
+  if (Status good = check(cudaGetDeviceProperties(&properties, current), kWhat); !good) return good;
+  device_name_ = properties.name;
+  if (properties.major == 9 && properties.minor == 0) return {};
+  return fail(kWhat, kExpected, fmt::format("{}, {}.{}", properties.name, properties.major, properties.minor),
+              "choose another by CUDA_VISIBLE_DEVICES, or use the CPU");
+}
+
+Status CudaExecutor::open() {
+  if (Status good = find_device(); !good) return good;
   if (Status good = stream_.open(); !good) return good;
   const auto put = [](auto& to, auto made) -> Status {
     if (!made) return tl::unexpected(made.error());

@@ -63,6 +63,7 @@ class CudaExecutor final : public Executor {
   // How many blocks the pool has, where the options did not say. Before apply().
   void set_blocks(std::uint32_t blocks) { options_.blocks = blocks; }
   std::uint64_t weight_bytes() const { return weights_.bytes(); }
+  const std::string& device_name() const { return device_name_; }  // "NVIDIA H100 80GB HBM3"
   const std::string& note() const { return note_; }  // of create(), for the log; mostly empty
 
  private:
@@ -84,6 +85,7 @@ class CudaExecutor final : public Executor {
   };
 
   CudaExecutor(Clock& clock, model::Model model, const CudaOptions& options);
+  Status find_device();
   Status open();
   Status make_pool();
   Job& job(std::uint64_t number) { return jobs_[number % jobs_.size()]; }
@@ -106,7 +108,7 @@ class CudaExecutor final : public Executor {
   std::optional<model::Model> model_;  // until it is uploaded
   std::vector<sl_op_key> keys_;
   std::vector<std::vector<sl_op_plan>> modes_;  // effective plans; empty: not applied
-  std::string note_;
+  std::string note_, device_name_;
 
   Stream stream_;
   Weights weights_;
