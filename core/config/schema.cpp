@@ -53,8 +53,9 @@ Section engine_section() {
                "`hash` each token depends on every KV slot read; `null` takes no time; `cpu` computes "
                "the model of `[model]`, in real time; so does `cuda`, on a Hopper GPU."),
            number<&Engine::threads>("threads", 0, 4096, "threads",
-                                    "Threads that compute, of the CPU executor; 0 = one a core. With `cuda`, "
-                                    "those that read the weights."),
+                                    "Threads that compute, of the CPU executor, at most; 0 = one a core. "
+                                    "Fewer do while others keep the cores busy. With `cuda`, those that read "
+                                    "the weights."),
            number<&Engine::token_budget>("token_budget", 1, 1 << 20, "tokens",
                                          "Most tokens computed in one step."),
            number<&Engine::max_sequences>("max_sequences", 1, 65536, "sequences",

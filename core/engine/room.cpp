@@ -59,7 +59,7 @@ std::uint32_t Engine::evict(std::uint32_t need) {
       [&](policy::Eviction& p, sl_out& gauges) { return p.evict(in, victims, gauges); });
   if (reason != SL_REASON_CALL_FAILED)
     cache_->clear_block_events();  // told; a call that failed may not have read them
-  if (reason == SL_REASON_NONE) reason = cache_->check({victims_, victims.count}, need);
+  if (reason == SL_REASON_NONE) reason = cache_->check({victims_, victims.count}, need, &bad_row_);
   if (policies_.eviction != nullptr) {
     if (reason == SL_REASON_NONE)
       policies_.eviction->health().good();
@@ -195,7 +195,7 @@ std::uint16_t Engine::check_yields(std::span<const sl_yield> yields) {
   for (std::uint32_t i = 0; i < candidate_count_; ++i)
     requests_->checked(SL_SEQ_SLOT(candidates_[i].seq)).seen = candidates;
   const std::uint32_t named = next_stamp();
-  for (const sl_yield& y : yields) {
+  const auto check_one = [&](const sl_yield& y) -> std::uint16_t {
     const Slot slot = SL_SEQ_SLOT(y.seq);
     if (slot >= requests_->seq_table().count) return SL_REASON_UNKNOWN_ID;
     if (!requests_->alive(y.seq)) return SL_REASON_STALE_ID;
@@ -204,7 +204,13 @@ std::uint16_t Engine::check_yields(std::span<const sl_yield> yields) {
     if (seen != candidates) return SL_REASON_NOT_A_CANDIDATE;
     if (y.mode > SL_YIELD_KEEP) return SL_REASON_BAD_NUMBER;
     seen = named;
-  }
+    return SL_REASON_NONE;
+  };
+  for (std::uint32_t i = 0; i < yields.size(); ++i)
+    if (const std::uint16_t reason = check_one(yields[i]); reason != SL_REASON_NONE) {
+      bad_row_ = i;
+      return reason;
+    }
   return SL_REASON_NONE;
 }
 

@@ -92,8 +92,9 @@ class Cache {
   // ---- Eviction.
   // Checks an answer: SL_REASON_NONE, or why it is refused whole (unknown id, stale key, pinned, twice,
   // cached children, too few for `need` though enough were evictable, a tier that is none). Demotions without
-  // a host tier are drops.
-  std::uint16_t check(std::span<const sl_victim> victims, std::uint32_t need);
+  // a host tier are drops. `bad_row`: gets the index of the victim that is refused, if it is a single one.
+  std::uint16_t check(std::span<const sl_victim> victims, std::uint32_t need,
+                      std::uint32_t* bad_row = nullptr);
   // Applies a checked answer. Returns the blocks freed on the device.
   std::uint32_t apply(std::span<const sl_victim> victims);
   // The linked-in fallback: least recently used, leaf first.

@@ -21,19 +21,23 @@ std::uint16_t check_one(Pool& pool, const sl_victim& victim, std::uint32_t answe
 }
 }  // namespace
 
-std::uint16_t Cache::check(std::span<const sl_victim> victims, std::uint32_t need) {
+std::uint16_t Cache::check(std::span<const sl_victim> victims, std::uint32_t need, std::uint32_t* bad_row) {
+  const auto broke = [&](const sl_victim& victim, std::uint16_t reason) {
+    if (bad_row != nullptr) *bad_row = static_cast<std::uint32_t>(&victim - victims.data());
+    return reason;
+  };
   Pool& pool = state_->pool;
   if (++state_->answer == 0) ++state_->answer;  // 0: no answer yet
   const std::uint32_t answer = state_->answer;
   for (const sl_victim& victim : victims)
-    if (const std::uint16_t reason = check_one(pool, victim, answer)) return reason;
+    if (const std::uint16_t reason = check_one(pool, victim, answer)) return broke(victim, reason);
   for (const sl_victim& victim : victims) {
     const BlockId parent = pool.row(victim.block).parent;
     if (parent != SL_NONE && pool.state(parent).answer == answer) ++pool.state(parent).answer_children;
   }
   for (const sl_victim& victim : victims)
     if (pool.state(victim.block).answer_children != pool.row(victim.block).cached_children)
-      return SL_REASON_CACHED_CHILDREN;
+      return broke(victim, SL_REASON_CACHED_CHILDREN);
   if (victims.size() < need && pool.evictable() >= need) return SL_REASON_TOO_FEW;
   return SL_REASON_NONE;
 }

@@ -134,6 +134,8 @@ BOOST_AUTO_TEST_CASE(together_as_alone) {
     const auto swapped = service->swap({policy::Kind::scheduler, "", {scheduler, {}}});
     BOOST_TEST((swapped.has_value()));
     BOOST_TEST(service->policies().front().id == scheduler);
+    BOOST_TEST((service->policies().front().options.find("max_prefill_tokens") != nullptr) ==
+               (scheduler == std::string("fcfs")));  // a default
   }
   for (std::thread& client : clients) client.join();
   for (std::uint32_t i = 0; i < kAsks; ++i) {
