@@ -51,7 +51,9 @@ Result<Device> cpu_device(const config::Config& config, const sl_cost& cost, pol
   const unsigned threads = e.threads > 0 ? e.threads : usable_cores();
   if (progress) progress("reading " + config.model.path);
   Result<NamedModel> named = read_model(config.model, threads);
-  if (!named) return tl::unexpected(named.error());
+  if (!named)
+    return named.error().what.starts_with("model.path") ? tl::unexpected(named.error())
+                                                        : about("model.path", named.error());
   const model::Architecture a = named->model.architecture;
   if (e.context_tokens && *e.context_tokens > a.max_positions)
     return fail("engine.context_tokens", fmt::format("at most {}, the model's positions", a.max_positions),
