@@ -46,8 +46,9 @@ Result<std::uint32_t> pool_blocks(const config::Engine& e, double block_bytes, s
   const double blocks = e.kv_blocks       ? *e.kv_blocks
                         : block_bytes > 0 ? static_cast<double>(memory) / block_bytes
                                           : 0;
-  if (blocks < 1 || blocks > 1e8)
-    return fail("the KV pool is out of range", "1 to 100,000,000 blocks",
+  if (blocks < 1 || blocks > config::kMostKvBlocks)
+    return fail(e.kv_blocks ? "engine.kv_blocks" : "engine.kv_memory",
+                fmt::format("a KV pool of 1 to {} blocks", config::kMostKvBlocks),
                 e.kv_blocks ? fmt::format("{} blocks", *e.kv_blocks)
                             : fmt::format("{} bytes at {} bytes a block", memory, block_bytes),
                 "set engine.kv_blocks or engine.kv_memory");
@@ -59,7 +60,7 @@ Result<Device> make_device(const config::Config& config, const policy::Host& hos
     return fail("engine.host_kv_memory", "0 (there is no host tier yet)",
                 std::to_string(config.engine.host_kv_memory_bytes));
   const Result<config::Calibration> calibration = config::load_calibration(config.simulated.calibration);
-  if (!calibration) return tl::unexpected(calibration.error());
+  if (!calibration) return about("simulated.calibration", calibration.error());
   const sl_cost cost = cost_of(*calibration, config.engine.block_tokens);
   auto precision = load_precision(config, host, cost);
   if (!precision) return tl::unexpected(precision.error());

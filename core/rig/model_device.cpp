@@ -23,7 +23,9 @@ const char* most_common(const model::WeightBytes& weights) {
 Result<ModelToRun> model_to_run(const config::Config& config, unsigned threads, const Progress& progress) {
   if (progress) progress("reading " + config.model.path);
   Result<NamedModel> named = read_model(config.model, threads);
-  if (!named) return tl::unexpected(named.error());
+  if (!named)
+    return named.error().what.starts_with("model.path") ? tl::unexpected(named.error())
+                                                        : about("model.path", named.error());
   const model::Architecture& a = named->model.architecture;
   const std::uint32_t context_tokens = config.engine.context_tokens.value_or(a.max_positions);
   if (context_tokens > a.max_positions)
