@@ -64,7 +64,7 @@ const Bad kBad[] = {
      "x.toml:2:1: engine.kv_blocks: expected 1 to 100000000, found integer 100000001"},
     // Choices.
     {"[engine]\nexecutor = 'simulate'",
-     "x.toml:2:1: engine.executor: expected simulated | hash | null | cpu, found string 'simulate'; did you "
+     "x.toml:2:1: engine.executor: expected simulated | hash | null | cpu | cuda, found string 'simulate'; did you "
      "mean "
      "'simulated'?"},
     // Sizes.
