@@ -40,7 +40,7 @@ void Cache::State::unpin(const Sequence& sequence, BlockId block) {
   row.last_use_ns = now_ns;
   if (--row.refs > 0) return;
   if ((row.flags & SL_BLOCK_FLAG_TRANSIENT) && row.cached_children == 0) {
-    emit(SL_BLOCK_GONE, block, sequence.owner);
+    emit(SL_BLOCK_GONE, block, sequence.owner);  // nobody decided it: no reason
     unhang(block);
     pool.give_back(block);
   } else {

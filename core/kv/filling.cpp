@@ -1,4 +1,6 @@
 // Blocks that submitted steps are still writing.
+#include <serveloop/reasons.h>
+
 #include <cassert>
 #include <utility>
 
@@ -68,7 +70,7 @@ void Cache::State::drop_below(BlockId block) {
     while (row.device_blocks > keep) {
       const BlockId last = tree.block(nodes[i], row.device_blocks - 1);
       assert(pool.row(last).refs == 0 && "a table still holds a block of a failed step");
-      emit(SL_BLOCK_GONE, last, 0);
+      emit(SL_BLOCK_GONE, last, {}, SL_REASON_STEP_FAILED);
       pool.drop_evictable(last);
       unhang(last);
       pool.give_back(last);
