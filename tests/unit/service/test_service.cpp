@@ -29,7 +29,7 @@ config::Config config_with(const std::vector<std::string>& overrides = {}) {
   const std::filesystem::path folder = std::filesystem::path(TEMP_FOLDER) / "service";
   std::filesystem::create_directories(folder);
   std::ofstream(folder / "config.json") << kTiny;
-  std::vector<std::string> all{"engine.threads=2", "engine.lag=1", "engine.max_sequences=4"};
+  std::vector<config::Override> all{"engine.threads=2", "engine.lag=1", "engine.max_sequences=4"};
   all.insert(all.end(), overrides.begin(), overrides.end());
   return need(config::parse(fmt::format(R"(
 [model]
