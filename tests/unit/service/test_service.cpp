@@ -25,7 +25,7 @@ constexpr const char* kTiny =
   "num_key_value_heads": 2, "head_dim": 10, "max_position_embeddings": 512, "rms_norm_eps": 1e-5,
   "rope_theta": 10000.0, "tie_word_embeddings": true})";
 
-config::Config config_with(const std::vector<std::string>& overrides = {}) {
+config::Config config_with(const std::vector<config::Override>& overrides = {}) {
   const std::filesystem::path folder = std::filesystem::path(TEMP_FOLDER) / "service";
   std::filesystem::create_directories(folder);
   std::ofstream(folder / "config.json") << kTiny;
@@ -240,7 +240,7 @@ BOOST_AUTO_TEST_CASE(a_check_tells_of_memory_or_of_what_is_wrong) {
   for (const char* part :
        {"KV pool", "24 blocks of 4 tokens, 224 bytes a token", "at most 4 at once", "scheduler  fcfs"})
     BOOST_TEST(text.find(part) != std::string::npos, text);
-  const auto fails = [](std::vector<std::string> overrides, const std::string& part) {
+  const auto fails = [](const std::vector<config::Override>& overrides, const std::string& part) {
     const Result<std::string> checked = check(config_with(overrides));
     BOOST_REQUIRE(!checked);
     BOOST_TEST(checked.error().message().find(part) != std::string::npos, checked.error().message());
