@@ -44,9 +44,6 @@ struct HugePages {
 template <class T>
 using HugeVector = std::vector<T, HugePages<T>>;
 
-// What a store that grows may populate before anyone asks for it, in bytes.
-inline constexpr std::size_t kMostPopulated = std::size_t{256} << 20;
-
 // The same of plain values, not zeroed: its pages come when they are touched.
 template <class T>
 class HugeArray {
@@ -78,5 +75,8 @@ class HugeArray {
   std::size_t size_;
   T* data_;
 };
+
+// What a store that grows may populate before anyone asks for it, in bytes.
+inline constexpr std::size_t kMostPopulated = std::size_t{256} << 20;
 
 }  // namespace serveloop

@@ -36,7 +36,7 @@ constexpr std::int64_t kMostRounds = 1000;
 
 struct Options {
   std::string config, out, steps;
-  std::vector<std::string> overrides;
+  std::vector<std::string> set;
   std::int64_t rounds = 5;
   bool force = false;
   ModelOptions model;
@@ -93,7 +93,7 @@ bool parse_options(const Arguments& arguments, Options& o, int& status) {
   po::options_description described("options");
   described.add_options()("calibrate", "fit the cost model in place of running a workload")(
       "config", po::value(&o.config)->required(), "whose model, executor and sizes are measured (TOML)")(
-      "set", po::value(&o.overrides)->composing(), "override a key: a.b=c")(
+      "set", po::value(&o.set)->composing(), kSetHelp)(
       "out", po::value(&o.out),
       "write the calibration here; without, into calibrations/ beside the configuration, under the names of "
       "processor, model, format and threads")(
@@ -104,24 +104,25 @@ bool parse_options(const Arguments& arguments, Options& o, int& status) {
   po::positional_options_description positional;
   positional.add("config", 1);
   if (!parse(arguments, described, positional, kHelp, status)) return false;
-  add_overrides(o.model, o.overrides);
   return true;
 }
 
 Result<config::Config> configuration(const Options& o) {
   if (o.rounds < 1 || o.rounds > kMostRounds)
     return fail("--rounds", fmt::format("1 to {}", kMostRounds), std::to_string(o.rounds));
-  Result<config::Config> config = config::load(o.config, o.overrides);
+  std::vector<config::Override> overrides(o.set.begin(), o.set.end());
+  add_overrides(o.model, overrides);
+  Result<config::Config> config = config::load(o.config, overrides);
   if (!config) return config;
-  if (!rig::is_real(*config))
-    return fail(o.config + ": engine.executor",
+  if (config->engine.executor != "cpu")
+    return fail(config->places.named("engine.executor"),
                 "cpu: a calibration is fitted to steps of a model in real time",
                 "'" + config->engine.executor + "'");
   std::error_code ignored;
   if (const fs::path folder = default_folder(o.config); o.out.empty() && !fs::is_directory(folder, ignored))
     return fail("--out", fmt::format("a file, or a folder '{}'", folder.string()), "neither");
   if (Status found = rig::resolve_calibration(*config, config::folder_of(o.config)); !found)
-    return tl::unexpected(found.error());
+    return tl::unexpected(config->places.placed(found.error()));
   return config;
 }
 
@@ -158,7 +159,7 @@ int calibrate(const Arguments& arguments) {
   Result<experiment::Calibrator> calibrator = experiment::Calibrator::load(
       *config, command_line(arguments),
       [](const std::string& what) { fmt::print(stderr, "serveloop: {}\n", what); });
-  if (!calibrator) return bad_input(calibrator.error());
+  if (!calibrator) return bad_input(config->places.placed(calibrator.error()));
   const std::string path =
       o.out.empty() ? (default_folder(o.config) / (calibrator->name() + ".toml")).string() : o.out;
   if (!out) {

@@ -11,7 +11,7 @@ namespace serveloop::cli {
 
 namespace {
 
-const Help kHelp{"serveloop replay LOG [options]",
+const Help kHelp{"serveloop replay LOG [--scheduler NAME] [--set KEY=VALUE ...] [options]",
                  "Runs a step log again: messages, times and tokens come from the log, decisions from the "
                  "plugins that the log names, and\n"
                  "each is compared byte for byte. The first difference is shown with its context. Exit code "
@@ -19,7 +19,9 @@ const Help kHelp{"serveloop replay LOG [options]",
                  "examples\n"
                  "  serveloop replay run.slog\n"
                  "  serveloop replay run.slog --scheduler ./mine     where does my scheduler part ways with "
-                 "the recorded one?\n"};
+                 "the recorded one?\n"
+                 "  serveloop replay run.slog --scheduler sarathi --set "
+                 "policy.scheduler.options.chunk_budget=256\n"};
 
 }  // namespace
 
@@ -30,9 +32,14 @@ int replay(const Arguments& arguments) {
   described.add_options()("log", po::value(&log)->required(), "the step log")(
       "any-build", po::bool_switch(&options.any_build),
       "compare though a plugin's object differs from the recorded one")(
-      "scheduler", po::value(&scheduler), "ask this scheduler in place of the recorded one (id or path)")(
+      "scheduler", po::value(&scheduler),
+      "ask this scheduler in place of the recorded one (id or path), with the defaults of its options")(
       "eviction", po::value(&eviction), "ask this eviction policy")("preemption", po::value(&preemption),
-                                                                    "ask this preemption policy");
+                                                                    "ask this preemption policy")(
+      "set", po::value(&options.overrides)->composing(),
+      "change what the log says of policy.scheduler, policy.eviction, policy.preemption or policy.search, "
+      "after the "
+      "options above: policy.scheduler.options.a=c");
   po::positional_options_description positional;
   positional.add("log", 1);
   int status = kOk;

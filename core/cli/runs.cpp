@@ -18,6 +18,12 @@ namespace serveloop::cli {
 
 namespace {
 
+// What is run: a configuration, with one of the overrides that --vary names.
+struct Column {
+  std::string config, varied;  // empty: as it stands
+  std::string heading;
+};
+
 // Headings: the files' names; with their folders where two would be equal, and a number where they still are.
 std::vector<std::string> headings(const std::vector<std::string>& paths) {
   const auto stem = [](const std::string& path) { return std::filesystem::path(path).stem().string(); };
@@ -36,6 +42,25 @@ std::vector<std::string> headings(const std::vector<std::string>& paths) {
         equal > 0)
       out[i] += fmt::format(" ({})", equal + 1);
   return out;
+}
+
+// "scheduler=sarathi" of "policy.scheduler=sarathi"
+std::string short_name(const std::string& assignment) {
+  const std::size_t equals = std::min(assignment.find('='), assignment.size());
+  return assignment.substr(equals == 0 ? 0 : assignment.rfind('.', equals - 1) + 1);
+}
+
+// Each configuration as often as --vary was given, or once.
+std::vector<Column> columns_of(const std::vector<std::string>& configs, std::vector<std::string> varied) {
+  std::vector<Column> columns;
+  const std::vector<std::string> names = headings(configs);
+  if (varied.empty()) varied.emplace_back();
+  for (std::size_t i = 0; i < configs.size(); ++i)
+    for (const std::string& one : varied) {
+      const std::string file = one.empty() || configs.size() > 1 ? names[i] : "";
+      columns.push_back({configs[i], one, file + (file.empty() || one.empty() ? "" : " ") + short_name(one)});
+    }
+  return columns;
 }
 
 experiment::RunOptions options_for(const RunKind& kind, const std::string& name,
@@ -58,21 +83,24 @@ experiment::RunOptions options_for(const RunKind& kind, const std::string& name,
 }
 
 // What is written must be nothing else that is written or read.
-Status check_files(const std::vector<std::string>& paths, const std::vector<config::Config>& configs,
+Status check_files(const std::vector<Column>& columns, const std::vector<config::Config>& configs,
                    const std::string& json) {
   std::vector<NamedPath> inputs, outputs{{"--json", json}};
   for (std::size_t i = 0; i < configs.size(); ++i) {
-    inputs.push_back({"a configuration", paths[i]});
-    inputs.push_back({"the trace of " + paths[i], configs[i].workload.trace});
-    inputs.push_back({"the calibration of " + paths[i], configs[i].simulated.calibration});
-    outputs.push_back({fmt::format("the step log of {}", paths[i]), configs[i].observe.log});
+    const std::string what =
+        columns[i].config + (columns[i].varied.empty() ? "" : " with " + columns[i].varied);
+    inputs.push_back({"a configuration", columns[i].config});
+    inputs.push_back({"the trace of " + what, configs[i].workload.trace});
+    inputs.push_back({"the calibration of " + what, configs[i].simulated.calibration});
+    outputs.push_back({"the step log of " + what, configs[i].observe.log});
   }
   return check_distinct(inputs, outputs);
 }
 
 // NAME.slog in the current folder, or the first of NAME-2.slog, NAME-3.slog, ... that is not there.
 std::string unused_log(std::string name) {
-  std::replace(name.begin(), name.end(), '/', '-');
+  std::replace_if(
+      name.begin(), name.end(), [](char c) { return c == '/' || c == ' ' || c == '='; }, '-');
   std::filesystem::path path = std::filesystem::absolute(name + ".slog");
   for (int i = 2; std::filesystem::exists(std::filesystem::symlink_status(path)); ++i)
     path.replace_filename(fmt::format("{}-{}.slog", name, i));
@@ -81,21 +109,21 @@ std::string unused_log(std::string name) {
 
 // A run in real time cannot be had again, so it always leaves its step log, and never in place of an earlier one
 // that nobody named.
-void name_logs(const std::vector<std::string>& names, std::vector<config::Config>& configs) {
+void name_logs(const std::vector<Column>& columns, std::vector<config::Config>& configs) {
   for (std::size_t i = 0; i < configs.size(); ++i)
-    if (configs[i].observe.log.empty()) configs[i].observe.log = unused_log(names[i]);
+    if (configs[i].observe.log.empty()) configs[i].observe.log = unused_log(columns[i].heading);
 }
 
 // Virtual time for devices that are modelled, real time for those that compute.
-Status check_executor(const RunKind& kind, const std::string& path, const config::Config& config) {
+Status check_executor(const RunKind& kind, const config::Config& config) {
   if (rig::is_real(config) == kind.real) return {};
-  return fail(path + ": engine.executor", kind.real ? "cpu" : "simulated, hash or null",
+  return fail(config.places.named("engine.executor"), kind.real ? "cpu or cuda" : "simulated, hash or null",
               "'" + config.engine.executor + "'",
               kind.real ? "`serveloop simulate` runs this one" : "`serveloop bench` runs this one");
 }
 
 struct Asked {
-  std::vector<std::string> configs, overrides, swaps;
+  std::vector<std::string> configs, overrides, varied, swaps;
   std::string log, json;
   ModelOptions model;
 };
@@ -105,10 +133,13 @@ bool read_options(const Arguments& arguments, const RunKind& kind, Asked& asked,
   po::options_description described("options");
   described.add_options()("config", po::value(&asked.configs)->required()->composing(),
                           "configuration to run (TOML; docs/CONFIG.md); repeat to compare")(
-      "set", po::value(&asked.overrides)->composing(), "override a key, in all configurations: a.b=c")(
+      "set", po::value(&asked.overrides)->composing(), kSetHelp)(
+      "vary", po::value(&asked.varied)->composing(),
+      "run each configuration with this override, in a column of its own: a.b=c; repeat to compare")(
       "swap", po::value(&asked.swaps)->composing(),
-      "change a policy between two steps: at=STEP,scheduler=NAME (or eviction=, preemption=, "
-      "gate=INDEX:NAME), then any options: ,OPTION=VALUE or ,options={OPTION=VALUE}; without, those that the "
+      "change a policy between two steps, in this order: at=STEP,scheduler=NAME (or eviction=, preemption=, "
+      "gate=INDEX:NAME, where INDEX counts policy.gates from 0), then any options: ,OPTION=VALUE or "
+      ",options={OPTION=VALUE}; without, those that the "
       "configuration gives that plugin in that place")(
       "log", po::value(&asked.log),
       kind.real ? "write the step log here (as [observe] log; with one configuration); without either to "
@@ -118,36 +149,49 @@ bool read_options(const Arguments& arguments, const RunKind& kind, Asked& asked,
   if (kind.real) add_model_options(described, asked.model);
   po::positional_options_description positional;
   positional.add("config", -1);
-  if (!parse(arguments, described, positional, kind.help, status)) return false;
-  add_overrides(asked.model, asked.overrides);
+  return parse(arguments, described, positional, kind.help, status).has_value();
+}
+
+std::vector<config::Override> overrides_of(const Asked& asked, const Column& column) {
+  std::vector<config::Override> overrides(asked.overrides.begin(), asked.overrides.end());
+  if (!column.varied.empty()) overrides.emplace_back(column.varied, "--vary " + column.varied);
+  add_overrides(asked.model, overrides);
   if (!asked.log.empty())
-    asked.overrides.push_back("observe.log=" +
-                              toml::to_inline(toml::Value(std::filesystem::absolute(asked.log).string())));
-  return true;
+    overrides.emplace_back(
+        "observe.log=" + toml::to_inline(toml::Value(std::filesystem::absolute(asked.log).string())),
+        "--log " + asked.log);
+  return overrides;
+}
+
+Result<config::Config> load_one(const Asked& asked, const RunKind& kind, const Column& column) {
+  Result<config::Config> config = config::load(column.config, overrides_of(asked, column));
+  if (!config) return config;
+  if (Status found = rig::resolve_calibration(*config, config::folder_of(column.config)); !found)
+    return tl::unexpected(config->places.placed(found.error()));
+  if (Status right = check_executor(kind, *config); !right) return tl::unexpected(right.error());
+  return config;
 }
 
 // All are read and checked before one runs.
 Result<std::vector<config::Config>> load_all(const Asked& asked, const RunKind& kind,
-                                             const std::vector<std::string>& names,
+                                             const std::vector<Column>& columns,
                                              const std::vector<rig::PlannedSwap>& swaps) {
-  if (!asked.log.empty() && asked.configs.size() > 1)
-    return fail("--log", "one configuration", fmt::format("{}", asked.configs.size()),
-                "set [observe] log in each");
+  if (!asked.log.empty() && columns.size() > 1)
+    return fail("--log", "one run", fmt::format("{}", columns.size()),
+                "set [observe] log in each configuration");
   std::vector<config::Config> loaded;
-  for (const std::string& path : asked.configs) {
-    Result<config::Config> config = config::load(path, asked.overrides);
+  for (const Column& column : columns) {
+    Result<config::Config> config = load_one(asked, kind, column);
     if (!config) return tl::unexpected(config.error());
-    if (Status found = rig::resolve_calibration(*config, config::folder_of(path)); !found)
-      return tl::unexpected(found.error());
-    if (Status right = check_executor(kind, path, *config); !right) return tl::unexpected(right.error());
     loaded.push_back(std::move(*config));
   }
-  if (kind.real) name_logs(names, loaded);
-  if (Status distinct = check_files(asked.configs, loaded, asked.json); !distinct)
+  if (kind.real) name_logs(columns, loaded);
+  if (Status distinct = check_files(columns, loaded, asked.json); !distinct)
     return tl::unexpected(distinct.error());
   if (!kind.real && (loaded.size() > 1 || !asked.json.empty()))  // a model is not read twice
     for (const config::Config& config : loaded)
-      if (Status good = experiment::check(config, swaps); !good) return tl::unexpected(good.error());
+      if (Status good = experiment::check(config, swaps); !good)
+        return tl::unexpected(config.places.placed(good.error()));
   return loaded;
 }
 
@@ -194,8 +238,8 @@ int run_configurations(const Arguments& arguments, const RunKind& kind) {
   if (!read_options(arguments, kind, asked, status)) return status;
   const auto swaps = parse_swaps(asked.swaps);
   if (!swaps) return bad_input(swaps.error());
-  const std::vector<std::string> names = headings(asked.configs);
-  const auto configs = load_all(asked, kind, names, *swaps);
+  const std::vector<Column> columns = columns_of(asked.configs, asked.varied);
+  const auto configs = load_all(asked, kind, columns, *swaps);
   if (!configs) return bad_input(configs.error());
   std::optional<OutputFile> json;
   if (!asked.json.empty()) {
@@ -207,8 +251,9 @@ int run_configurations(const Arguments& arguments, const RunKind& kind) {
   catch_interrupts();
   for (std::size_t i = 0; i < configs->size() && interrupted() == 0; ++i) {
     set_log_level((*configs)[i].observe.log_level);
-    Result<experiment::Summary> run = experiment::run((*configs)[i], options_for(kind, names[i], *swaps));
-    if (!run) return bad_input(run.error());
+    Result<experiment::Summary> run =
+        experiment::run((*configs)[i], options_for(kind, columns[i].heading, *swaps));
+    if (!run) return bad_input((*configs)[i].places.placed(run.error()));
     end_progress();
     runs.push_back(std::move(*run));
   }

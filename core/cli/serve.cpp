@@ -50,14 +50,16 @@ struct Options {
 
 // Options are overrides by another name, applied after --set.
 Result<config::Config> configuration(const Options& options) {
-  std::vector<std::string> overrides = options.overrides;
+  std::vector<config::Override> overrides(options.overrides.begin(), options.overrides.end());
   add_overrides(options.model, overrides);
-  if (!options.host.empty()) overrides.push_back("server.host=" + toml::to_inline(toml::Value(options.host)));
-  if (!options.port.empty()) overrides.push_back("server.port=" + options.port);
+  if (!options.host.empty())
+    overrides.emplace_back("server.host=" + toml::to_inline(toml::Value(options.host)),
+                           "--host " + options.host);
+  if (!options.port.empty()) overrides.emplace_back("server.port=" + options.port, "--port " + options.port);
   Result<config::Config> config = config::load(options.config, overrides);
   if (!config) return config;
   if (Status found = rig::resolve_calibration(*config, config::folder_of(options.config)); !found)
-    return tl::unexpected(found.error());
+    return tl::unexpected(config->places.placed(found.error()));
   return config;
 }
 
@@ -104,7 +106,7 @@ int run(const config::Config& config) {
   if (Status free = server::can_listen(config.server); !free) return bad_input(free.error());
   Result<std::unique_ptr<service::Service>> service =
       service::Service::start(config, [](const std::string& what) { SPDLOG_INFO("{}", what); });
-  if (!service) return bad_input(service.error());
+  if (!service) return bad_input(config.places.placed(service.error()));
   const std::unique_ptr<server::Backend> backend = server::backend_of(**service);
   const std::uint32_t connections = room_for_connections();
   Result<std::unique_ptr<server::Server>> server = server::Server::start(
@@ -139,7 +141,7 @@ int serve(const Arguments& arguments) {
                           "configuration to serve (TOML; docs/CONFIG.md)")(
       "check", po::bool_switch(&options.check),
       "check configuration, plugins and model, print the memory plan, and end")(
-      "set", po::value(&options.overrides)->composing(), "override a key: a.b=c");
+      "set", po::value(&options.overrides)->composing(), kSetHelp);
   add_model_options(described, options.model);
   described.add_options()("host", po::value(&options.host), "address to listen on (as [server] host)")(
       "port", po::value(&options.port), "port; 0 = any free one (as [server] port)");
@@ -152,7 +154,7 @@ int serve(const Arguments& arguments) {
   set_log_level(config->observe.log_level);
   if (options.check) {
     const Result<std::string> text = service::check(*config);
-    if (!text) return bad_input(text.error());
+    if (!text) return bad_input(config->places.placed(text.error()));
     fmt::print("{}", *text);
     return kOk;
   }

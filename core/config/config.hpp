@@ -12,9 +12,12 @@
 
 #include "base/result.hpp"
 #include "base/toml.hpp"
+#include "config/places.hpp"
 #include "config/workload.hpp"
 
 namespace serveloop::config {
+
+inline constexpr std::uint32_t kMostKvBlocks = 100'000'000;  // of a pool, whoever sizes it
 
 struct Model {
   std::string path;                             // absolute
@@ -23,7 +26,7 @@ struct Model {
 };
 
 struct Engine {
-  std::string executor = "simulated";  // simulated | hash | null | cpu
+  std::string executor = "simulated";  // simulated | hash | null | cpu | cuda
   std::uint32_t threads = 0;           // 0 = one a core
   std::uint32_t token_budget = 2048;   // tokens a step
   std::uint32_t max_sequences = 256;   // running at once
@@ -112,16 +115,27 @@ struct Config {
   Workload workload;
   std::map<std::string, Tenant> tenants;
   std::vector<PriorityRule> rules;
+  Places places;
   bool operator==(const Config&) const = default;
 };
 
-// Reads and checks a TOML file. `overrides` are `a.b=c` (--set), applied in order before anything is checked.
-// Relative paths in the file are taken from the file's folder, those in overrides from the working directory.
-// Errors are one line that opens with file:line:column or `--set key`.
-Result<Config> load(const std::string& path, const std::vector<std::string>& overrides = {});
+// `a.b=c` from the command line.
+struct Override {
+  std::string assignment;
+  std::string option;  // what errors blame: "--set a.b=c", "--port 70000"; never a tenant's keys
+  Override(std::string of_set);
+  Override(const char* of_set) : Override(std::string(of_set)) {}
+  Override(std::string of_another, std::string by)
+      : assignment(std::move(of_another)), option(std::move(by)) {}
+};
+
+// Reads and checks a TOML file. Overrides are applied in order before anything is checked. Relative paths in the
+// file are taken from the file's folder, those in overrides from the working directory. Errors are one line that
+// opens with file:line:column or the override's option.
+Result<Config> load(const std::string& path, const std::vector<Override>& overrides = {});
 // The same from text; relative paths are taken from `folder`.
 Result<Config> parse(std::string_view text, std::string_view source_name, const std::string& folder,
-                     const std::vector<std::string>& overrides = {});
+                     const std::vector<Override>& overrides = {});
 
 // A document that parse() reads back to an equal Config. It holds the tenants' keys.
 std::string to_toml(const Config& config);

@@ -79,20 +79,25 @@ std::uint16_t Engine::check_plan(std::span<const sl_entry> entries, bool gate) {
   plan_frees_ = false;
   plan_decodes_ = true;
   const std::uint32_t slots = requests_->seq_table().count;
+  const auto broke = [&](const sl_entry& entry, std::uint16_t reason) {
+    bad_row_ = static_cast<std::uint32_t>(&entry - entries.data());
+    return reason;
+  };
   for (const sl_entry& entry : entries) {
     const Slot slot = SL_SEQ_SLOT(entry.seq);
     const bool runs = entry.verb == SL_RUN && slot < slots && requests_->row(slot).id == entry.seq &&
                       requests_->row(slot).state == SL_RUNNING && entry.tokens > 0 &&
                       !gate;  // the common entry
     if (!runs)
-      if (const std::uint16_t reason = check_entry(entry, gate); reason != SL_REASON_NONE) return reason;
+      if (const std::uint16_t reason = check_entry(entry, gate); reason != SL_REASON_NONE)
+        return broke(entry, reason);
     requests::Checked& checked = requests_->checked(slot);
-    if (checked.seen == stamp) return SL_REASON_TWICE;
+    if (checked.seen == stamp) return broke(entry, SL_REASON_TWICE);
     checked.seen = stamp;
     plan_decodes_ = plan_decodes_ && runs && decodes(entry, requests_->row(slot), checked.prompt_tokens);
     if (entry.verb == SL_RUN || entry.verb == SL_ADMIT) {
       tokens += std::min(entry.tokens, requests_->row(slot).runnable);
-      if (entry.blocks > options_.kv_blocks) return SL_REASON_BAD_NUMBER;
+      if (entry.blocks > options_.kv_blocks) return broke(entry, SL_REASON_BAD_NUMBER);
     } else {
       plan_frees_ = true;
     }

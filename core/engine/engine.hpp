@@ -288,6 +288,7 @@ class Engine {
   std::uint32_t mode_ = 0, modes_ = 1, epoch_ = 0, failed_in_a_row_ = 0;
   sl_view view_{};
   std::uint32_t plan_count_ = 0;
+  std::uint32_t bad_row_ = policy::kNoRow;  // of the answer at hand: which row broke a rule
   std::uint32_t plan_stamp_ = 0;
   bool plan_frees_ = false;    // it has verbs beside run and admit
   bool plan_decodes_ = false;  // all its entries are decodes

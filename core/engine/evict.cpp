@@ -33,7 +33,7 @@ std::uint32_t Engine::evict(std::uint32_t need, std::uint32_t host_need) {
       [&](policy::Eviction& p, sl_out& gauges) { return p.evict(in, victims, gauges); });
   if (reason != SL_REASON_CALL_FAILED)
     cache_->clear_block_events();  // told; a call that failed may not have read them
-  if (reason == SL_REASON_NONE) reason = cache_->check({victims_, victims.count}, need, host_need);
+  if (reason == SL_REASON_NONE) reason = cache_->check({victims_, victims.count}, need, host_need, &bad_row_);
   if (policies_.eviction != nullptr) {
     if (reason == SL_REASON_NONE)
       policies_.eviction->health().good();

@@ -152,7 +152,7 @@ std::uint16_t Engine::check_yields(std::span<const sl_yield> yields) {
   for (std::uint32_t i = 0; i < candidate_count_; ++i)
     requests_->checked(SL_SEQ_SLOT(candidates_[i].seq)).seen = candidates;
   const std::uint32_t named = next_stamp();
-  for (const sl_yield& y : yields) {
+  const auto check_one = [&](const sl_yield& y) -> std::uint16_t {
     const Slot slot = SL_SEQ_SLOT(y.seq);
     if (slot >= requests_->seq_table().count) return SL_REASON_UNKNOWN_ID;
     if (!requests_->alive(y.seq)) return SL_REASON_STALE_ID;
@@ -161,7 +161,13 @@ std::uint16_t Engine::check_yields(std::span<const sl_yield> yields) {
     if (seen != candidates) return SL_REASON_NOT_A_CANDIDATE;
     if (y.mode > SL_YIELD_KEEP) return SL_REASON_BAD_NUMBER;
     seen = named;
-  }
+    return SL_REASON_NONE;
+  };
+  for (std::uint32_t i = 0; i < yields.size(); ++i)
+    if (const std::uint16_t reason = check_one(yields[i]); reason != SL_REASON_NONE) {
+      bad_row_ = i;
+      return reason;
+    }
   return SL_REASON_NONE;
 }
 

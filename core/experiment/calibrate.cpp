@@ -61,7 +61,7 @@ double copy_gb_per_s(std::uint64_t block_bytes) {
 
 Result<Calibrator> Calibrator::load(const config::Config& config, const std::string& command,
                                     const rig::Progress& progress) {
-  if (!rig::is_real(config))
+  if (config.engine.executor != "cpu")
     return fail("engine.executor", "cpu: a calibration is fitted to steps of a model in real time",
                 "'" + config.engine.executor + "'");
   Result<config::Calibration> base = config::load_calibration(config.simulated.calibration);
@@ -80,7 +80,7 @@ Result<Calibrator> Calibrator::load(const config::Config& config, const std::str
   CalibrationNotes& n = out.notes_;
   n.command = command;
   n.date = today();
-  n.processor = rig::processor_name();
+  n.processor = device.model->processor;
   n.instruction_set = device.model->instruction_set;
   n.model = device.model->name;
   n.format = device.model->format;

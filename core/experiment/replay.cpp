@@ -11,6 +11,7 @@
 #include <unordered_set>
 #include <utility>
 
+#include "experiment/replay_policies.hpp"
 #include "experiment/shown.hpp"
 #include "rig/planned_swap.hpp"
 #include "rig/rig.hpp"
@@ -236,24 +237,20 @@ Result<ReplayResult> replay_file(const std::string& path, const ReplayOptions& o
   if (!reader) return tl::unexpected(reader.error());
   Result<rig::LogHeader> header = rig::decode_log_header((*reader)->header());
   if (!header) return tl::unexpected(header.error());
-  Result<config::Config> config = config::parse(header->config_toml, path, "/");
+  const Result<config::Config> recorded = config::parse(header->config_toml, path, "/");
+  if (!recorded) return tl::unexpected(recorded.error());
+  const auto overrides = overrides_of(options);
+  if (!overrides) return tl::unexpected(overrides.error());
+  const Result<config::Config> config = config::parse(header->config_toml, path, "/", *overrides);
   if (!config) return tl::unexpected(config.error());
   ReplayResult result;
-  const auto replace = [&](const char* kind, config::PluginChoice& place,
-                           const std::optional<std::string>& with) {
-    if (!with) return;
-    result.replaced.push_back(fmt::format("{} {} in place of {}", kind, *with, place.plugin));
-    place = {*with};
-  };
-  replace("scheduler", config->policy.scheduler, options.scheduler);
-  replace("eviction", config->policy.eviction, options.eviction);
-  replace("preemption", config->policy.preemption, options.preemption);
+  result.replaced = replaced(recorded->policy, config->policy, options);
   const engine::Options engine_opts = rig::engine_options(*config, header->facts);
   const policy::Host host = rig::plugin_host(*config);
   auto precision = rig::load_precision(*config, host, header->facts.cost);
-  if (!precision) return tl::unexpected(precision.error());
+  if (!precision) return tl::unexpected(config->places.placed(precision.error()));
   Result<engine::Policies> policies = rig::load_policies(*config, host, engine_opts, *precision);
-  if (!policies) return tl::unexpected(policies.error());
+  if (!policies) return tl::unexpected(config->places.placed(policies.error()));
   const bool others = !result.replaced.empty();
   if (!options.any_build && !others)
     if (Status same = check_builds(*header, *policies, *config); !same) return tl::unexpected(same.error());
@@ -312,7 +309,8 @@ Result<ReplayResult> replay(const std::string& path, const ReplayOptions& option
     return fail(fmt::format("'{}' is not a step log", path),
                 "a file that `serveloop bench`, `--log` or `[observe] log` wrote", "a folder");
   Result<ReplayResult> result = replay_file(path, options);
-  if (result || result.error().what.find(path) != std::string::npos) return result;
+  if (result || result.error().what.find(path) != std::string::npos || result.error().what.starts_with("--"))
+    return result;
   Error error = result.error();
   error.what = path + ": " + error.what;
   return tl::unexpected(error);

@@ -20,7 +20,10 @@ struct ReplayOptions {
   bool any_build = false;  // go on though a plugin's object differs from the one that wrote the log
   // Policies are not asked: the log answers for them (tables as a function of the log).
   bool recorded_answers = false;
-  std::optional<std::string> scheduler, eviction, preemption;  // try others in their place
+  std::optional<std::string> scheduler, eviction, preemption;  // try others in their place: ids or paths
+  // As --set takes them, after these: of policy.scheduler, .eviction, .preemption and .search alone, since all else
+  // is as the log has it.
+  std::vector<std::string> overrides;
   std::function<void(std::uint64_t steps)> progress;
   std::function<void(const engine::Engine&)> each_step;  // for tests
 };

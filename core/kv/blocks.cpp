@@ -62,7 +62,7 @@ void Cache::State::idle(BlockId block, const Owner& owner) {
     return;
   }
   const BlockId above = pool.row(block).parent;
-  emit(SL_BLOCK_GONE, block, owner);
+  emit(SL_BLOCK_GONE, block, owner);  // nobody decided it: no reason
   unhang(block);
   pool.give_back(block);
   sweep(above);

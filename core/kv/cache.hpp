@@ -102,8 +102,10 @@ class Cache {
   // ---- Eviction.
   // Checks an answer: SL_REASON_NONE, or why it is refused whole (unknown id, stale key, pinned, twice,
   // cached children, fewer device blocks than `need` or host blocks than `host_need` though enough could leave, a
-  // tier that is none or, for a host block, other than SL_TIER_NONE).
-  std::uint16_t check(std::span<const sl_victim> victims, std::uint32_t need, std::uint32_t host_need = 0);
+  // tier that is none or, for a host block, other than SL_TIER_NONE). `bad_row`: gets the index of the victim that is
+  // refused, if it is a single one.
+  std::uint16_t check(std::span<const sl_victim> victims, std::uint32_t need, std::uint32_t host_need = 0,
+                      std::uint32_t* bad_row = nullptr);
   // Applies a checked answer: host blocks are dropped, then device blocks dropped or demoted. A demoted one is
   // SL_BLOCK_MOVED at once, and free once its copy ended. Demotions are drops without a host tier, of blocks
   // that a step still writes (SL_REASON_STILL_FILLING), below a dropped block, and where the host is full: those

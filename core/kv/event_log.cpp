@@ -31,9 +31,12 @@ void EventLog::tell(const sl_block_event& state) {
   if (told(state.block)) return;
   told_[state.block] = round_;
   successor_.push_back(state);
-  successor_.back().kind = SL_BLOCK_INSERTED;
-  successor_.back().flags |= SL_EVENT_HANDOVER;
-  successor_.back().from = 0;
+  sl_block_event& told = successor_.back();
+  told.kind = SL_BLOCK_INSERTED;
+  told.flags |= SL_EVENT_HANDOVER;
+  told.from = 0;
+  told.request = 0;  // whose event brings it up did not insert it
+  told.request_row = SL_NONE;
 }
 
 // A live event of a block that the successor has not heard of: its state comes first; if it went, there is

@@ -24,12 +24,17 @@ std::uint16_t check_one(Pool& pool, const sl_victim& victim, std::uint32_t answe
 }
 }  // namespace
 
-std::uint16_t Cache::check(std::span<const sl_victim> victims, std::uint32_t need, std::uint32_t host_need) {
+std::uint16_t Cache::check(std::span<const sl_victim> victims, std::uint32_t need, std::uint32_t host_need,
+                           std::uint32_t* bad_row) {
+  const auto broke = [&](const sl_victim& victim, std::uint16_t reason) {
+    if (bad_row != nullptr) *bad_row = static_cast<std::uint32_t>(&victim - victims.data());
+    return reason;
+  };
   Pool& pool = state_->pool;
   if (++state_->answer == 0) ++state_->answer;  // 0: no answer yet
   const std::uint32_t answer = state_->answer;
   for (const sl_victim& victim : victims)
-    if (const std::uint16_t reason = check_one(pool, victim, answer)) return reason;
+    if (const std::uint16_t reason = check_one(pool, victim, answer)) return broke(victim, reason);
   std::uint32_t on_device = 0;
   for (const sl_victim& victim : victims) {
     const sl_block_row& row = pool.row(victim.block);
@@ -40,7 +45,7 @@ std::uint16_t Cache::check(std::span<const sl_victim> victims, std::uint32_t nee
   }
   for (const sl_victim& victim : victims)
     if (pool.state(victim.block).answer_children != pool.row(victim.block).cached_children)
-      return SL_REASON_CACHED_CHILDREN;
+      return broke(victim, SL_REASON_CACHED_CHILDREN);
   if (on_device < need && pool.evictable(SL_TIER_DEVICE) >= need) return SL_REASON_TOO_FEW;
   if (victims.size() - on_device < host_need && fallback_victims(0, host_need).size() == host_need)
     return SL_REASON_TOO_FEW;

@@ -53,7 +53,7 @@ void Cache::failed(std::uint64_t step) {
   for (const BlockId block : lost.blocks) {
     if (state.pool.state(block).filling_by != lost.serial) continue;  // left the tree since
     const BlockId above = state.pool.row(block).parent;
-    state.drop_below(block, SL_REASON_NONE);
+    state.drop_below(block, SL_REASON_STEP_FAILED);
     state.sweep(above);
   }
   state.tidy_left();

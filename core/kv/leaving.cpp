@@ -29,7 +29,7 @@ void Cache::State::drop_below(BlockId block, std::uint16_t reason) {
     const std::uint32_t keep = i == 0 ? pool.row(block).depth - tree.row(top).depth_blocks : 0;
     while (tree.cached(nodes[i]) > keep) {
       const BlockId last = tree.block(nodes[i], tree.cached(nodes[i]) - 1);
-      emit(SL_BLOCK_GONE, last, 0, reason);
+      emit(SL_BLOCK_GONE, last, {}, reason);
       if (pool.row(last).tier == SL_TIER_HOST) {
         ++host_left;
         if (const Slot holder = leave_host(last); holder != SL_NONE) bereft.push_back(holder);

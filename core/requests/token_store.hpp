@@ -19,7 +19,7 @@ struct TokenList {
   static constexpr std::uint32_t kTail = 4;
   std::uint32_t last = UINT32_MAX;  // its last chunk
   std::uint32_t count = 0;
-  Token tail[kTail] = {};  // the last count % kTail; those before them are in chunks
+  Token tail[kTail] = {};  // the newest 1 to kTail; all groups of kTail that are whole are in chunks too
 };
 
 class TokenStore {
@@ -30,18 +30,20 @@ class TokenStore {
     while (before_.size() * kChunk < expected) grow(expected - before_.size() * kChunk);
   }
   void push(TokenList& list, Token token) {
-    list.tail[list.count++ % kTail] = token;
-    if (list.count % kTail == 0) store_tail(list);
+    const std::uint32_t at = list.count++ % kTail;
+    list.tail[at] = token;
+    if (at == kTail - 1) store_tail(list, token);
   }
   // Copies out the tokens from `from` on. Requires that there are as many.
   void copy(const TokenList& list, std::uint32_t from, std::span<Token> into) const {
     const auto to = from + static_cast<std::uint32_t>(into.size());
-    const std::uint32_t stored = list.count / kTail * kTail;
-    for (std::uint32_t i = std::max(from, stored); i < to; ++i) into[i - from] = list.tail[i % kTail];
+    // The tail has what push() has just written to a chunk: a wide read there would wait for that narrow write.
+    const std::uint32_t tail = list.count == 0 ? 0 : (list.count - 1) / kTail * kTail;
+    for (std::uint32_t i = std::max(from, tail); i < to; ++i) into[i - from] = list.tail[i % kTail];
     std::uint32_t id = list.last;
-    for (std::uint32_t end = stored; end > from;) {  // chunks, last first
+    for (std::uint32_t end = list.count / kTail * kTail; end > from;) {  // chunks, last first
       const std::uint32_t begin = (end - 1) / kChunk * kChunk;
-      const std::uint32_t first = std::max(begin, from), last = std::min(end, to);
+      const std::uint32_t first = std::max(begin, from), last = std::min({end, to, tail});
       if (first < last)
         std::copy(chunk(id) + (first - begin), chunk(id) + (last - begin), into.begin() + (first - from));
       id = before_[id];
@@ -84,10 +86,13 @@ class TokenStore {
   Token* chunk(std::uint32_t id) const {
     return slabs_[id >> kSlabBits].data() + std::size_t{id & ((1u << kSlabBits) - 1)} * kChunk;
   }
-  [[gnu::noinline]] void store_tail(TokenList& list) {
+  // `newest` is the last of the tail, from a register: reading all four at once would wait for its write.
+  [[gnu::noinline]] void store_tail(TokenList& list, Token newest) {
     const std::uint32_t at = (list.count - kTail) % kChunk;
     if (at == 0) append_chunk(list);
-    std::memcpy(chunk(list.last) + at, list.tail, sizeof(list.tail));
+    Token* into = chunk(list.last) + at;
+    std::memcpy(into, list.tail, sizeof(list.tail) - sizeof(newest));
+    into[kTail - 1] = newest;
   }
   void append_chunk(TokenList& list) {
     if (free_.empty()) grow();

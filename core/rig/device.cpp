@@ -5,6 +5,7 @@
 #include "execute/factory.hpp"
 #include "rig/calibration.hpp"
 #include "rig/cpu_device.hpp"
+#include "rig/cuda_device.hpp"
 #include "rig/settings.hpp"
 
 namespace serveloop::rig {
@@ -39,15 +40,18 @@ Result<Device> virtual_device(const config::Config& config, const config::Calibr
 
 }  // namespace
 
-bool is_real(const config::Config& config) { return config.engine.executor == "cpu"; }
+bool is_real(const config::Config& config) {
+  return config.engine.executor == "cpu" || config.engine.executor == "cuda";
+}
 
 Result<std::uint32_t> pool_blocks(const config::Engine& e, double block_bytes, std::uint64_t default_bytes) {
   const std::uint64_t memory = e.kv_memory_bytes.value_or(default_bytes);
   const double blocks = e.kv_blocks       ? *e.kv_blocks
                         : block_bytes > 0 ? static_cast<double>(memory) / block_bytes
                                           : 0;
-  if (blocks < 1 || blocks > 1e8)
-    return fail("the KV pool is out of range", "1 to 100,000,000 blocks",
+  if (blocks < 1 || blocks > config::kMostKvBlocks)
+    return fail(e.kv_blocks ? "engine.kv_blocks" : "engine.kv_memory",
+                fmt::format("a KV pool of 1 to {} blocks", config::kMostKvBlocks),
                 e.kv_blocks ? fmt::format("{} blocks", *e.kv_blocks)
                             : fmt::format("{} bytes at {} bytes a block", memory, block_bytes),
                 "set engine.kv_blocks or engine.kv_memory");
@@ -65,19 +69,21 @@ Result<std::uint32_t> host_blocks(const config::Engine& e, double block_bytes) {
 
 Result<Device> make_device(const config::Config& config, const policy::Host& host, const Progress& progress) {
   const Result<config::Calibration> calibration = config::load_calibration(config.simulated.calibration);
-  if (!calibration) return tl::unexpected(calibration.error());
+  if (!calibration) return about("simulated.calibration", calibration.error());
   const sl_cost cost = cost_of(*calibration, config.engine.block_tokens);
   auto precision = load_precision(config, host, cost);
   if (!precision) return tl::unexpected(precision.error());
-  Result<Device> device = is_real(config) ? cpu_device(config, cost, **precision, progress)
-                                          : virtual_device(config, *calibration);
+  const std::string& executor = config.engine.executor;
+  Result<Device> device = executor == "cpu"    ? cpu_device(config, cost, **precision, progress)
+                          : executor == "cuda" ? cuda_device(config, cost, **precision, progress)
+                                               : virtual_device(config, *calibration);
   if (device) device->precision = *precision;
   return device;
 }
 
 Status resolve_calibration(config::Config& config, const std::string& folder) {
   std::string& name = config.simulated.calibration;
-  if (name.empty()) name = is_real(config) ? "cpu-smollm2-135m" : "h100-llama3.1-8b";
+  if (name.empty()) name = config.engine.executor == "cpu" ? "cpu-smollm2-135m" : "h100-llama3.1-8b";
   const Result<std::string> path = config::find_calibration(name, config::calibration_folders(folder));
   if (!path) return tl::unexpected(path.error());
   name = *path;

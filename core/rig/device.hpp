@@ -2,7 +2,7 @@
 // thread-safe.
 //
 //   executor = "simulated", "hash", "null"   virtual time, costs by a calibration, no model
-//   executor = "cpu"                         real time, a model's weights; costs by a calibration for the policies to ask
+//   executor = "cpu", "cuda"                 real time, a model's weights; costs by a calibration for the policies to ask
 #pragma once
 
 #include <functional>
@@ -27,8 +27,9 @@ struct LoadedModel {
   std::string description;  // "llama, 134.5 M parameters, 30 layers, 162 MiB"
   std::string format;       // that most bytes of the weights have: "Q4_1"
   // Of the executor.
-  unsigned threads = 0;
-  std::string instruction_set;  // "avx512"
+  std::string processor;        // "Intel(R) Xeon(R) Processor @ 2.50GHz", "NVIDIA H100 80GB HBM3"
+  unsigned threads = 0;         // of a CPU
+  std::string instruction_set;  // "avx512", "sm_90"
 };
 
 struct Device {

@@ -4,12 +4,14 @@
 
 #include <initializer_list>
 
+#include "config/config.hpp"
+
 namespace serveloop::rig {
 
 namespace {
 
 constexpr double kMostNs = 1e15;
-constexpr std::uint32_t kMostBlocks = 100'000'000, kMostContext = 1u << 24;
+constexpr std::uint32_t kMostContext = 1u << 24;
 
 // Every number of the cost and the host model, in order.
 template <class Facts, class Visit>
@@ -46,8 +48,9 @@ Result<DeviceFacts> decode_facts(observe::Reader& in) {
       good = fail("damaged step log", "costs of 0 to 1e15 ns", fmt::format("{}", v));
   });
   if (!good) return tl::unexpected(good.error());
-  if (facts.kv_blocks == 0 || facts.kv_blocks > kMostBlocks || facts.host_kv_blocks > kMostBlocks ||
-      facts.context_tokens < 2 || facts.context_tokens > kMostContext)
+  if (facts.kv_blocks == 0 || facts.kv_blocks > config::kMostKvBlocks ||
+      facts.host_kv_blocks > config::kMostKvBlocks || facts.context_tokens < 2 ||
+      facts.context_tokens > kMostContext)
     return fail("damaged step log", "1 to 100,000,000 blocks and a context of up to 2^24 tokens",
                 fmt::format("{} and {}", facts.kv_blocks, facts.context_tokens));
   return facts;

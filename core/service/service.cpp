@@ -35,15 +35,14 @@ tl::unexpected<Refusal> refuse(Refusal::Why why, std::string parameter, Error er
   return tl::unexpected<Refusal>(Refusal{why, std::move(parameter), std::move(error)});
 }
 
-PolicyInForce in_force(const char* kind, const std::string& place, const policy::Instance* instance,
-                       const toml::Value& options) {
+PolicyInForce in_force(const char* kind, const std::string& place, const policy::Instance* instance) {
   PolicyInForce out{kind, place, "fallback", "", "", {}};
   if (instance == nullptr) return out;
   const rig::PluginMark mark = rig::mark_of(*instance);
   out.id = mark.id;
   out.version = mark.version;
   out.sha256 = mark.sha256;
-  out.options = options;
+  out.options = instance->options();
   return out;
 }
 
@@ -56,24 +55,12 @@ struct Service::Parts {
   std::optional<Text> text;
   std::unique_ptr<Outlet> outlet;
   std::atomic<bool> closing = false;
-  std::mutex swap_mutex;    // one change at a time; held while it waits for the loop
-  std::mutex config_mutex;  // guards `config`, held for moments
-  config::Policy config;    // of the policies in force
+  std::mutex swap_mutex;           // one change at a time; held while it waits for the loop
+  std::vector<std::string> gates;  // as configured; these never change
   std::unique_ptr<Loop> loop;
 
-  void remember(const SwapAsk& ask);
   void wait_for_ends(std::chrono::nanoseconds longest) const;
 };
-
-// Of a change that came into force.
-void Service::Parts::remember(const SwapAsk& ask) {
-  const std::lock_guard lock(config_mutex);
-  config::PluginChoice& place = !ask.gate.empty()                      ? config.gate.at(ask.gate)
-                                : ask.kind == policy::Kind::eviction   ? config.eviction
-                                : ask.kind == policy::Kind::preemption ? config.preemption
-                                                                       : config.scheduler;
-  place = {ask.choice.plugin, ask.choice.options};
-}
 
 // Until no request is open, the loop has ended, or `longest` passed.
 void Service::Parts::wait_for_ends(std::chrono::nanoseconds longest) const {
@@ -111,7 +98,7 @@ Result<std::unique_ptr<Service>> Service::start(const config::Config& config,
   const engine::Options& o = parts->rig->options;
   parts->info = {model.name, unix_seconds(), o.vocabulary, parts->rig->engine->longest_request(),
                  o.max_waiting};
-  parts->config = config.policy;
+  parts->gates = config.policy.gates;
   parts->loop = std::make_unique<Loop>(*parts->rig->engine, parts->rig->clock());
   parts->loop->start([p] { p->outlet->abandon(); });
   return std::unique_ptr<Service>(new Service(std::move(parts)));
@@ -206,15 +193,14 @@ Snapshot Service::snapshot() {
 std::vector<PolicyInForce> Service::policies() {
   engine::Policies now;
   if (!parts_->loop->call([&](engine::Engine& engine) { now = engine.policies(); })) return {};
-  const std::lock_guard lock(parts_->config_mutex);
-  const config::Policy& c = parts_->config;
+  const std::vector<std::string>& gates = parts_->gates;
   std::vector<PolicyInForce> out;
-  out.push_back(in_force("scheduler", "", now.scheduler.get(), c.scheduler.options));
-  for (std::size_t i = 0; i < now.gates.size() && i < c.gates.size(); ++i)
-    out.push_back(in_force("gate", c.gates[i], now.gates[i].get(), c.gate.at(c.gates[i]).options));
-  out.push_back(in_force("eviction", "", now.eviction.get(), c.eviction.options));
-  out.push_back(in_force("preemption", "", now.preemption.get(), c.preemption.options));
-  out.push_back(in_force("precision", "", now.precision.get(), c.precision.options));
+  out.push_back(in_force("scheduler", "", now.scheduler.get()));
+  for (std::size_t i = 0; i < now.gates.size() && i < gates.size(); ++i)
+    out.push_back(in_force("gate", gates[i], now.gates[i].get()));
+  out.push_back(in_force("eviction", "", now.eviction.get()));
+  out.push_back(in_force("preemption", "", now.preemption.get()));
+  out.push_back(in_force("precision", "", now.precision.get()));
   return out;
 }
 
@@ -233,20 +219,16 @@ Status Service::swap_alone(const SwapAsk& ask) {
   planned.kind = ask.kind;
   planned.is_gate = !ask.gate.empty();
   if (planned.is_gate) {
-    const std::vector<std::string>& gates = p.config.gates;  // these never change
-    const auto found = std::find(gates.begin(), gates.end(), ask.gate);
-    if (found == gates.end()) return fail("gate", "one of policy.gates", "'" + ask.gate + "'");
-    planned.gate = static_cast<std::uint32_t>(found - gates.begin());
+    const auto found = std::find(p.gates.begin(), p.gates.end(), ask.gate);
+    if (found == p.gates.end()) return fail("gate", "one of policy.gates", "'" + ask.gate + "'");
+    planned.gate = static_cast<std::uint32_t>(found - p.gates.begin());
   }
   planned.choice = ask.choice;
   auto order = rig::load_swap(planned, p.rig->host, rig::limits(p.rig->options));
   if (!order) return tl::unexpected(order.error());
   auto promise = std::make_shared<std::promise<Status>>();
   std::future<Status> done = promise->get_future();
-  (*order)->done = [promise, &p, ask](Status status) {
-    if (status) p.remember(ask);
-    promise->set_value(std::move(status));
-  };
+  (*order)->done = [promise](Status status) { promise->set_value(std::move(status)); };
   Status posted = p.loop->post({.what = Message::What::swap, .swap = std::move(*order)});
   if (!posted) return posted;
   const auto until = std::chrono::steady_clock::now() + kSwapPatience;

@@ -28,7 +28,7 @@ struct PolicyInForce {
   std::string place;  // a gate's id in the configuration; empty for others
   std::string id;     // "fallback": the linked-in one, after an ejection
   std::string version, sha256;
-  toml::Value options;  // a table, as configured
+  toml::Value options;  // a table, defaults filled in; of the linked-in one empty
 };
 
 struct Decision {

@@ -6,6 +6,7 @@
 #include <sstream>
 #include <tuple>
 
+#include "cublaslt.hpp"
 #include "gemm.hpp"
 #include "gemm_search.hpp"
 
@@ -55,6 +56,7 @@ Gemm::Gemm() : state_(std::make_unique<State>()) {}
 Gemm::~Gemm() = default;
 
 Status Gemm::open() {
+  if (const Status opened = open_cublaslt(); !opened.ok()) return opened;
   int device = 0;
   cudaDeviceProp properties;
   cudaError_t error = cudaGetDevice(&device);

@@ -88,6 +88,14 @@ class Simulate(stage.Case):
         options = [part for path in [*paths, paths[0]] for part in ('--config', path)]
         self.assertRegex(self.good('simulate', *options).splitlines()[0], r'^ +a/run +b/run +other +a/run \(2\)$')
 
+    def test_two_policies_of_one_configuration_side_by_side(self):
+        vary = ('--vary', 'policy.scheduler=fcfs', '--vary', 'policy.scheduler=sarathi')
+        out = self.good('simulate', '--config', self.config(), *vary)
+        self.assertRegex(out.splitlines()[0], r'^ +scheduler=fcfs +scheduler=sarathi$')
+        self.assertRegex(out, r'(?m)^policies +fcfs +sarathi$')
+        out = self.good('simulate', '--config', self.config(), '--config', self.config('b.toml'), *vary)
+        self.assertRegex(out.splitlines()[0], r'^ +run scheduler=fcfs +run scheduler=sarathi +b scheduler=fcfs +b scheduler=sarathi$')
+
     def test_an_80_column_terminal(self):
         names = [self.config(f'a-configuration-{i}.toml') for i in range(4)]
         reader, writer = pty.openpty()
@@ -194,6 +202,15 @@ class Replay(stage.Case):
                             '--swap', 'at=10,scheduler=priority', '--swap', 'at=20,scheduler=sarathi,chunk_budget=16')
                 self.assertRegex(self.good('replay', 'run.slog'), r'^\d+ steps( \(\d+ of them idle\))? and \d+ decisions equal, in [\d.]+ s\n$')
 
+    def test_other_options(self):
+        self.logged('--set', 'policy.scheduler=sarathi')
+        ran = self.run_program('replay', 'run.slog', '--set', 'policy.scheduler.options.chunk_budget=16')
+        self.assertEqual(ran.returncode, 1, ran.stderr)
+        self.assertRegex(ran.stdout, r'^scheduler sarathi with { chunk_budget = 16 } in place of sarathi\nfirst difference at step \d+: plan\n')
+        self.assertIn(' decisions equal', self.good('replay', 'run.slog', '--set', 'policy.scheduler.options.chunk_budget=512'))
+        ran = self.run_program('replay', 'run.slog', '--scheduler', 'fcfs', '--set', 'policy.scheduler={plugin="sarathi",options={chunk_budget=16}}')
+        self.assertIn('scheduler sarathi with { chunk_budget = 16 } in place of sarathi\n', ran.stdout)
+
     def test_another_scheduler(self):
         self.logged('--set', 'engine.token_budget=1024', '--set', 'workload.prompt={distribution="uniform",min_tokens=300,max_tokens=700}')
         ran = self.run_program('replay', 'run.slog', '--scheduler', 'sarathi')
@@ -296,8 +313,8 @@ class Plugin(stage.Case):
 
 
 class Help(stage.Case):
-    OPTIONS = {'simulate': ['config', 'set', 'swap', 'log', 'json', 'help'],
-               'replay': ['log', 'any-build', 'scheduler', 'eviction', 'preemption', 'help'],
+    OPTIONS = {'simulate': ['config', 'set', 'vary', 'swap', 'log', 'json', 'help'],
+               'replay': ['log', 'any-build', 'scheduler', 'eviction', 'preemption', 'set', 'help'],
                'plugin': ['action', 'name', 'config', 'help']}
 
     def test_the_program(self):

@@ -1,10 +1,12 @@
 """generate, bench and serve --check, on a tiny model of drawn weights: token ids in and out."""
 import csv
 import json
+import pathlib
 import signal
 import subprocess
 import time
 import tomllib
+import unittest
 
 import stage
 
@@ -32,6 +34,12 @@ class Model(OnTiny):
         drawn = [*ask, '--temperature', '1.5', '--seed', '3']
         self.assertEqual(self.good(*drawn), self.good(*drawn))
         self.assertNotEqual(self.good(*drawn).strip().split(','), ids)
+
+    @unittest.skipIf(pathlib.Path('/proc/driver/nvidia').exists(), 'there is a GPU: tests/device runs on it')
+    def test_a_gpu_that_is_not_there(self):
+        for command in (['generate', '--tokens', '5'], ['serve', '--check']):
+            self.bad(command[0], '--config', self.small, *self.drawn, *command[1:], '--set', 'engine.executor=cuda',
+                     says=['engine.executor', 'cuda', 'CPU'])
 
     def test_generate_is_asked_wrongly(self):
         ask = ['generate', '--config', self.small, *self.drawn]

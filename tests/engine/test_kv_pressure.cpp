@@ -183,7 +183,7 @@ BOOST_AUTO_TEST_CASE(any_valid_plan_keeps_law_1) {
 BOOST_AUTO_TEST_CASE(the_smallest_legal_pool_makes_progress_under_every_trio) {
   for (const char* scheduler : {"", "fcfs", "priority", "sarathi", "chaos"})
     for (const char* eviction : {"", "lru", "slru"})
-      for (const char* preemption : {"", "recompute"})
+      for (const char* preemption : {"", "recompute", "cost", "swap", "least-progress", "most-blocks"})
         for (const std::uint32_t lag : {0u, 1u})
           BOOST_TEST_CONTEXT(scheduler << "/" << eviction << "/" << preemption << " lag " << lag) {
             Setting s = stormy(lag, true, kSmallest);
@@ -196,6 +196,9 @@ BOOST_AUTO_TEST_CASE(the_smallest_legal_pool_makes_progress_under_every_trio) {
             }
             check_ends(world, traffic().reference);
             check_idle(world);
+            BOOST_CHECK_GE(world.counters().preemptions, 20u);
+            for (const auto& [what, count] : world.counters().fallbacks)  // no answer of a plugin was refused
+              BOOST_CHECK_EQUAL(what.second, SL_REASON_NO_PROGRESS);
           }
 }
 

@@ -29,9 +29,17 @@ const std::set<std::string> kReadOtherwise = {
 
 // Never filled here for a reason that is the test's, not the engine's.
 const std::set<std::string> kNotAsked = {
-    "create.is_gate",                             // no probe is one
-    "note.need",      "note.need[SL_TIER_HOST]",  // a note asks for nothing
-    "note.ahead",     "note.ahead[SL_TIER_HOST]",
+    // no probe is one
+    "create.is_gate",
+    // a note asks for nothing
+    "note.need",
+    "note.need[SL_TIER_HOST]",
+    "note.ahead",
+    "note.ahead[SL_TIER_HOST]",
+    // this executor takes native numbers alone
+    "effective.plans.weight.dtype",
+    "effective.plans.input.dtype",
+    "effective.plans.output.dtype",
 };
 
 std::vector<Listed> read_list() {
@@ -45,7 +53,8 @@ std::vector<Listed> read_list() {
                                                      {"events", ""},
                                                      {"eviction", "evict."},
                                                      {"block event", "evict.events."},
-                                                     {"candidate", "preempt.candidates."}};
+                                                     {"candidate", "preempt.candidates."},
+                                                     {"operation", "assign.keys."}};
   static const std::regex row(R"(\| ?([a-z ]*?) ?\| (.*) \| (.*) \|)"), quoted("`([^`]+)`");
   std::ifstream file(std::string(SERVELOOP_DOCS) + "/PLUGINS.md");
   std::vector<Listed> list;
@@ -66,6 +75,7 @@ std::vector<Listed> read_list() {
       list.push_back({tables.at(where) + (*it)[1].str(), cells[3]});
       if (where == "block event" && when == std::string::npos)
         list.push_back({"note.events." + (*it)[1].str(), cells[3]});
+      if (where == "operation") list.push_back({"effective.keys." + (*it)[1].str(), cells[3]});
     }
   }
   return list;

@@ -14,7 +14,7 @@ std::string Setting::name() const {
   std::string out = fmt::format("{}/{}/{} blocks={} budget={} lag={} cache={}", scheduler, eviction,
                                 preemption, blocks, token_budget, lag, prefix_cache);
   if (host_blocks > 0) out += fmt::format(" host={}", host_blocks);
-  for (const auto& [at, choice] : swaps) out += fmt::format(" swap@{}={}", at, choice.plugin);
+  for (const Swap& swap : swaps) out += fmt::format(" swap@{}={}", swap.at_step, swap.to.plugin);
   return out;
 }
 
@@ -83,7 +83,7 @@ World::World(const Setting& setting, std::vector<Ask> asks, observe::StepLog* lo
     p.eviction = need(host_.load_eviction({setting.eviction, setting.eviction_options}, limits_));
   if (!setting.preemption.empty())
     p.preemption = need(host_.load_preemption({setting.preemption, setting.preemption_options}, limits_));
-  p.precision = need(host_.load_precision({"native"}, limits_));
+  p.precision = need(host_.load_precision({setting.precision}, limits_));
   executor_ = std::make_unique<execute::HashExecutor>(clock_, o.cost, o.max_sequences, o.kv_blocks,
                                                       o.block_tokens, o.host_kv_blocks);
   watched_executor_ = std::make_unique<WatchedExecutor>(*executor_);
@@ -141,8 +141,9 @@ void World::feed() {
   while (next_ask_ < asks_.size() && asks_[next_ask_].at_step <= engine_->steps()) send(next_ask_++);
   for (const std::uint64_t request : std::exchange(cancels_, {}))
     tell(engine::Message::What::cancel, request);
-  while (next_swap_ < setting_.swaps.size() && setting_.swaps[next_swap_].first <= engine_->steps())
-    swap(policy::Kind::scheduler, setting_.swaps[next_swap_++].second);
+  for (; next_swap_ < setting_.swaps.size() && setting_.swaps[next_swap_].at_step <= engine_->steps();
+       ++next_swap_)
+    swap(setting_.swaps[next_swap_].kind, setting_.swaps[next_swap_].to);
 }
 
 bool World::one_step() {

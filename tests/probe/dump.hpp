@@ -164,9 +164,11 @@ inline void dump(Text& out, const std::string& at, const sl_block_event& row) {
   PROBE_FIELD(kind)
   PROBE_FIELD(tier)
   PROBE_FIELD(flags)
+  PROBE_FIELD(reason)
   PROBE_FIELD(cached_children)
   PROBE_FIELD(node)
   PROBE_FIELD(from)
+  PROBE_FIELD(request_row)
 }
 
 inline void dump(Text& out, const std::string& at, const sl_candidate& row) {

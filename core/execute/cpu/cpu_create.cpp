@@ -42,7 +42,7 @@ CpuExecutor::CpuExecutor(Clock& clock, model::Model model, const CpuOptions& opt
       model_(std::move(model)),
       options_(options),
       kernels_(kernels::cpu::kernels(options.isa)),
-      pool_(options.threads),
+      pool_(options.threads, Staffing::fitting),
       sampler_(std::make_unique<Drawing>(kernels_)),
       rows_(options.max_sequences),
       jobs_(options.lag + 2) {

@@ -20,9 +20,9 @@
 
 #include "base/clock.hpp"
 #include "execute/cpu/copier.hpp"
-#include "execute/cpu/decode_time.hpp"
 #include "execute/cpu/forward.hpp"
 #include "execute/cpu/sampler.hpp"
+#include "execute/decode_time.hpp"
 #include "execute/executor.hpp"
 
 namespace serveloop::execute::cpu {

@@ -2,6 +2,7 @@
 // policy.
 #include <serveloop/reasons.h>
 
+#include <algorithm>
 #include <boost/test/unit_test.hpp>
 #include <map>
 
@@ -138,6 +139,11 @@ BOOST_AUTO_TEST_CASE(a_failed_step_leaves_nothing_in_the_tree) {
   BOOST_TEST(rig.evictable() == 1u);
   BOOST_TEST(rig.free() == 63u);
   rig.cache.failed(3);
+  const auto events = rig.take_block_events();
+  const auto gone = [](const sl_block_event& event) { return event.kind == SL_BLOCK_GONE; };
+  BOOST_TEST(std::count_if(events.begin(), events.end(), gone) == 7);
+  for (const sl_block_event& event : events)
+    BOOST_TEST(event.reason == (gone(event) ? SL_REASON_STEP_FAILED : SL_REASON_NONE));
   KV_IDLE(rig);
   BOOST_TEST(rig.cache.pin_prefix(1, 6, 5) == 1u);
 }

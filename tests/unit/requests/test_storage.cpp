@@ -212,6 +212,18 @@ BOOST_AUTO_TEST_CASE(generated_tokens_read_back_across_chunks) {
   BOOST_CHECK_EQUAL(store.all(lists[0]).back(), kTokens - 1);
 }
 
+// A list of any length, as it grows: the newest tokens are in its tail, in a chunk, or in a chunk of their own.
+BOOST_AUTO_TEST_CASE(generated_tokens_read_back_after_every_push) {
+  TokenStore store;
+  TokenList list;
+  for (std::uint32_t count = 0; count < 200; ++count) {
+    const std::vector<Token> all = store.all(list);
+    BOOST_REQUIRE_EQUAL(all.size(), count);
+    for (std::uint32_t i = 0; i < count; ++i) BOOST_REQUIRE_EQUAL(all[i], 1000 + i);
+    store.push(list, 1000 + count);
+  }
+}
+
 BOOST_AUTO_TEST_SUITE_END()
 
 }  // namespace serveloop::requests

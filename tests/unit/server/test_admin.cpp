@@ -81,7 +81,6 @@ BOOST_AUTO_TEST_CASE(policies_are_shown_and_changed) {
            {"scheduler", "{", 400},
            {"scheduler", "{}", 400},
            {"scheduler", R"({"plugin":"./x.so"})", 400},
-           {"scheduler", R"({"plugin":"x.so"})", 400},
            {"scheduler", R"({"plugin":"x.so,a=1"})", 400},
            {"scheduler", R"({"plugin":"sarathi,chunk_budget=64"})", 400},
            {"scheduler", R"({"plugin":".hidden"})", 400},
