@@ -1,7 +1,6 @@
 #include "rig/cuda_device.hpp"
 
 #include <cstdlib>
-#include <filesystem>
 
 #include "engine/precision_setup.hpp"
 #include "execute/cuda/cuda_executor.hpp"
@@ -21,18 +20,11 @@ constexpr double kPoolShare = 0.9;
 
 // Where choices of products stay from one run to the next; empty: nowhere.
 std::string cache_folder() {
-  namespace fs = std::filesystem;
-  fs::path folder;
   if (const char* cache = std::getenv("XDG_CACHE_HOME"); cache != nullptr && *cache != '\0')
-    folder = cache;
-  else if (const char* home = std::getenv("HOME"); home != nullptr && *home != '\0')
-    folder = fs::path(home) / ".cache";
-  else
-    return {};
-  folder /= "serveloop";
-  std::error_code ignored;  // whoever writes there will say it
-  fs::create_directories(folder, ignored);
-  return folder;
+    return std::string(cache) + "/serveloop";
+  if (const char* home = std::getenv("HOME"); home != nullptr && *home != '\0')
+    return std::string(home) + "/.cache/serveloop";
+  return {};
 }
 
 }  // namespace

@@ -37,8 +37,9 @@ class Model(OnTiny):
 
     @unittest.skipIf(pathlib.Path('/proc/driver/nvidia').exists(), 'there is a GPU: tests/device runs on it')
     def test_a_gpu_that_is_not_there(self):
+        drawn = ['--model', self.write('wide/config.json', json.dumps({**TINY, 'head_dim': 64})), '--random-weights', '1']
         for command in (['generate', '--tokens', '5'], ['serve', '--check']):
-            self.bad(command[0], '--config', self.small, *self.drawn, *command[1:], '--set', 'engine.executor=cuda',
+            self.bad(command[0], '--config', self.small, *drawn, *command[1:], '--set', 'engine.executor=cuda',
                      says=['engine.executor', 'cuda', 'CPU'])
 
     def test_generate_is_asked_wrongly(self):

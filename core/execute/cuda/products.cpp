@@ -1,6 +1,7 @@
 #include "execute/cuda/products.hpp"
 
 #include <algorithm>
+#include <filesystem>
 
 #include "kernels/cuda/gemm_cache.hpp"
 
@@ -32,9 +33,12 @@ Result<Products> Products::plan(const model::Architecture& a, std::uint32_t most
                             "products");
         !good)
       return tl::unexpected(good.error());
-  if (!path.empty())
+  if (!path.empty()) {
+    std::error_code ignored;  // save_gemm_cache() says what is wrong with the folder
+    std::filesystem::create_directories(cache_folder, ignored);
     if (const auto saved = kernels::cuda::save_gemm_cache(path, *out.gemm_); !saved.ok())
       note = saved.problem;
+  }
   if (Status good = out.workspace_.make(kernels::cuda::Gemm::workspace_bytes, "products"); !good)
     return tl::unexpected(good.error());
   return out;
