@@ -67,13 +67,13 @@ Result<Device> cpu_device(const config::Config& config, const sl_cost& cost, pol
   (*executor)->set_blocks(*blocks, *in_host);
 
   const auto isa = static_cast<std::uint64_t>(options.isa);
-  device.facts = {cost,
-                  {},
-                  *blocks,
-                  *in_host,
-                  read->context_tokens,
-                  vocabulary,
-                  numerics_id(read->named.identity, *plans, isa)};
+  device.facts = {.cost = cost,
+                  .host = {},
+                  .kv_blocks = *blocks,
+                  .host_kv_blocks = *in_host,
+                  .context_tokens = read->context_tokens,
+                  .vocabulary = vocabulary,
+                  .numerics = numerics_id(read->named.identity, *plans, isa)};
   device.executor = std::move(*executor);
   return device;
 }

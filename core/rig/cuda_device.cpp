@@ -33,6 +33,9 @@ Result<Device> cuda_device(const config::Config& config, const sl_cost& cost, po
                            const Progress& progress) {
   Device device;
   const config::Engine& e = config.engine;
+  if (e.host_kv_memory_bytes > 0)
+    return fail("engine.host_kv_memory", "0 (there is no host tier on CUDA yet)",
+                std::to_string(e.host_kv_memory_bytes));
   Result<ModelToRun> read = model_to_run(config, e.threads > 0 ? e.threads : usable_cores(), progress);
   if (!read) return tl::unexpected(read.error());
   LoadedModel& loaded = device.model.emplace(std::move(read->loaded));
@@ -70,9 +73,13 @@ Result<Device> cuda_device(const config::Config& config, const sl_cost& cost, po
   if (!blocks) return tl::unexpected(blocks.error());
   (*executor)->set_blocks(*blocks);
 
-  device.facts = {cost,       {},
-                  *blocks,    read->context_tokens,
-                  vocabulary, numerics_id(read->named.identity, *plans, kBackend)};
+  device.facts = {.cost = cost,
+                  .host = {},
+                  .kv_blocks = *blocks,
+                  .host_kv_blocks = 0,
+                  .context_tokens = read->context_tokens,
+                  .vocabulary = vocabulary,
+                  .numerics = numerics_id(read->named.identity, *plans, kBackend)};
   device.executor = std::move(*executor);
   return device;
 }
