@@ -4,7 +4,6 @@
 
 #include "engine/precision_setup.hpp"
 #include "execute/cuda/cuda_executor.hpp"
-#include "rig/cpu_device.hpp"
 #include "rig/machine.hpp"
 #include "rig/model_device.hpp"
 

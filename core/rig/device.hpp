@@ -53,6 +53,10 @@ Result<Device> make_device(const config::Config& config, const policy::Host& hos
 // `folder` is that of the TOML file.
 Status resolve_calibration(config::Config& config, const std::string& folder);
 
+// Blocks of the KV pool: as stated, or as many as the stated memory, or `default_bytes`, holds.
+Result<std::uint32_t> pool_blocks(const config::Engine& engine, double block_bytes,
+                                  std::uint64_t default_bytes);
+
 // Blocks of [engine] host_kv_memory, of so many bytes each. Fails where it holds less than one, or too many.
 Result<std::uint32_t> host_blocks(const config::Engine& engine, double block_bytes);
 

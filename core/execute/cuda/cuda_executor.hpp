@@ -64,7 +64,7 @@ class CudaExecutor final : public Executor {
   void set_blocks(std::uint32_t blocks) { options_.blocks = blocks; }
   std::uint64_t weight_bytes() const { return weights_.bytes(); }
   const std::string& device_name() const { return device_name_; }  // "NVIDIA H100 80GB HBM3"
-  const std::string& note() const { return note_; }  // of create(), for the log; mostly empty
+  const std::string& note() const { return note_; }                // of create(), for the log; mostly empty
 
  private:
   struct Job {

@@ -64,9 +64,8 @@ const Bad kBad[] = {
      "x.toml:2:1: engine.kv_blocks: expected 1 to 100000000, found integer 100000001"},
     // Choices.
     {"[engine]\nexecutor = 'simulate'",
-     "x.toml:2:1: engine.executor: expected simulated | hash | null | cpu | cuda, found string 'simulate'; did you "
-     "mean "
-     "'simulated'?"},
+     "x.toml:2:1: engine.executor: expected simulated | hash | null | cpu | cuda, found string 'simulate'; "
+     "did you mean 'simulated'?"},
     // Sizes.
     {"[engine]\nkv_memory = '4 Gigs'",
      "x.toml:2:1: engine.kv_memory: expected bytes, or a size such as \"4GiB\" (KiB, MiB, GiB, TiB, kB, MB, "
