@@ -1,4 +1,6 @@
 // Copies and look-ups, a block a begin or a run. Launched after all before them have ended: they open and close a step.
+#include <algorithm>
+
 #include "launch.hpp"
 #include "sequence_rows.hpp"
 
@@ -35,10 +37,13 @@ __device__ void prepare_sample(const StepRun& run, const SequenceRows& rows, con
   inputs.sampling[at] = how;
 }
 
-__global__ void __launch_bounds__(threads)
-    prepare_kernel(const StepRun* runs, int decodes, SequenceRows rows, StepInputs inputs) {
+struct PassedRuns {
+  StepRun runs[most_passed_runs];
+};
+
+__device__ void prepare_run(const StepRun& run, int decodes, int slot, const SequenceRows& rows,
+                            const StepInputs& inputs) {
   const int block = static_cast<int>(blockIdx.x);
-  const StepRun run = runs[block];
   for (int i = threadIdx.x; i < run.tokens; i += threads) {
     const int at = run.first + i;
     const int position = run.start + i;
@@ -47,6 +52,7 @@ __global__ void __launch_bounds__(threads)
     inputs.table_row[at] = run.row < 0 ? 0 : run.row;
   }
   if (threadIdx.x != 0) return;
+  if (block == 0) *inputs.slot = slot;
   if (run.sample >= 0) prepare_sample(run, rows, inputs);
   if (block < decodes) return;
   const int chunk = block - decodes;
@@ -57,13 +63,30 @@ __global__ void __launch_bounds__(threads)
 }
 
 __global__ void __launch_bounds__(threads)
+    prepare_kernel(const StepRun* runs, int decodes, int slot, SequenceRows rows, StepInputs inputs) {
+  prepare_run(runs[blockIdx.x], decodes, slot, rows, inputs);
+}
+
+__global__ void __launch_bounds__(threads)
+    prepare_passed_kernel(const __grid_constant__ PassedRuns passed, int decodes, int slot, SequenceRows rows,
+                          StepInputs inputs) {
+  prepare_run(passed.runs[blockIdx.x], decodes, slot, rows, inputs);
+}
+
+__global__ void __launch_bounds__(threads)
     feed_back_kernel(FeedBack from, StepInputs inputs, SequenceRows rows) {
   const int i = static_cast<int>(blockIdx.x * threads + threadIdx.x);
   if (i >= from.samples) return;
   const int position = inputs.sample_position[i];
   if (position < 0) return;
   const int token = from.token[i];
-  from.bad[i] = from.logits[i * from.logits_stride + token] > -INFINITY ? 0 : 1;
+  const int bad = from.logits[i * from.logits_stride + token] > -INFINITY ? 0 : 1;
+  from.bad[i] = bad;
+  if (from.host_token != nullptr) {
+    const std::int64_t at = *inputs.slot * from.slot_stride + i;
+    from.host_token[at] = token;
+    from.host_bad[at] = bad;
+  }
   if (position < rows.token_stride) rows.tokens[inputs.sample_row[i] * rows.token_stride + position] = token;
 }
 
@@ -80,12 +103,19 @@ Status edit_rows(const RowEdits& edits, const SequenceRows& rows, cudaStream_t s
   return launch("edit_rows", edit_kernel, blocks_of(blocks, stream), edits, rows);
 }
 
-Status prepare_step(const StepRun* runs, int count, int decodes, const SequenceRows& rows,
-                    const StepInputs& inputs, cudaStream_t stream) {
-  if (count < 0 || decodes < 0 || decodes > count)
+Status prepare_step(const StepRuns& step, const SequenceRows& rows, const StepInputs& inputs,
+                    cudaStream_t stream) {
+  if (step.count < 0 || step.decodes < 0 || step.decodes > step.count)
     return {"prepare_step: decodes, expected 0 to the number of runs"};
-  if (count == 0) return {};
-  return launch("prepare_step", prepare_kernel, blocks_of(count, stream), runs, decodes, rows, inputs);
+  if (step.count == 0) return {};
+  const Launch how = blocks_of(step.count, stream);
+  if (step.count <= most_passed_runs) {
+    PassedRuns passed;
+    std::copy_n(step.runs, step.count, passed.runs);
+    return launch("prepare_step", prepare_passed_kernel, how, passed, step.decodes, step.slot, rows, inputs);
+  }
+  if (step.staged == nullptr) return {"prepare_step: staged, expected a copy of so many runs"};
+  return launch("prepare_step", prepare_kernel, how, step.staged, step.decodes, step.slot, rows, inputs);
 }
 
 Status feed_back(const FeedBack& from, const StepInputs& inputs, const SequenceRows& rows,

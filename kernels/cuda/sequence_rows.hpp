@@ -4,7 +4,7 @@
 // A step:  edit_rows()      sequences begin, block tables change
 //          prepare_step()   ids, positions and table rows of its tokens; how and where it samples
 //          ...              the pass and sample()
-//          feed_back()      sampled tokens go to their rows
+//          feed_back()      sampled tokens go to their rows, and to the host
 // None is launched early. Thread safety: stateless; a set of rows serves one stream at a time.
 #pragma once
 
@@ -68,11 +68,22 @@ struct StepInputs {                                                       // dev
   std::int32_t* sample_position = nullptr;  // of the token to come
   std::int32_t* sample_token = nullptr;     // of the step's tokens, the one whose logits it takes
   std::int32_t* sample_row = nullptr;
+
+  std::int32_t* slot = nullptr;  // [1], where feed_back() puts what the host wants
 };
 
-// decodes: how many of the runs decode.
-Status prepare_step(const StepRun* runs, int count, int decodes, const SequenceRows& rows,
-                    const StepInputs& inputs, cudaStream_t stream);
+// Of a step, in host memory. So few that they go with the launch need no copy on the device.
+inline constexpr int most_passed_runs = 128;
+struct StepRuns {
+  const StepRun* runs = nullptr;
+  int count = 0;
+  int decodes = 0;                  // how many of them decode
+  const StepRun* staged = nullptr;  // their copy on the device, where there are more than most_passed_runs
+  int slot = 0;
+};
+
+Status prepare_step(const StepRuns& step, const SequenceRows& rows, const StepInputs& inputs,
+                    cudaStream_t stream);
 
 struct FeedBack {
   const std::int32_t* token = nullptr;  // [samples]
@@ -80,9 +91,12 @@ struct FeedBack {
   std::int64_t logits_stride = 0;
   std::int32_t* bad = nullptr;  // [samples] out: 1 where the token's logit is no number above minus infinity
   int samples = 0;
+  // Host memory that the device can write: [slots, slot_stride], token and bad again, at inputs.slot. Or null.
+  std::int32_t *host_token = nullptr, *host_bad = nullptr;
+  std::int64_t slot_stride = 0;
 };
 
-// Each token to its row and position; what a row has no room for is dropped.
+// Each token to its row and position; what a row has no room for is dropped. Unused samples are left alone.
 Status feed_back(const FeedBack& from, const StepInputs& inputs, const SequenceRows& rows,
                  cudaStream_t stream);
 

@@ -1,8 +1,7 @@
 // Whole decode steps as captured graphs, sampling in, next to the bytes that they must read; then the launches of each
 // kind alone. Random weights, every layer its own; 256 keys a sequence in blocks of 16 in random order.
 //
-//   bench_decode [8b|0.6b|135m|BATCH]...     (default: all models, all batches)
-#include <cstring>
+//   bench_decode [8b|0.6b|135m|BATCH|keys=KEYS]...     (default: all models, all batches, 256 keys)
 
 #include "model_case.cuh"
 
@@ -10,7 +9,7 @@ using namespace device_test;
 
 namespace {
 
-constexpr int context = 256;
+int context = 256;
 
 // Milliseconds a step that vLLM 0.23.0 took at prompt 128, output 256 on an H100 80GB (another machine of this kind).
 struct Peer {
@@ -100,14 +99,19 @@ void run(Gemm& gemm, const ModelShape& shape, const std::vector<Peer>& all, cons
 
 int main(int argc, char** argv) {
   std::vector<int> batches;
-  for (int i = 1; i < argc; ++i)
-    if (const int batch = std::atoi(argv[i]);
-        batch > 0 && std::strchr(argv[i], 'b') == nullptr && std::strchr(argv[i], 'm') == nullptr)
-      batches.push_back(batch);
+  std::vector<std::string> models;
+  for (int i = 1; i < argc; ++i) {
+    const std::string word = argv[i];
+    if (word.rfind("keys=", 0) == 0) {
+      context = std::max(1, std::atoi(word.c_str() + 5));
+    } else if (word.find_first_not_of("0123456789") == std::string::npos) {
+      batches.push_back(std::atoi(argv[i]));
+    } else {
+      models.push_back(word);
+    }
+  }
   const auto wanted = [&](const char* name) {
-    for (int i = 1; i < argc; ++i)
-      if (std::strcmp(argv[i], name) == 0) return true;
-    return argc == 1 + static_cast<int>(batches.size());
+    return models.empty() || std::find(models.begin(), models.end(), name) != models.end();
   };
   const double bandwidth = read_bandwidth(std::size_t{2} << 30);
   std::printf("read of 2 GiB: %.3f TB/s\n", bandwidth / 1e6);

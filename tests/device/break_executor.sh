@@ -58,5 +58,6 @@ start takes_no_number core/execute/cuda/cuda_executor.cpp 's/sampled\.bad\(\)\[a
 start copies_k_alone core/execute/cuda/kv_pool.hpp 's/\{k\(layer\), v\(layer\)\}/{k(layer), k(layer)}/'
 start no_embedding_scale core/execute/cuda/pass.cpp 's/a_->embedding_scale, step\.stream/1.0f, step.stream/'
 start feeds_nothing_back kernels/cuda/sequence_rows.cu 's/if \(position < rows\.token_stride\) rows\.tokens.*/(void)token;/'
+start one_slot core/execute/cuda/cuda_create.cpp 's/job\.slot = slot\+\+/job.slot = slot/'
 start stops_never kernels/cuda/sequence_rows.cu 's/how\.mask = -1;/;/'
 for job in "${jobs_running[@]}"; do wait "$job" || status=1; done

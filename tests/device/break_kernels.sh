@@ -77,6 +77,11 @@ start never_recalls test_gemm gemm.cu 's/known != state_->recalled\.end\(\)/fals
 start own_key_missing test_step_attention attention_step.cuh 's/share\.put_fresh\(own\);//' attention_step
 start own_key_not_kept test_step_attention attention_step.cuh 's/side == 0 \? job\.k_cache : job\.v_cache/job.v_cache/' attention_step
 start quarter_of_another test_step_attention attention_step.cuh 's/\(warp \* chunks \+ chunk\) \* 8/chunk * 8/' attention_step
+start half_a_group_of_another test_step_attention attention_step.cuh 's/if \(rank > 0\) values = .*/;/' attention_step
+start key_of_the_other_block test_step_attention attention_step.cuh 's/seen \/ block_tokens_at_once == rank\)/rank == 0)/' attention_step
 start norms_too_early test_step norm.cu 's/^ *wait_for_predecessor\(\);//' norm
 start attends_too_early test_step attention_decode.cuh 's/wait_for_predecessor\(\);/;/' attention_decode
+start one_passed_run test_sequence_rows sequence_rows.cu 's/passed\.runs\[blockIdx\.x\]/passed.runs[0]/' sequence_rows
+start one_staged_run test_sequence_rows sequence_rows.cu 's/\(runs\[blockIdx\.x\]/(runs[0]/' sequence_rows
+start one_slot test_sequence_rows sequence_rows.cu 's/\*inputs\.slot \* from\.slot_stride/0/' sequence_rows
 for job in "${jobs_running[@]}"; do wait "$job" || status=1; done

@@ -118,10 +118,12 @@ Status CudaExecutor::open() {
     return good;
   const std::size_t words = SampledTokens::kWords * o.max_sequences;
   if (Status good = sampled_.make(words, "sampled tokens"); !good) return good;
+  if (Status good = on_host_.make(words * jobs_.size(), "sampled tokens"); !good) return good;
+  int slot = 0;
   for (Job& job : jobs_) {
+    job.slot = slot++;
     if (Status good = job.start.open(); !good) return good;
     if (Status good = job.end.open(); !good) return good;
-    if (Status good = job.sampled.make(words, "sampled tokens"); !good) return good;
   }
   return {};
 }

@@ -52,16 +52,14 @@ Status CudaExecutor::enqueue(Job& job, const Batch& batch) {
     pass_->recover(stream_).map_error([](const Error&) {});  // the first error is the one to hear of
     return good;
   }
-  const SampledTokens from = sampled_at(sampled_.get());
-  const std::size_t words = job.wants_logprobs ? SampledTokens::kWords * from.sequences
-                                               : SampledTokens::token_words(from.sequences);
-  if (job.layout.size.samples == 0) return {};
-  return cuda::check(cudaMemcpyAsync(job.sampled.get(), from.words, words * sizeof(std::int32_t),
+  if (!job.wants_logprobs) return {};
+  return cuda::check(cudaMemcpyAsync(on_host(job).words, sampled_.get(), sampled_.bytes(),
                                      cudaMemcpyDeviceToHost, stream_.get()),
                      "sampled tokens");
 }
 
-// Sequences that begin, and block tables; also the runs of the pass, since all that goes to the device goes in one copy.
+// Sequences that begin, and block tables; also the runs of the pass where they are many, since all that goes to the
+// device goes in one copy.
 Status CudaExecutor::edit(Job& job, std::span<const Begin> begins,
                           std::span<const kernels::cuda::TableEdit> changes, std::span<const BatchRow> rows) {
   job.staging.clear();
@@ -85,7 +83,9 @@ Status CudaExecutor::edit(Job& job, std::span<const Begin> begins,
   const std::size_t first = job.staging.add(std::span<const kernels::cuda::RowBegin>(begins_));
   const std::size_t known = job.staging.add(std::span<const std::int32_t>(known_));
   const std::size_t table = job.staging.add(changes);
-  job.layout.place = job.staging.add(std::span<const kernels::cuda::StepRun>(job.layout.runs));
+  const std::vector<kernels::cuda::StepRun>& runs = job.layout.runs;
+  if (runs.size() > kernels::cuda::most_passed_runs)
+    job.layout.place = job.staging.add(std::span<const kernels::cuda::StepRun>(runs));
 
   job.enqueued = true;
   if (Status good = job.start.record(stream_); !good) return good;
@@ -113,16 +113,17 @@ Status CudaExecutor::move_blocks(std::span<const BlockCopy> copies) {
 
 Status CudaExecutor::pass(Job& job) {
   const StepLayout& layout = job.layout;
-  if (Status good =
-          cuda::check(kernels::cuda::prepare_step(job.staging.at<kernels::cuda::StepRun>(layout.place),
-                                                  static_cast<int>(layout.runs.size()), layout.size.decodes,
-                                                  row_memory_.rows(), row_memory_.inputs(), stream_.get()),
-                      "a step's inputs");
+  const kernels::cuda::StepRuns runs{layout.runs.data(), static_cast<int>(layout.runs.size()),
+                                     layout.size.decodes,
+                                     job.staging.at<kernels::cuda::StepRun>(layout.place), job.slot};
+  if (Status good = cuda::check(
+          kernels::cuda::prepare_step(runs, row_memory_.rows(), row_memory_.inputs(), stream_.get()),
+          "a step's inputs");
       !good)
     return good;
   const auto enqueue = [&] {
     return pass_->enqueue(layout.size, row_memory_.rows(), row_memory_.inputs(), sampling_,
-                          sampled_at(sampled_.get()), stream_);
+                          {sampled_.get(), options_.max_sequences, on_host_.get()}, stream_);
   };
   if (!options_.graphs || !layout.is_plain()) return enqueue();
   return graphs_.launch(layout.size.decodes, stream_, enqueue);
@@ -176,7 +177,7 @@ void CudaExecutor::place_in_time(Job& job, bool waited, Collected& out) {
 }
 
 Status CudaExecutor::take(Job& job) {
-  const SampledTokens sampled = sampled_at(job.sampled.get());
+  const SampledTokens sampled = on_host(job);
   if (job.wants_logprobs) job.logprobs.resize(job.rows.size());
   for (std::size_t i = 0; i < job.rows.size(); ++i) {
     if (job.layout.sample[i] < 0) continue;
@@ -193,7 +194,7 @@ Status CudaExecutor::take(Job& job) {
 }
 
 void CudaExecutor::take_logprobs(Job& job, std::size_t row, std::size_t sample) {
-  const SampledTokens sampled = sampled_at(job.sampled.get());
+  const SampledTokens sampled = on_host(job);
   std::vector<TokenLogprob>& out = job.logprobs[row];
   out.clear();
   out.push_back({job.tokens[row], sampled.logprob()[sample]});

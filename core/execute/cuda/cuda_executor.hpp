@@ -1,7 +1,7 @@
 // The CUDA executor: forward passes in BF16 over a paged cache on one device. Start here, then pass.hpp.
 //
-//   submit   batch -> Rows (checked) -> Staging -> edit_rows, prepare_step -> Pass -> sampled tokens -> rows; pinned copy
-//   collect  waits for the copy's event -> tokens, log-probabilities, times
+//   submit   batch -> Rows (checked) -> Staging -> edit_rows, prepare_step -> Pass -> sampled tokens -> rows, host
+//   collect  waits for the step's event -> tokens, log-probabilities, times
 //
 // All of a step goes on one stream, in the order of submission, so a block or a row that a submitted step touches may be
 // given to the next one. A sampled token is its row's next input on the device: at lag 1 a step is enqueued before the
@@ -68,6 +68,7 @@ class CudaExecutor final : public Executor {
 
  private:
   struct Job {
+    int slot = 0;  // of on_host_
     std::uint64_t step = 0, submitted_ns = 0;
     std::uint32_t decodes = 0, prefill_tokens = 0;
     Event start, end;
@@ -79,7 +80,6 @@ class CudaExecutor final : public Executor {
     std::vector<BatchRow> rows;
     std::vector<std::int32_t> alternatives;  // one a row: asked for, or -1
     bool wants_logprobs = false;
-    PinnedMemory<std::int32_t> sampled;               // as SampledTokens has it
     std::vector<std::uint32_t> tokens;                // the result, one a row
     std::vector<std::vector<TokenLogprob>> logprobs;  // likewise; empty where no row asks
   };
@@ -99,7 +99,9 @@ class CudaExecutor final : public Executor {
   void place_in_time(Job& job, bool waited, Collected& out);
   Status take(Job& job);
   void take_logprobs(Job& job, std::size_t row, std::size_t sample);
-  SampledTokens sampled_at(std::int32_t* words) const { return {words, options_.max_sequences}; }
+  SampledTokens on_host(const Job& job) const {
+    return {on_host_.get() + static_cast<std::size_t>(job.slot) * sampled_.size(), options_.max_sequences};
+  }
   static void fail_job(Job& job, const Error& error);
 
   Clock& clock_;
@@ -115,7 +117,8 @@ class CudaExecutor final : public Executor {
   Products products_;
   RowMemory row_memory_;
   SamplingRows sampling_;
-  DeviceMemory<std::int32_t> sampled_;
+  DeviceMemory<std::int32_t> sampled_;  // as SampledTokens has it
+  PinnedMemory<std::int32_t> on_host_;  // a slot a job, likewise
   std::optional<KvPool> pool_;
   std::optional<Pass> pass_;
   std::optional<Rows> rows_;

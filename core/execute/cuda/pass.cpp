@@ -164,11 +164,11 @@ Status Pass::sample(const SamplingRows& sampling, const SampledTokens& sampled, 
     device::StepInputs inputs = step.inputs;
     inputs.sample_position += first;
     inputs.sample_row += first;
-    if (Status good = check(device::feed_back({sampled.token() + first, logits_.get(), vocabulary,
-                                               sampled.bad() + first, rows},
-                                              inputs, step.rows, step.stream),
-                            "sampling");
-        !good)
+    device::FeedBack back{sampled.token() + first, logits_.get(), vocabulary, sampled.bad() + first, rows};
+    back.host_token = sampled.host + first;
+    back.host_bad = sampled.host + sampled.sequences + first;
+    back.slot_stride = static_cast<std::int64_t>(SampledTokens::kWords * sampled.sequences);
+    if (Status good = check(device::feed_back(back, inputs, step.rows, step.stream), "sampling"); !good)
       return good;
   }
   return {};

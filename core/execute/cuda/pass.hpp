@@ -31,12 +31,14 @@ struct PassLimits {
   std::uint32_t tokens, sequences, context_tokens, block_tokens, blocks;
 };
 
-// What sampling leaves, one a run that samples: in one piece of memory, so that one copy takes it to the host.
+// What sampling leaves, one a run that samples: in one piece of memory, so that one copy takes all of it to the host.
+// Tokens and what is bad go there without a copy.
 struct SampledTokens {
   static constexpr std::size_t kAlternatives = kernels::cuda::sampling_max_alternatives;
   static constexpr std::size_t kWords = 3 + 2 * kAlternatives;  // a run
   std::int32_t* words = nullptr;  // [kWords, sequences]: tokens, bad, log-probabilities, alternatives, theirs
   std::size_t sequences = 0;
+  std::int32_t* host = nullptr;  // [slots, kWords, sequences], in host memory that the device can write
 
   std::int32_t* token() const { return words; }
   std::int32_t* bad() const { return words + sequences; }  // 1: no logit was a number above minus infinity
@@ -45,7 +47,6 @@ struct SampledTokens {
   float* alternative_logprob() const {
     return reinterpret_cast<float*>(words + (3 + kAlternatives) * sequences);
   }
-  static constexpr std::size_t token_words(std::size_t sequences) { return 2 * sequences; }  // token, bad
 };
 
 class Pass {

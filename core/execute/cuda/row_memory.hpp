@@ -15,7 +15,7 @@ class RowMemory {
     RowMemory out;
     const std::size_t n = rows, entries = (std::size_t{context_tokens} + block_tokens - 1) / block_tokens;
     const std::size_t sizes[] = {
-        n * context_tokens, n * entries, most_tokens, most_tokens, most_tokens, n + 1, n, n, n, n, n};
+        n * context_tokens, n * entries, most_tokens, most_tokens, most_tokens, n + 1, n, n, n, n, n, 1};
     std::size_t words = 0;
     for (const std::size_t size : sizes) words += size;
     for (const Status& good :
@@ -35,7 +35,7 @@ class RowMemory {
     }
     out.rows_ = {at[0], static_cast<std::int64_t>(context_tokens), at[1], static_cast<int>(entries),
                  out.sampling_.get()};
-    out.inputs_ = {at[2], at[3], at[4], at[5], at[6], at[7], out.how_.get(), at[8], at[9], at[10]};
+    out.inputs_ = {at[2], at[3], at[4], at[5], at[6], at[7], out.how_.get(), at[8], at[9], at[10], at[11]};
     return out;
   }
 
