@@ -5,12 +5,11 @@
 
 #include "hopper.cuh"
 #include "launch.hpp"
-#include "norm.hpp"
+#include "norm_row.cuh"
 
 namespace serveloop::kernels::cuda {
 namespace {
 
-constexpr int few_threads = 256;  // up to four vectors each
 constexpr int max_threads = 1024;
 
 struct NormJob {
@@ -50,10 +49,9 @@ __global__ void __launch_bounds__(max_threads) norm_kernel(const NormJob job) {
         values[i][j] = __bfloat162float(__float2bfloat16_rn(before[j] + values[i][j]));
       store_8(job.residual + row, at, job.hidden, job.aligned, values[i]);
     }
-#pragma unroll
-    for (int j = 0; j < 8; ++j) sum = __fmaf_rn(values[i][j], values[i][j], sum);
+    sum = add_squares(values[i], sum);
   }
-  const float inverse_rms = rsqrtf(block_sum(sum, scratch) / static_cast<float>(job.hidden) + job.eps);
+  const float inverse = inverse_rms(block_sum(sum, scratch), job.hidden, job.eps);
 #pragma unroll
   for (int i = 0; i < pieces; ++i) {
     const int at = 8 * (threadIdx.x + i * blockDim.x);
@@ -62,8 +60,7 @@ __global__ void __launch_bounds__(max_threads) norm_kernel(const NormJob job) {
       unpack(weights[i], weight);
     else
       load_8(job.weight, at, job.hidden, false, weight);
-#pragma unroll
-    for (int j = 0; j < 8; ++j) values[i][j] *= inverse_rms * (weight[j] + job.weight_offset);
+    scale_row(values[i], inverse, weight, job.weight_offset);
     store_8(job.out + row, at, job.hidden, job.aligned, values[i]);
   }
 }
@@ -78,7 +75,7 @@ Status launch_norm(NormJob job, int rows, cudaStream_t stream) {
                 is_aligned(job.weight) && is_aligned(job.out);
   const int vectors = (job.hidden + 7) / 8;
   const int threads =
-      std::min(vectors > 4 * few_threads ? max_threads : few_threads, (vectors + 31) / 32 * 32);
+      std::min(vectors > 4 * norm_few_threads ? max_threads : norm_few_threads, (vectors + 31) / 32 * 32);
   const int pieces = (vectors + threads - 1) / threads;
   const Launch how{dim3(static_cast<unsigned>(rows)), dim3(static_cast<unsigned>(threads)), 0, stream};
   switch (pieces) {

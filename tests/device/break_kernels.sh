@@ -40,7 +40,7 @@ start one_group_again test_attention attention_plan.cu 's/last - count \+ 1 \+ i
 start one_row_of_the_table test_attention attention_plan.cu 's/position, table_row, start/position, 0, start/' attention_plan
 start turns_back test_rope rope_head.cuh 's/\+ sign \* partner/- sign * partner/' rope
 start wrong_slot test_rope rope.cu 's/position % job\.block_tokens;/0;/' rope
-start no_mean test_rows norm.cu 's| / static_cast<float>\(job\.hidden\)||' norm
+start no_mean test_rows norm_row.cuh 's| / static_cast<float>\(hidden\)||' norm
 start wrong_gelu test_rows activate.cuh 's/0\.044715f/0.44715f/' activation
 start no_scale test_rows activation.cu 's/x\[i\] \*= scale/x[i] *= 1.0f/' activation
 start sees_the_next test_prefill attention_prefill.cuh 's/used\[half\] \? position : -1/used[half] ? position + 1 : -1/' \
@@ -79,6 +79,8 @@ start own_key_not_kept test_step_attention attention_step.cuh 's/side == 0 \? jo
 start quarter_of_another test_step_attention attention_step.cuh 's/\(warp \* chunks \+ chunk\) \* 8/chunk * 8/' attention_step
 start half_a_group_of_another test_step_attention attention_step.cuh 's/if \(rank > 0\) values = .*/;/' attention_step
 start key_of_the_other_block test_step_attention attention_step.cuh 's/seen \/ block_tokens_at_once == rank\)/rank == 0)/' attention_step
+start one_part_of_a_norm test_linear linear_narrow.cuh 's/lane < parts \? sums/lane < 1 ? sums/' linear
+start norms_one_row test_linear linear_narrow.cuh 's/job\.x \+ row \* job\.x_stride\)/job.x)/' linear
 start norms_too_early test_step norm.cu 's/^ *wait_for_predecessor\(\);//' norm
 start attends_too_early test_step attention_decode.cuh 's/wait_for_predecessor\(\);/;/' attention_decode
 start one_passed_run test_sequence_rows sequence_rows.cu 's/passed\.runs\[blockIdx\.x\]/passed.runs[0]/' sequence_rows

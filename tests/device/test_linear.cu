@@ -213,6 +213,56 @@ void test_refusals() {
   check(refused([](LinearJob& j) { j.n = 15, j.end = LinearEnd::gate; }), "an odd gate was taken");
 }
 
+// A norm on the way in, against rms_norm() before.
+void test_norm_in(const Shape& s, int rows, LinearEnd end, float offset) {
+  const std::string what = "norm, then " + name_of(s, rows) + (end == LinearEnd::gate ? ", gate" : "");
+  const Buffer<bf16> x(random_vector(static_cast<std::size_t>(rows) * s.k, 1, 3.0f)),
+      norm(random_vector(s.k, 2)), weight(random_vector(static_cast<std::size_t>(s.n) * s.k, 3, 0.1f)),
+      bias(random_vector(s.n, 4));
+  Buffer<bf16> normed(static_cast<std::size_t>(rows) * s.k);
+  normed.poison();
+  require(rms_norm(x.get(), norm.get(), normed.get(), rows, s.k, 1e-5f, offset, nullptr));
+  LinearJob job = job_of(s, normed, weight, rows);
+  job.end = end;
+  job.bias = bias.get();
+  if (end == LinearEnd::gate) job.out_stride = s.n / 2;
+  const std::size_t size = static_cast<std::size_t>(rows) * job.out_stride;
+  const std::vector<bf16> expected = run(job, size);
+  job.x = x.get();
+  job.norm = {norm.get(), 1e-5f, offset};
+  check(takes_norm(job), what + ": not taken");
+  if (!takes_norm(job)) return;
+  for (const bool early : {false, true}) {
+    job.early = early;
+    check(same_bits(run(job, size).data(), expected.data(), size), what + (early ? ", early" : ""));
+  }
+}
+
+void test_norms_in(bool quick) {
+  for (const Shape& s : {Shape{8, 64}, Shape{26, 192}, Shape{960, 576}, Shape{3072, 576}, Shape{130, 832},
+                         Shape{4096, 1024}, Shape{300, 1088}, Shape{96, 1984}, Shape{1000, 2048}}) {
+    if (quick && s.n * s.k > 100000) continue;
+    for (const int rows : {1, 2}) {
+      test_norm_in(s, rows, LinearEnd::store, rows == 2 ? 1.0f : 0.0f);
+      test_norm_in(s, rows, LinearEnd::gate, rows == 2 ? 0.0f : 1.0f);
+    }
+  }
+  LinearJob job;
+  job.rows = 1, job.n = 64, job.k = 64, job.x_stride = 64, job.out_stride = 64;
+  alignas(16) static bf16 nowhere[16];
+  job.norm.weight = nowhere + 1;
+  check(!linear(job, nullptr).ok(), "norm weights at an odd address were taken");
+  job.norm.weight = nowhere;
+  job.end = LinearEnd::add;
+  check(!linear(job, nullptr).ok(), "a norm and an addition were taken");
+  job.end = LinearEnd::store;
+  job.k = job.x_stride = 4096;
+  check(!takes_norm(job) && !linear(job, nullptr).ok(), "a norm of 4,096 was taken");
+  job.k = job.x_stride = 64;
+  job.rows = 3;
+  check(!takes_norm(job), "a norm of three rows was taken");
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -229,9 +279,11 @@ int main(int argc, char** argv) {
     test_ends({160, 136}, 70);
     test_early(9);
     test_early(70);
+    test_norms_in(true);
     test_refusals();
     return report("linear, quick");
   }
+  test_norms_in(false);
   const Shape odd[] = {{1, 8}, {7, 24}, {17, 40}, {72, 104}, {130, 576}, {1001, 200}, {5003, 72}};
   for (const Shape& s :
        {Shape{8, 64}, Shape{13, 192}, Shape{130, 576}, Shape{1000, 3072}, Shape{3000, 1088}}) {

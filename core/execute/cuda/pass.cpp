@@ -39,19 +39,23 @@ Status Pass::begin(const Step& step) {
 
 Status Pass::layer(std::size_t index, const Step& step) {
   const LayerWeights& w = weights_->layer(index);
-  const int tokens = step.size.tokens(), hidden = static_cast<int>(a_->hidden),
-            q = static_cast<int>(a_->q_features()), qkv = q + 2 * static_cast<int>(a_->kv_features()),
-            inner = static_cast<int>(a_->intermediate);
-  if (Status good = normalise(w.attention_norm, step); !good) return good;
-  if (Status good =
-          products_->store(normed_.get(), w.qkv, w.qkv_bias, qkv_.get(), tokens, qkv, hidden, step.stream);
-      !good)
-    return good;
+  const int q = static_cast<int>(a_->q_features()), inner = static_cast<int>(a_->intermediate);
+  if (Status good = project(w, step); !good) return good;
   if (Status good = attend(index, step); !good) return good;
   if (Status good = add(attended_.get(), w.o, q, w.post_attention_norm, step); !good) return good;
-  if (Status good = normalise(w.ffn_norm, step); !good) return good;
   if (Status good = gated(w, step); !good) return good;
   return add(gated_.get(), w.down, inner, w.post_ffn_norm, step);
+}
+
+// Queries, keys and values of the normalised stream.
+Status Pass::project(const LayerWeights& w, const Step& step) {
+  const int tokens = step.size.tokens(), hidden = static_cast<int>(a_->hidden),
+            qkv = static_cast<int>(a_->q_features() + 2 * a_->kv_features());
+  if (!pending_ && products_->takes_norm(tokens, qkv, hidden, w.qkv_bias != nullptr, false))
+    return products_->store(x_.get(), w.qkv, w.qkv_bias, qkv_.get(), tokens, qkv, hidden, step.stream,
+                            norm_of(w.attention_norm));
+  if (Status good = normalise(w.attention_norm, step); !good) return good;
+  return products_->store(normed_.get(), w.qkv, w.qkv_bias, qkv_.get(), tokens, qkv, hidden, step.stream);
 }
 
 Status Pass::attend(std::size_t index, const Step& step) {
@@ -85,10 +89,15 @@ Status Pass::attend(std::size_t index, const Step& step) {
       "attention");
 }
 
+// The gated half of the feed-forward part, of the normalised stream.
 Status Pass::gated(const LayerWeights& layer, const Step& step) {
   const int tokens = step.size.tokens(), hidden = static_cast<int>(a_->hidden),
             inner = static_cast<int>(a_->intermediate);
   const device::Gate gate = a_->gate == model::Gate::swish ? device::Gate::swish : device::Gate::gelu_tanh;
+  if (!pending_ && products_->takes_norm(tokens, 2 * inner, hidden, false, true))
+    return products_->gate(gate, x_.get(), layer.gate_up, gated_.get(), tokens, 2 * inner, hidden,
+                           step.stream, norm_of(layer.ffn_norm));
+  if (Status good = normalise(layer.ffn_norm, step); !good) return good;
   if (products_->has_ends(tokens, 2 * inner, hidden))
     return products_->gate(gate, normed_.get(), layer.gate_up, gated_.get(), tokens, 2 * inner, hidden,
                            step.stream);
@@ -98,6 +107,10 @@ Status Pass::gated(const LayerWeights& layer, const Step& step) {
     return good;
   return check(device::gated_activation(gate, gate_up_.get(), gated_.get(), tokens, inner, step.stream),
                "gate");
+}
+
+device::LinearNorm Pass::norm_of(const bf16* weight) const {
+  return {weight, a_->norm_eps, weights_->norm_offset()};
 }
 
 // normed = norm(x), after what x still lacks.

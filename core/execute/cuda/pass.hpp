@@ -87,8 +87,10 @@ class Pass {
   Status fill_angles(const Stream& stream);
   Status begin(const Step& step);
   Status layer(std::size_t index, const Step& step);
+  Status project(const LayerWeights& layer, const Step& step);
   Status attend(std::size_t index, const Step& step);
   Status gated(const LayerWeights& layer, const Step& step);
+  kernels::cuda::LinearNorm norm_of(const bf16* weight) const;
   Status normalise(const bf16* weight, const Step& step);
   Status add(const bf16* x, const bf16* weight, int k, const bf16* post_norm, const Step& step);
   Status sample(const SamplingRows& sampling, const SampledTokens& sampled, const Step& step);

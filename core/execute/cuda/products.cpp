@@ -52,8 +52,10 @@ Status Products::run(LinearJob job, cudaStream_t stream) const {
 }
 
 Status Products::store(const __nv_bfloat16* x, const __nv_bfloat16* weight, const __nv_bfloat16* bias,
-                       __nv_bfloat16* out, int rows, int n, int k, cudaStream_t stream) const {
-  return run({.x = x, .weight = weight, .bias = bias, .out = out, .rows = rows, .n = n, .k = k}, stream);
+                       __nv_bfloat16* out, int rows, int n, int k, cudaStream_t stream,
+                       const kernels::cuda::LinearNorm& norm) const {
+  return run({.x = x, .weight = weight, .bias = bias, .out = out, .rows = rows, .n = n, .k = k, .norm = norm},
+             stream);
 }
 
 Status Products::store_f32(const __nv_bfloat16* x, const __nv_bfloat16* weight, float* out, int rows, int n,
@@ -75,7 +77,8 @@ Status Products::add(const __nv_bfloat16* x, const __nv_bfloat16* weight, __nv_b
 }
 
 Status Products::gate(kernels::cuda::Gate gate, const __nv_bfloat16* x, const __nv_bfloat16* weight,
-                      __nv_bfloat16* out, int rows, int n, int k, cudaStream_t stream) const {
+                      __nv_bfloat16* out, int rows, int n, int k, cudaStream_t stream,
+                      const kernels::cuda::LinearNorm& norm) const {
   return run({.x = x,
               .weight = weight,
               .out = out,
@@ -83,8 +86,16 @@ Status Products::gate(kernels::cuda::Gate gate, const __nv_bfloat16* x, const __
               .n = n,
               .k = k,
               .end = LinearEnd::gate,
-              .gate = gate},
+              .gate = gate,
+              .norm = norm},
              stream);
+}
+
+bool Products::takes_norm(int rows, int n, int k, bool biased, bool gated) const {
+  const kernels::cuda::GemmChoice* choice = gemm_->choice({n, k, biased, false}, rows);
+  if (choice == nullptr || !choice->own) return false;
+  return kernels::cuda::takes_norm(
+      {.rows = rows, .n = n, .k = k, .end = gated ? LinearEnd::gate : LinearEnd::store});
 }
 
 }  // namespace serveloop::execute::cuda

@@ -21,8 +21,10 @@ class Products {
                                std::string& note);
 
   // out = x weight^T (+ bias); x: [rows, k] and out: [rows, n] without gaps.
+  // norm: where takes_norm().
   Status store(const __nv_bfloat16* x, const __nv_bfloat16* weight, const __nv_bfloat16* bias,
-               __nv_bfloat16* out, int rows, int n, int k, cudaStream_t stream) const;
+               __nv_bfloat16* out, int rows, int n, int k, cudaStream_t stream,
+               const kernels::cuda::LinearNorm& norm = {}) const;
   Status store_f32(const __nv_bfloat16* x, const __nv_bfloat16* weight, float* out, int rows, int n, int k,
                    cudaStream_t stream) const;
 
@@ -33,7 +35,11 @@ class Products {
              cudaStream_t stream) const;
   // out = gate(first half) times second half; n: both halves; out: [rows, n / 2]
   Status gate(kernels::cuda::Gate gate, const __nv_bfloat16* x, const __nv_bfloat16* weight,
-              __nv_bfloat16* out, int rows, int n, int k, cudaStream_t stream) const;
+              __nv_bfloat16* out, int rows, int n, int k, cudaStream_t stream,
+              const kernels::cuda::LinearNorm& norm = {}) const;
+
+  // Whether store(), or gate(), normalises x on its way, with the bits of rms_norm() before it.
+  bool takes_norm(int rows, int n, int k, bool biased, bool gated) const;
 
  private:
   Status run(kernels::cuda::LinearJob job, cudaStream_t stream) const;
