@@ -96,7 +96,7 @@ bool parse_options(const Arguments& arguments, Options& o, int& status) {
       "set", po::value(&o.set)->composing(), kSetHelp)(
       "out", po::value(&o.out),
       "write the calibration here; without, into calibrations/ beside the configuration, under the names of "
-      "processor, model, format and threads")(
+      "processor or GPU, model, format and threads")(
       "force", po::bool_switch(&o.force), "replace a file that is there")("steps", po::value(&o.steps),
                                                                           "write all steps here, too (CSV)")(
       "rounds", po::value(&o.rounds), "how often each kind of step is taken (5)");
@@ -114,9 +114,9 @@ Result<config::Config> configuration(const Options& o) {
   add_overrides(o.model, overrides);
   Result<config::Config> config = config::load(o.config, overrides);
   if (!config) return config;
-  if (config->engine.executor != "cpu")
+  if (!rig::is_real(*config))
     return fail(config->places.named("engine.executor"),
-                "cpu: a calibration is fitted to steps of a model in real time",
+                "cpu or cuda: a calibration is fitted to steps of a model in real time",
                 "'" + config->engine.executor + "'");
   std::error_code ignored;
   if (const fs::path folder = default_folder(o.config); o.out.empty() && !fs::is_directory(folder, ignored))

@@ -61,8 +61,8 @@ double copy_gb_per_s(std::uint64_t block_bytes) {
 
 Result<Calibrator> Calibrator::load(const config::Config& config, const std::string& command,
                                     const rig::Progress& progress) {
-  if (config.engine.executor != "cpu")
-    return fail("engine.executor", "cpu: a calibration is fitted to steps of a model in real time",
+  if (!rig::is_real(config))
+    return fail("engine.executor", "cpu or cuda: a calibration is fitted to steps of a model in real time",
                 "'" + config.engine.executor + "'");
   Result<config::Calibration> base = config::load_calibration(config.simulated.calibration);
   if (!base) return tl::unexpected(base.error());
@@ -88,7 +88,8 @@ Result<Calibrator> Calibrator::load(const config::Config& config, const std::str
   n.host_from = out.base_.name;
   n.threads = device.model->threads;
   n.cores = rig::usable_cores();
-  n.limits = {o.max_sequences, o.token_budget, o.context_tokens, o.block_tokens, o.kv_blocks};
+  n.limits = {o.max_sequences, o.token_budget, o.context_tokens,
+              o.block_tokens,  o.kv_blocks,    n.threads > 0 ? kMostTouched : kMostTouchedByGpu};
   return out;
 }
 
@@ -108,13 +109,15 @@ Result<Calibrated> Calibrator::run(const std::string& name, const StepRunOptions
   c = base_;
   set_costs(c, fit->cost);
   c.name = name;
-  c.device = fmt::format("{}, {} threads, {}; {} in {}", notes_.processor, notes_.threads,
+  c.device = fmt::format("{}, {}{}; {} in {}", notes_.processor,
+                         notes_.threads > 0 ? fmt::format("{} threads, ", notes_.threads) : "",
                          notes_.instruction_set, notes_.model, notes_.precision);
   c.source = fmt::format("serveloop bench --calibrate, {}: {} steps", notes_.date, out.steps.size());
   const std::uint64_t bt = notes_.limits.block_tokens;
   c.kv_bytes_per_token = (model.kv_block_bytes + bt - 1) / bt;
   c.kv_memory_bytes = notes_.limits.blocks * bt * c.kv_bytes_per_token;
-  c.swap_gb_per_s = rounded(std::clamp(copy_gb_per_s(model.kv_block_bytes), 0.001, 1e6));
+  if (notes_.threads > 0)  // a GPU's copies go another way
+    c.swap_gb_per_s = rounded(std::clamp(copy_gb_per_s(model.kv_block_bytes), 0.001, 1e6));
   out.fit = residuals_of(rig::cost_of(c, notes_.limits.block_tokens), out.steps);
   Result<std::string> text = calibration_text(c, out.fit, notes_);
   if (!text) return tl::unexpected(text.error());

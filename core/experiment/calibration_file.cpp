@@ -44,9 +44,11 @@ std::string row(const std::string& name, const Residuals& r) {
 std::vector<std::string> heading(const CalibrationNotes& n) {
   return {fmt::format(" {} on {}, fitted to steps that ran there:", n.model, n.processor),
           "   " + n.command,
-          fmt::format(" {}; {} on {}, {}; weights mostly {}, precision {}; load average before: {:.2f}",
-                      n.date, counted(n.threads, "thread"), counted(n.cores, "core"), n.instruction_set,
-                      n.format, n.precision, n.load),
+          fmt::format(" {}; {}{}; weights mostly {}, precision {}; load average before: {:.2f}", n.date,
+                      n.threads > 0
+                          ? fmt::format("{} on {}, ", counted(n.threads, "thread"), counted(n.cores, "core"))
+                          : "",
+                      n.instruction_set, n.format, n.precision, n.load),
           "",
           " The error is the model's time for a step less the measured one, relative to that: bias is its "
           "median,",
@@ -62,7 +64,8 @@ std::vector<std::string> ending(const CalibrationNotes& n) {
                       counted(n.rounds, "round"), counted(n.limits.max_sequences, "sequence"),
                       counted(n.limits.token_budget, "token"), n.limits.context_tokens,
                       counted(touched_blocks(n.limits), "block"), n.limits.block_tokens),
-          " swap_gb_per_s is that of one thread that copies blocks from memory to memory.",
+          n.threads > 0 ? " swap_gb_per_s is that of one thread that copies blocks from memory to memory."
+                        : " swap_gb_per_s is that of " + n.host_from + ", not measured.",
           " host_step_us, host_sequence_us and policy_us are those of " + n.host_from + ", not measured."};
 }
 
@@ -78,7 +81,7 @@ std::string calibration_name(const CalibrationNotes& n) {
   std::string out = slug(n.processor) + "-" + slug(n.model);
   const std::string format = slug(n.format);
   if (!out.ends_with(format)) out += "-" + format;
-  return out + "-" + slug(counted(n.threads, "thread"));
+  return n.threads > 0 ? out + "-" + slug(counted(n.threads, "thread")) : out;
 }
 
 std::string residual_table(const CostFit& fit, const std::string& indent) {

@@ -105,7 +105,7 @@ std::uint32_t blocks_of(std::uint32_t tokens, std::uint32_t block_tokens) {
 }
 
 std::uint32_t touched_blocks(const StepLimits& limits) {
-  return std::min(limits.blocks, blocks_of(kMostTouched, limits.block_tokens));
+  return std::min(limits.blocks, blocks_of(limits.most_touched, limits.block_tokens));
 }
 
 std::vector<StepShape> step_plan(const StepLimits& limits) { return Plan(limits).make(); }

@@ -7,12 +7,14 @@
 
 namespace serveloop::experiment {
 
+inline constexpr std::uint32_t kStepsAShape = 2;  // in a row
+// KV tokens, so that filling them takes no minutes: by cores, by a GPU.
+inline constexpr std::uint32_t kMostTouched = 16'384, kMostTouchedByGpu = 262'144;
+
 struct StepLimits {
   std::uint32_t max_sequences, token_budget, context_tokens, block_tokens, blocks;
+  std::uint32_t most_touched = kMostTouched;
 };
-
-inline constexpr std::uint32_t kStepsAShape = 2;       // in a row
-inline constexpr std::uint32_t kMostTouched = 16'384;  // KV tokens, so that filling them takes no minutes
 
 // `decodes` sequences decode, the first time behind `context` tokens, beside `chunks` prompts of which `chunk_tokens`
 // tokens are computed, the first time from position `chunk_start`. Each step moves all of them on, and the last one
@@ -28,7 +30,7 @@ struct StepShape {
 };
 
 std::uint32_t blocks_of(std::uint32_t tokens, std::uint32_t block_tokens);
-// The blocks that a calibration uses: all, or those of kMostTouched tokens.
+// The blocks that a calibration uses: all, or those of most_touched tokens.
 std::uint32_t touched_blocks(const StepLimits& limits);
 // All shapes fit the limits and the touched blocks; none comes twice. Empty where not even one decode fits.
 std::vector<StepShape> step_plan(const StepLimits& limits);
