@@ -48,4 +48,10 @@ inline tl::unexpected<Error> fail(std::string what, std::string expected = {}, s
       Error{std::move(what), std::move(expected), std::move(found), std::move(hint)});
 }
 
+// The same error, with what it is about in front: "workload.trace: day.csv:3: TIMESTAMP".
+inline tl::unexpected<Error> about(std::string subject, Error error) {
+  error.what = error.what.empty() ? std::move(subject) : std::move(subject) + ": " + error.what;
+  return tl::unexpected<Error>(std::move(error));
+}
+
 }  // namespace serveloop

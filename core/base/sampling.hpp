@@ -34,8 +34,8 @@ struct Sampling {
   std::uint32_t min_tokens = 0;         // stop ids are not chosen before so many
   std::vector<std::uint32_t> stop_ids;  // each ends its sequence, as its last token
   std::vector<TokenBias> bias;          // a token once at most
-  std::optional<std::uint32_t>
-      alternatives;  // log-probabilities asked for, with so many alternatives a token
+  // Log-probabilities are asked for, with so many alternatives a token.
+  std::optional<std::uint32_t> alternatives;
   bool operator==(const Sampling&) const = default;
 };
 

@@ -230,10 +230,11 @@ Result<Value> parse_file(const std::string& path) {
 }
 
 Result<Value> parse_value(std::string_view text, std::string_view source_name) {
+  const auto source = std::make_shared<const std::string>(source_name);
   Result<Value> document = parse("value = " + std::string(text), source_name);
   if (document && document->entries().size() == 1 && document->entries()[0].key == "value") {
     Value value = document->entries()[0].value;
-    value.set_place(std::make_shared<const std::string>(source_name), 0, 0);
+    value.set_source(source);
     return value;
   }
   const auto first = text.find_first_not_of(" \t");
@@ -241,24 +242,19 @@ Result<Value> parse_value(std::string_view text, std::string_view source_name) {
                             std::string_view("\"'[{").find(text[first]) != std::string_view::npos;
   if (must_be_toml) return fail(std::string(source_name), "a TOML value", std::string(text));
   Value word{text};
-  word.set_place(std::make_shared<const std::string>(source_name), 0, 0);
+  word.set_source(source);
   return word;
 }
 
-Status apply_override(Value& document, std::string_view assignment) {
+Status apply_override(Value& document, std::string_view assignment, std::string_view option) {
   const auto equals = assignment.find('=');
-  if (equals == std::string_view::npos || equals == 0) {
-    return fail("--set", "key=value, as in engine.lag=1", "'" + std::string(assignment) + "'");
-  }
-  const std::string_view path = assignment.substr(0, equals);
-  Result<Value> value = parse_value(assignment.substr(equals + 1), "--set");
-  if (!value) {
-    return fail("--set " + std::string(path), value.error().expected, value.error().found);
-  }
-  if (Status set = document.set(path, std::move(*value)); !set) {
-    return fail("--set " + set.error().what, set.error().expected, set.error().found, set.error().hint);
-  }
-  return {};
+  if (equals == std::string_view::npos || equals == 0)
+    return fail(std::string(option), "KEY=VALUE, as in engine.lag=1", "'" + std::string(assignment) + "'");
+  Result<Value> value = parse_value(assignment.substr(equals + 1), option);
+  if (!value) return tl::unexpected(value.error());
+  Status set = document.set(assignment.substr(0, equals), std::move(*value));
+  if (!set) set.error().what = option;
+  return set;
 }
 
 }  // namespace serveloop::toml

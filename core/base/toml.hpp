@@ -78,9 +78,13 @@ class Value {
   // "file:line:column", or the source's name alone where there is no line; empty for values made in code.
   std::string place() const;
   const std::string& source() const;
-  std::string named(
-      std::string_view what) const;  // opens an error: "file:3:1: engine.lag", "--set engine.lag"
+  // Does it come from an option of the command line? Its source is that option then: "--set engine.lag=1".
+  bool of_command_line() const;
+  // Opens an error: "file:3:1: engine.lag", "--port 70000: server.port"; "--set engine.lag=9" names its key itself.
+  std::string named(std::string_view what) const;
   void set_place(std::shared_ptr<const std::string> source, std::uint32_t line, std::uint32_t column);
+  // The same source, without a line, for it and all that is in it.
+  void set_source(const std::shared_ptr<const std::string>& source);
   std::string describe() const;  // for errors: "string 'abc'", "integer 3", "a table"
 
   // Same types and values; places and the order of keys do not count.
@@ -109,8 +113,8 @@ Result<Value> parse_file(const std::string& path);
 // string (so that words, paths and sizes need no quotes). Text that opens a quote, an array or a table must
 // be TOML.
 Result<Value> parse_value(std::string_view text, std::string_view source_name);
-// Applies one `a.b=c` to a document; its value's source is `--set`.
-Status apply_override(Value& document, std::string_view assignment);
+// Applies one `a.b=c` to a document. `option` is what errors blame, and the source of the value: "--set a.b=c".
+Status apply_override(Value& document, std::string_view assignment, std::string_view option);
 
 // Writes a table as a document that parse() reads back to an equal value. Deterministic: order as stored,
 // plain values before tables. Strings hold UTF-8.

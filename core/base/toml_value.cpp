@@ -161,6 +161,8 @@ Result<std::string> Value::as_string(std::string_view what) const {
 }
 
 Result<std::vector<std::string>> Value::as_strings(std::string_view what) const {
+  if (is_string())
+    return fail(named(what), "an array of strings", describe(), "write [" + to_inline(*this) + "]");
   if (!is_array()) return mismatch(*this, what, "an array of strings");
   std::vector<std::string> out;
   for (const Value& item : items()) {
@@ -241,10 +243,16 @@ std::string Value::place() const {
 
 const std::string& Value::source() const { return source_ == nullptr ? kNoSource : *source_; }
 
+bool Value::of_command_line() const { return source().starts_with("--"); }
+
 std::string Value::named(std::string_view what) const {
   std::string subject = place();
   if (what.empty()) return subject;
-  if (!subject.empty()) subject += line_ == 0 ? " " : ": ";
+  const std::string assigned = " " + std::string(what) + "=";  // of "--set engine.lag=1"
+  if (of_command_line() &&
+      subject.compare(std::min(subject.find(' '), subject.size()), assigned.size(), assigned) == 0)
+    return subject;
+  if (!subject.empty()) subject += ": ";
   return subject + std::string(what);
 }
 
@@ -252,6 +260,14 @@ void Value::set_place(std::shared_ptr<const std::string> source, std::uint32_t l
   source_ = std::move(source);
   line_ = line;
   column_ = column;
+}
+
+void Value::set_source(const std::shared_ptr<const std::string>& source) {
+  set_place(source, 0, 0);
+  if (auto* array = std::get_if<Array>(&data_))
+    for (Value& item : *array) item.set_source(source);
+  if (auto* table = std::get_if<Table>(&data_))
+    for (Entry& entry : *table) entry.value.set_source(source);
 }
 
 std::string Value::describe() const {

@@ -1,4 +1,6 @@
 // serveloop bench: on a real executor, one column a configuration.
+#include <algorithm>
+
 #include "cli/runs.hpp"
 
 namespace serveloop::cli {
@@ -6,10 +8,14 @@ namespace serveloop::cli {
 namespace {
 
 const Help kHelp{
-    "serveloop bench --config FILE [--config FILE ...] [options]",
+    "serveloop bench --config FILE [--config FILE ...] [options]\n"
+    "       serveloop bench --calibrate --config FILE [options]",
     "Runs the [workload] of each configuration on its executor in real time and prints the table that "
     "`simulate`\n"
-    "prints. Prompts are seeded tokens; the model computes them as it would any other.",
+    "prints. Prompts are seeded tokens; the model computes them as it would any other. `bench --calibrate` "
+    "fits "
+    "the\n"
+    "simulator's cost model instead: `serveloop bench --calibrate --help`.",
     "examples\n"
     "  serveloop bench --config configs/bench_cpu.toml\n"
     "  serveloop bench --config configs/bench_cpu.toml --set engine.threads=1 --log run.slog --json "
@@ -21,6 +27,10 @@ const Help kHelp{
 
 }  // namespace
 
-int bench(const Arguments& arguments) { return run_configurations(arguments, {kHelp, true, "s"}); }
+int bench(const Arguments& arguments) {
+  if (std::find(arguments.begin(), arguments.end(), "--calibrate") != arguments.end())
+    return calibrate(arguments);
+  return run_configurations(arguments, {kHelp, true, "s"});
+}
 
 }  // namespace serveloop::cli

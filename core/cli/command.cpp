@@ -15,6 +15,15 @@
 
 namespace serveloop::cli {
 
+namespace {
+
+// "serveloop replay", off the front of a usage text.
+std::string command_of(const std::string& usage) {
+  return usage.substr(0, usage.find(' ', usage.find(' ') + 1));
+}
+
+}  // namespace
+
 std::optional<po::variables_map> parse(const Arguments& arguments, const po::options_description& options,
                                        const po::positional_options_description& positional, const Help& help,
                                        int& status) {
@@ -34,8 +43,7 @@ std::optional<po::variables_map> parse(const Arguments& arguments, const po::opt
     po::notify(values);
     return values;
   } catch (const po::error& error) {
-    fmt::print(stderr, "serveloop: {}; try `{} --help`\n", error.what(),
-               help.usage.substr(0, help.usage.find(" -")));
+    fmt::print(stderr, "serveloop: {}; try `{} --help`\n", error.what(), command_of(help.usage));
     status = kBadInput;
     return std::nullopt;
   }

@@ -20,8 +20,13 @@ inline constexpr int kBadInput = 2;  // did not run
 
 using Arguments = std::vector<std::string>;
 
+inline constexpr const char* kSetHelp =
+    "override a key: a.b=c. Another policy drops the options that the file states for its own; set new ones "
+    "behind it: policy.scheduler.options.a=c";
+
 int simulate(const Arguments& arguments);
 int bench(const Arguments& arguments);
+int calibrate(const Arguments& arguments);  // bench --calibrate
 int generate(const Arguments& arguments);
 int serve(const Arguments& arguments);
 int replay(const Arguments& arguments);

@@ -133,19 +133,19 @@ Result<std::vector<requests::Token>> prompt_ids(const service::Text* text, const
 
 // Without a file: the defaults, small enough to start at once.
 Result<config::Config> configuration(const Options& options) {
-  std::vector<std::string> overrides{"engine.executor=cpu"};
+  std::vector<config::Override> overrides{"engine.executor=cpu"};
   if (options.config.empty())
     for (const char* small : {"engine.max_sequences=4", "engine.max_waiting=64", "engine.token_budget=512"})
       overrides.emplace_back(small);
   overrides.insert(overrides.end(), options.overrides.begin(), options.overrides.end());
   add_overrides(options.model, overrides);
   Result<config::Config> config =
-      options.config.empty()
-          ? config::parse("", "defaults", std::filesystem::current_path().string(), overrides)
-          : config::load(options.config, overrides);
+      options.config.empty() ? config::parse("", "", std::filesystem::current_path().string(), overrides)
+                             : config::load(options.config, overrides);
   if (!config) return config;
   const std::string folder = options.config.empty() ? "configs" : config::folder_of(options.config);
-  if (Status found = rig::resolve_calibration(*config, folder); !found) return tl::unexpected(found.error());
+  if (Status found = rig::resolve_calibration(*config, folder); !found)
+    return tl::unexpected(config->places.placed(found.error()));
   return config;
 }
 
@@ -164,7 +164,7 @@ void print_stats(const Printer& printer, std::chrono::steady_clock::time_point b
 
 void describe(po::options_description& described, Options& o) {
   described.add_options()("config", po::value(&o.config), "a configuration (TOML); without: defaults")(
-      "set", po::value(&o.overrides)->composing(), "override a key: a.b=c");
+      "set", po::value(&o.overrides)->composing(), kSetHelp);
   add_model_options(described, o.model);
   described.add_options()("prompt", po::value(&o.prompt), "the prompt; - reads standard input")(
       "system", po::value(&o.system), "a system message before it")("tokens", po::value(&o.tokens),
@@ -205,7 +205,7 @@ int generate(const Arguments& arguments) {
   if (!config) return bad_input(config.error());
   set_log_level(options.config.empty() ? "warn" : config->observe.log_level);
   Result<std::unique_ptr<service::Service>> service = service::Service::start(*config);
-  if (!service) return bad_input(service.error());
+  if (!service) return bad_input(config->places.placed(service.error()));
   Result<std::vector<requests::Token>> prompt = prompt_ids((*service)->text(), options);
   if (!prompt) return bad_input(prompt.error());
 

@@ -1,13 +1,11 @@
 // --model and --random-weights, as overrides of [model].
 #pragma once
 
-#include <fmt/format.h>
-
 #include <boost/program_options/value_semantic.hpp>
 #include <filesystem>
 
-#include "base/toml.hpp"
 #include "cli/command.hpp"
+#include "config/config.hpp"
 
 namespace serveloop::cli {
 
@@ -21,11 +19,13 @@ inline void add_model_options(po::options_description& described, ModelOptions& 
       "draw weights from this seed; the model is a config.json then");
 }
 
-inline void add_overrides(const ModelOptions& model, std::vector<std::string>& overrides) {
+inline void add_overrides(const ModelOptions& model, std::vector<config::Override>& overrides) {
   if (!model.path.empty())
-    overrides.push_back("model.path=" +
-                        toml::to_inline(toml::Value(std::filesystem::absolute(model.path).string())));
-  if (!model.seed.empty()) overrides.push_back("model.random_weights=" + model.seed);
+    overrides.emplace_back(
+        "model.path=" + toml::to_inline(toml::Value(std::filesystem::absolute(model.path).string())),
+        "--model " + model.path);
+  if (!model.seed.empty())
+    overrides.emplace_back("model.random_weights=" + model.seed, "--random-weights " + model.seed);
 }
 
 }  // namespace serveloop::cli

@@ -11,7 +11,7 @@ namespace serveloop::cli {
 
 namespace {
 
-const Help kHelp{"serveloop replay LOG [options]",
+const Help kHelp{"serveloop replay LOG [--scheduler NAME] [--set KEY=VALUE ...] [options]",
                  "Runs a step log again: messages, times and tokens come from the log, decisions from the "
                  "plugins that the log names, and\n"
                  "each is compared byte for byte. The first difference is shown with its context. Exit code "
@@ -19,7 +19,9 @@ const Help kHelp{"serveloop replay LOG [options]",
                  "examples\n"
                  "  serveloop replay run.slog\n"
                  "  serveloop replay run.slog --scheduler ./mine     where does my scheduler part ways with "
-                 "the recorded one?\n"};
+                 "the recorded one?\n"
+                 "  serveloop replay run.slog --scheduler sarathi --set "
+                 "policy.scheduler.options.chunk_budget=256\n"};
 
 }  // namespace
 
@@ -30,9 +32,14 @@ int replay(const Arguments& arguments) {
   described.add_options()("log", po::value(&log)->required(), "the step log")(
       "any-build", po::bool_switch(&options.any_build),
       "compare though a plugin's object differs from the recorded one")(
-      "scheduler", po::value(&scheduler), "ask this scheduler in place of the recorded one (id or path)")(
+      "scheduler", po::value(&scheduler),
+      "ask this scheduler in place of the recorded one (id or path), with the defaults of its options")(
       "eviction", po::value(&eviction), "ask this eviction policy")("preemption", po::value(&preemption),
-                                                                    "ask this preemption policy");
+                                                                    "ask this preemption policy")(
+      "set", po::value(&options.overrides)->composing(),
+      "change what the log says of policy.scheduler, policy.eviction, policy.preemption or policy.search, "
+      "after the "
+      "options above: policy.scheduler.options.a=c");
   po::positional_options_description positional;
   positional.add("log", 1);
   int status = kOk;
@@ -42,11 +49,13 @@ int replay(const Arguments& arguments) {
   if (!preemption.empty()) options.preemption = preemption;
   Result<experiment::ReplayResult> result = experiment::replay(log, options);
   if (!result) return bad_input(result.error());
+  for (const std::string& what : result->replaced) fmt::print("{}\n", what);
   if (result->difference) {
     fmt::print("{}\n", result->difference->text());
     return kNegative;
   }
-  fmt::print("{} steps and {} decisions equal, in {:.2f} s{}\n", result->steps, result->decisions,
+  fmt::print("{} steps{} and {} decisions equal, in {:.2f} s{}\n", result->steps,
+             result->idle == 0 ? "" : fmt::format(" ({} of them idle)", result->idle), result->decisions,
              result->wall_seconds,
              result->complete ? "" : " (the log has no end record: its writer was cut off)");
   return kOk;

@@ -50,19 +50,17 @@ struct Options {
 
 // Options are overrides by another name, applied after --set.
 Result<config::Config> configuration(const Options& options) {
-  std::vector<std::string> overrides = options.overrides;
+  std::vector<config::Override> overrides(options.overrides.begin(), options.overrides.end());
   add_overrides(options.model, overrides);
-  if (!options.host.empty()) overrides.push_back("server.host=" + toml::to_inline(toml::Value(options.host)));
-  if (!options.port.empty()) overrides.push_back("server.port=" + options.port);
+  if (!options.host.empty())
+    overrides.emplace_back("server.host=" + toml::to_inline(toml::Value(options.host)),
+                           "--host " + options.host);
+  if (!options.port.empty()) overrides.emplace_back("server.port=" + options.port, "--port " + options.port);
   Result<config::Config> config = config::load(options.config, overrides);
   if (!config) return config;
   if (Status found = rig::resolve_calibration(*config, config::folder_of(options.config)); !found)
-    return tl::unexpected(found.error());
+    return tl::unexpected(config->places.placed(found.error()));
   return config;
-}
-
-bool is_loopback(const std::string& host) {
-  return host == "localhost" || host == "::1" || host.starts_with("127.");
 }
 
 std::string first_request(const service::Service& service, const std::string& url) {
@@ -79,8 +77,8 @@ void print_start(service::Service& service, const std::string& url, const config
   fmt::print("serving {} on {}\n", service.info().model, url);
   if (!config.admin.socket.empty()) fmt::print("admin on {}\n", config.admin.socket);
   for (const service::PolicyInForce& p : service.policies())
-    fmt::print("  {:<10} {}{} {}{}{}\n", p.kind, p.place.empty() ? "" : p.place + ": ", p.id, p.version,
-               p.options_toml.empty() ? "" : "  ", p.options_toml);
+    fmt::print("  {:<10} {}{} {}{}\n", p.kind, p.place.empty() ? "" : p.place + ": ", p.id, p.version,
+               p.options.entries().empty() ? "" : "  " + toml::to_inline(p.options));
   fmt::print("try: {}\n", first_request(service, url));
   std::fflush(stdout);
 }
@@ -108,7 +106,7 @@ int run(const config::Config& config) {
   if (Status free = server::can_listen(config.server); !free) return bad_input(free.error());
   Result<std::unique_ptr<service::Service>> service =
       service::Service::start(config, [](const std::string& what) { SPDLOG_INFO("{}", what); });
-  if (!service) return bad_input(service.error());
+  if (!service) return bad_input(config.places.placed(service.error()));
   const std::unique_ptr<server::Backend> backend = server::backend_of(**service);
   const std::uint32_t connections = room_for_connections();
   Result<std::unique_ptr<server::Server>> server = server::Server::start(
@@ -116,7 +114,7 @@ int run(const config::Config& config) {
   if (!server) return bad_input(server.error());
   bool keys = false;
   for (const auto& [id, tenant] : config.tenants) keys = keys || !tenant.keys.empty();
-  if (!keys && !is_loopback(config.server.host))
+  if (!keys && !(*server)->loopback())
     SPDLOG_WARN("{}: whoever reaches this address may use it: no tenant has keys", config.server.host);
   print_start(**service, (*server)->url(), config);
   wait(**service);
@@ -143,7 +141,7 @@ int serve(const Arguments& arguments) {
                           "configuration to serve (TOML; docs/CONFIG.md)")(
       "check", po::bool_switch(&options.check),
       "check configuration, plugins and model, print the memory plan, and end")(
-      "set", po::value(&options.overrides)->composing(), "override a key: a.b=c");
+      "set", po::value(&options.overrides)->composing(), kSetHelp);
   add_model_options(described, options.model);
   described.add_options()("host", po::value(&options.host), "address to listen on (as [server] host)")(
       "port", po::value(&options.port), "port; 0 = any free one (as [server] port)");
@@ -156,7 +154,7 @@ int serve(const Arguments& arguments) {
   set_log_level(config->observe.log_level);
   if (options.check) {
     const Result<std::string> text = service::check(*config);
-    if (!text) return bad_input(text.error());
+    if (!text) return bad_input(config->places.placed(text.error()));
     fmt::print("{}", *text);
     return kOk;
   }

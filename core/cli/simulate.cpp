@@ -15,6 +15,8 @@ const Help kHelp{
     "examples\n"
     "  serveloop simulate --config configs/simulate_fcfs.toml --config configs/simulate_sarathi.toml\n"
     "  serveloop simulate --config configs/simulate_fcfs.toml --set workload.rate_scale=2 --log run.slog\n"
+    "  serveloop simulate --config configs/simulate_fcfs.toml --vary policy.scheduler=fcfs --vary "
+    "policy.scheduler=sarathi\n"
     "  serveloop simulate --config configs/simulate_fcfs.toml --swap at=1000,scheduler=sarathi\n"
     "  serveloop simulate --config configs/simulate_fcfs.toml --swap "
     "at=1000,scheduler=sarathi,chunk_budget=256\n\n"

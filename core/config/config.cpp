@@ -2,10 +2,12 @@
 #include "config/config.hpp"
 
 #include <algorithm>
+#include <bit>
 #include <filesystem>
 #include <set>
 
 #include "base/suggest.hpp"
+#include "config/check_workload.hpp"
 #include "config/schema.hpp"
 
 namespace serveloop::config {
@@ -17,29 +19,24 @@ using toml::Value;
 // it.
 class Checker {
  public:
-  Checker(Config& config, const Value& document) : config_(config), document_(document) {}
+  explicit Checker(Config& config) : config_(config) {}
 
   Status run() {
-    for (const auto check : {&Checker::pool, &Checker::plugins, &Checker::gates, &Checker::tenants,
-                             &Checker::rules, &Checker::workload, &Checker::draws}) {
+    for (const auto check :
+         {&Checker::pool, &Checker::plugins, &Checker::gates, &Checker::tenants, &Checker::rules}) {
       if (Status status = (this->*check)(); !status) return status;
     }
-    return {};
+    return check_workload(config_.workload, config_.places);
   }
 
  private:
-  std::string at(const std::string& key) const {
-    const Value* value = document_.at(key);
-    if (value != nullptr) return value->named(key);
-    return (document_.source().empty() ? "" : document_.source() + ": ") + key;
-  }
-  bool overridden(const std::string& key) const {
-    const Value* value = document_.at(key);
-    return value != nullptr && value->source() == "--set";
-  }
+  std::string at(const std::string& key) const { return config_.places.named(key); }
+  bool overridden(const std::string& key) const { return config_.places.of_command_line(key); }
 
   Status pool() {
     Engine& engine = config_.engine;
+    if (!std::has_single_bit(engine.block_tokens))
+      return fail(at("engine.block_tokens"), "a power of two", std::to_string(engine.block_tokens));
     if (!engine.kv_memory_bytes || !engine.kv_blocks) return {};
     // An override of one replaces the other of the file.
     const bool memory = overridden("engine.kv_memory"), blocks = overridden("engine.kv_blocks");
@@ -61,6 +58,9 @@ class Checker {
 
   Status plugins() {
     const Policy& policy = config_.policy;
+    if (policy.deadline_us != 0)
+      return fail(at("policy.deadline_us"), "0", std::to_string(policy.deadline_us),
+                  "a longest time of a policy call is not available in this version");
     const std::pair<const char*, const PluginChoice*> all[] = {{"policy.scheduler", &policy.scheduler},
                                                                {"policy.eviction", &policy.eviction},
                                                                {"policy.preemption", &policy.preemption},
@@ -128,7 +128,7 @@ class Checker {
       const std::string table = "priority.rule." + std::to_string(i);
       if (rule.name.empty()) rule.name = "rule " + std::to_string(i + 1);
       if (!rule.priority && !rule.service_class) {
-        return fail(at(table), "a priority or a class", "neither in '" + rule.name + "'");
+        return fail(at(table), "a priority or a class", "neither");
       }
       if (rule.min_prompt_tokens.value_or(0) > rule.max_prompt_tokens.value_or(UINT32_MAX)) {
         return fail(at(table + ".min_prompt_tokens"),
@@ -139,58 +139,7 @@ class Checker {
     return {};
   }
 
-  Status workload() {
-    Workload& load = config_.workload;
-    if (load.source.empty() && !load.trace.empty()) load.source = "trace";
-    if (load.source.empty()) {
-      const Value* table = document_.find("workload");
-      if (table == nullptr || table->entries().empty()) return {};
-      // What a writer dumps of no workload holds defaults only.
-      if (load == Workload()) return {};
-      return fail(at("workload"), "trace = \"PATH\" or source = \"synthetic\"", "neither");
-    }
-    if (load.source == "trace") {
-      if (load.trace.empty()) return fail(at("workload.trace"), "the path of a trace", "none");
-      if (!load.format.empty()) return {};
-      if (load.trace.ends_with(".csv")) load.format = "azure";
-      if (load.trace.ends_with(".jsonl")) load.format = "mooncake";
-      if (!load.format.empty()) return {};
-      return fail(at("workload.format"), "azure | mooncake", "none", "the name of the trace does not tell");
-    }
-    if (load.arrival == "closed" && !load.concurrency) {
-      return fail(at("workload.concurrency"), "a number of clients for arrival = \"closed\"", "none");
-    }
-    if (load.arrival != "closed" && !load.rate_per_second) {
-      return fail(at("workload.rate_per_second"), "a rate for arrival = \"" + load.arrival + "\"", "none");
-    }
-    return {};
-  }
-
-  Status draws() {
-    const Workload& load = config_.workload;
-    const std::pair<const char*, const Lengths*> lengths[] = {{"prompt", &load.prompt},
-                                                              {"output", &load.output}};
-    for (const auto& [name, length] : lengths) {
-      if (length->min_tokens <= length->max_tokens) continue;
-      return fail(at(std::string("workload.") + name + ".min_tokens"),
-                  "at most max_tokens, " + std::to_string(length->max_tokens),
-                  std::to_string(length->min_tokens));
-    }
-    const std::pair<const char*, const std::map<std::string, double>*> shares[] = {
-        {"workload.tenants", &load.tenants}, {"workload.categories", &load.categories}};
-    for (const auto& [name, map] : shares) {
-      const bool some =
-          std::any_of(map->begin(), map->end(), [](const auto& share) { return share.second > 0; });
-      if (!map->empty() && !some) return fail(at(name), "a share above 0", "none");
-    }
-    if (load.shared_prefix.groups > 0 && load.shared_prefix.tokens == 0) {
-      return fail(at("workload.shared_prefix.tokens"), "at least 1 for prefixes in groups", "0");
-    }
-    return {};
-  }
-
   Config& config_;
-  const Value& document_;
 };
 
 // A string where a table may stand (scheduler = "sarathi") becomes that table, if the override is of a key in it.
@@ -203,8 +152,8 @@ Status spread(Value& document, const std::string& prefix, const std::string& sho
   return document.set(prefix, std::move(table));
 }
 
-Status override_one(Value& document, const std::string& assignment) {
-  const std::string_view path = std::string_view(assignment).substr(0, assignment.find('='));
+Status override_one(Value& document, const Override& one) {
+  const std::string_view path = std::string_view(one.assignment).substr(0, one.assignment.find('='));
   for (const Section& section : config_schema()) {
     if (*section.shorthand == '\0') continue;
     std::string prefix = section.path;
@@ -212,36 +161,48 @@ Status override_one(Value& document, const std::string& assignment) {
       prefix = path.substr(0, path.find('.', prefix.size() + 1));
     if (Status made = spread(document, prefix, section.shorthand, path); !made) return made;
   }
-  return toml::apply_override(document, assignment);
+  return toml::apply_override(document, one.assignment, one.option);
 }
 
-Result<Config> build(Value document, const std::string& folder, const std::vector<std::string>& overrides) {
-  for (const std::string& one : overrides) {
+Result<Config> build(Value document, const std::string& folder, const std::vector<Override>& overrides) {
+  for (const Override& one : overrides) {
     if (Status status = override_one(document, one); !status) return tl::unexpected(status.error());
   }
   Config config;
   if (Status status = fill(config_schema(), &config, document, folder); !status) {
     return tl::unexpected(status.error());
   }
-  if (Status status = Checker(config, document).run(); !status) return tl::unexpected(status.error());
+  config.places = Places(std::move(document), folder);
+  if (Status status = Checker(config).run(); !status) return tl::unexpected(status.error());
   return config;
 }
 
+// A long assignment is shown by its beginning, a secret by its key.
+std::string shown(const std::string& assignment) {
+  constexpr std::size_t kShown = 100;
+  const std::size_t equals = std::min(assignment.find('='), assignment.size());
+  if (assignment.starts_with("tenants") || assignment.starts_with("priority"))
+    return "--set " + assignment.substr(0, equals) + "=...";
+  return "--set " + (assignment.size() <= kShown ? assignment : assignment.substr(0, kShown) + "...");
+}
+
 }  // namespace
+
+Override::Override(std::string of_set) : assignment(std::move(of_set)), option(shown(assignment)) {}
 
 std::string folder_of(const std::string& path) {
   std::error_code ignored;
   return std::filesystem::absolute(path, ignored).parent_path().lexically_normal().string();
 }
 
-Result<Config> load(const std::string& path, const std::vector<std::string>& overrides) {
+Result<Config> load(const std::string& path, const std::vector<Override>& overrides) {
   Result<Value> document = toml::parse_file(path);
   if (!document) return tl::unexpected(document.error());
   return build(std::move(*document), folder_of(path), overrides);
 }
 
 Result<Config> parse(std::string_view text, std::string_view source_name, const std::string& folder,
-                     const std::vector<std::string>& overrides) {
+                     const std::vector<Override>& overrides) {
   Result<Value> document = toml::parse(text, source_name);
   if (!document) return tl::unexpected(document.error());
   return build(std::move(*document), folder, overrides);
@@ -249,7 +210,9 @@ Result<Config> parse(std::string_view text, std::string_view source_name, const 
 
 std::string to_toml(const Config& config) {
   Config copy = config;  // the schema's slots are not const
-  return toml::to_toml(dump(config_schema(), &copy));
+  Value document = dump(config_schema(), &copy);
+  keep_workload_keys(document, config.workload);
+  return toml::to_toml(document);
 }
 
 }  // namespace serveloop::config

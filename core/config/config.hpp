@@ -12,9 +12,12 @@
 
 #include "base/result.hpp"
 #include "base/toml.hpp"
+#include "config/places.hpp"
 #include "config/workload.hpp"
 
 namespace serveloop::config {
+
+inline constexpr std::uint32_t kMostKvBlocks = 100'000'000;  // of a pool, whoever sizes it
 
 struct Model {
   std::string path;                             // absolute
@@ -23,12 +26,12 @@ struct Model {
 };
 
 struct Engine {
-  std::string executor = "simulated";  // simulated | hash | null | cpu
+  std::string executor = "simulated";  // simulated | hash | null | cpu | cuda
   std::uint32_t threads = 0;           // 0 = one a core
   std::uint32_t token_budget = 2048;   // tokens a step
   std::uint32_t max_sequences = 256;   // running at once
-  std::optional<std::uint32_t>
-      context_tokens;  // longest prompt plus output of a sequence; unset: the model's
+  // Longest prompt plus output of a sequence; unset: the model's.
+  std::optional<std::uint32_t> context_tokens;
   std::uint32_t block_tokens = 16;
   std::optional<std::uint64_t> kv_memory_bytes;  // at most one of the two; neither: the executor's choice
   std::optional<std::uint32_t> kv_blocks;
@@ -53,9 +56,9 @@ struct Policy {
   std::vector<std::string> gates;   // ids, in the order they are asked
   std::vector<std::string> search;  // absolute folders
   bool allow_unsigned = true;
-  std::uint64_t deadline_us = 0;  // of a policy call; nothing acts on it yet
-  std::map<std::string, PluginChoice>
-      gate;  // has every id of `gates`; its plugin is the id where none is stated
+  std::uint64_t deadline_us = 0;  // of a policy call; 0 = none, and nothing else is taken yet
+  // Has every id of `gates`; a gate's plugin is its id where none is stated.
+  std::map<std::string, PluginChoice> gate;
   PluginChoice scheduler{"fcfs"};
   PluginChoice eviction{"lru"};
   PluginChoice preemption{"recompute"};
@@ -112,16 +115,27 @@ struct Config {
   Workload workload;
   std::map<std::string, Tenant> tenants;
   std::vector<PriorityRule> rules;
+  Places places;
   bool operator==(const Config&) const = default;
 };
 
-// Reads and checks a TOML file. `overrides` are `a.b=c` (--set), applied in order before anything is checked.
-// Relative paths in the file are taken from the file's folder, those in overrides from the working directory.
-// Errors are one line that opens with file:line:column or `--set key`.
-Result<Config> load(const std::string& path, const std::vector<std::string>& overrides = {});
+// `a.b=c` from the command line.
+struct Override {
+  std::string assignment;
+  std::string option;  // what errors blame: "--set a.b=c", "--port 70000"; never a tenant's keys
+  Override(std::string of_set);
+  Override(const char* of_set) : Override(std::string(of_set)) {}
+  Override(std::string of_another, std::string by)
+      : assignment(std::move(of_another)), option(std::move(by)) {}
+};
+
+// Reads and checks a TOML file. Overrides are applied in order before anything is checked. Relative paths in the
+// file are taken from the file's folder, those in overrides from the working directory. Errors are one line that
+// opens with file:line:column or the override's option.
+Result<Config> load(const std::string& path, const std::vector<Override>& overrides = {});
 // The same from text; relative paths are taken from `folder`.
 Result<Config> parse(std::string_view text, std::string_view source_name, const std::string& folder,
-                     const std::vector<std::string>& overrides = {});
+                     const std::vector<Override>& overrides = {});
 
 // A document that parse() reads back to an equal Config. It holds the tenants' keys.
 std::string to_toml(const Config& config);

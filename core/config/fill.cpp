@@ -159,7 +159,7 @@ struct Reader {
   std::string place(const std::string& text) const {
     if (key.kind != Kind::path && !(key.kind == Kind::named && text.find('/') != std::string::npos))
       return text;
-    if (value.source() != "--set") return resolve(text, folder);
+    if (!value.of_command_line()) return resolve(text, folder);
     std::error_code ignored;
     return resolve(text, std::filesystem::current_path(ignored).string());
   }
@@ -196,8 +196,9 @@ class Walk {
             list ? "tables, as in [[" + name + "]]" : "tables, as in [" + name + ".NAME]";
         return fail(value.named(name), example, value.describe());
       }
-      for (const Value& item : value.items()) {
-        if (Status read = one(item, name, inner, ""); !read) return read;
+      for (std::size_t i = 0; i < value.items().size(); ++i) {
+        if (Status read = one(value.items()[i], joined(name, std::to_string(i)), inner, ""); !read)
+          return read;
       }
       for (const toml::Entry& item : value.entries()) {
         if (Status read = one(item.value, joined(name, item.key), inner, item.key); !read) return read;

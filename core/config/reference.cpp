@@ -18,10 +18,13 @@ A configuration is a TOML file; every key has a default, so an empty file is one
 overrides any key; `c` is TOML, or else taken as a string (`--set engine.kv_memory=4GiB --set policy.scheduler=sarathi`).
 
 - An unknown key, a wrong type and a value out of bounds are errors of one line that names the file, the line and what
-  was expected.
+  was expected. What came from an option of the command line is blamed on that option.
+- `--set policy.scheduler=sarathi` takes the place of the whole table: options that the file gives to another policy go
+  with it. Its own come behind it: `--set policy.scheduler.options.chunk_budget=256`.
+- Keys that would do nothing are errors in `[workload]`: those of a synthetic stream beside a trace, and the reverse.
 - Sizes are bytes or strings: `"4GiB"`, `"512MiB"`, `"80GB"`.
 - A relative path is taken from the folder of the TOML file; one given by `--set`, from the working directory. `~/` is
-  the home folder. Where a name or a path may stand, a path is what holds a `/`.
+  the home folder. Where a name or a path may stand, a path is what holds a `/`: `./mine.so`, not `mine.so`.
 )";
 
 std::string cell(std::string text) {

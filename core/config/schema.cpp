@@ -29,7 +29,7 @@ std::vector<std::pair<std::string, void*>> records_of(Map& map) {
 Section model_section() {
   return {"model",
           Repeat::once,
-          "The model that is served; only `engine.executor = \"cpu\"` reads it.",
+          "The model that is served; `engine.executor = \"cpu\"` and `\"cuda\"` read it.",
           "",
           part<&Config::model>,
           no_records,
@@ -41,52 +41,57 @@ Section model_section() {
 }
 
 Section engine_section() {
-  return {"engine",
-          Repeat::once,
-          "The step loop and what it runs on.",
-          "",
-          part<&Config::engine>,
-          no_records,
-          {choice<&Engine::executor>(
-               "executor", "simulated|hash|null|cpu",
-               "What runs the batches: `simulated` takes the time that a calibration says; in "
-               "`hash` each token depends on every KV slot read; `null` takes no time; `cpu` computes "
-               "the model of `[model]`, in real time."),
-           number<&Engine::threads>("threads", 0, 4096, "threads",
-                                    "Threads that compute, of the CPU executor; 0 = one a core."),
-           number<&Engine::token_budget>("token_budget", 1, 1 << 20, "tokens",
-                                         "Most tokens computed in one step."),
-           number<&Engine::max_sequences>("max_sequences", 1, 65536, "sequences",
-                                          "Most sequences running at once."),
-           number<&Engine::context_tokens>(
-               "context_tokens", 2, 1 << 24, "tokens",
-               "Longest prompt plus output that a sequence may have; unset: the model's positions, "
-               "or 131072 without a model."),
-           number<&Engine::block_tokens>("block_tokens", 1, 4096, "tokens", "Tokens of one KV block."),
-           special<&Engine::kv_memory_bytes>(
-               "kv_memory", Kind::bytes,
-               "Size of the KV pool. Not together with `kv_blocks`; with neither, the "
-               "calibration or the device says."),
-           number<&Engine::kv_blocks>("kv_blocks", 1, kMaxU32 - 1, "blocks",
-                                      "Size of the KV pool, counted in blocks."),
-           special<&Engine::host_kv_memory_bytes>(
-               "host_kv_memory", Kind::bytes,
-               "Host memory for demoted and swapped blocks. There is no host tier yet: 0 only."),
-           plain<&Engine::prefix_cache>("prefix_cache",
-                                        "Share the KV of equal prompt prefixes between requests."),
-           number<&Engine::lag>("lag", 0, 1, "steps", "Steps that the host plans ahead of the device."),
-           plain<&Engine::deterministic>(
-               "deterministic", "A request's tokens do not depend on what it is batched with, bit for bit."),
-           number<&Engine::max_waiting>("max_waiting", 1, 1 << 24, "sequences",
-                                        "Most sequences that wait; a request beyond them is refused."),
-           number<&Engine::bypass_steps>(
-               "bypass_steps", 1, 1000000, "steps",
-               "After so many steps in a row in which a policy starved work that fits, the "
-               "built-in policy takes the step."),
-           number<&Engine::seed>(
-               "seed", 0, kMost, "",
-               "What policies get as `seed`, for choices by chance. Requests carry seeds of their "
-               "own, which `workload.seed` draws.")}};
+  return {
+      "engine",
+      Repeat::once,
+      "The step loop and what it runs on.",
+      "",
+      part<&Config::engine>,
+      no_records,
+      {choice<&Engine::executor>(
+           "executor", "simulated|hash|null|cpu|cuda",
+           "What runs the batches: `simulated` takes the time that a calibration says; in "
+           "`hash` each token depends on every KV slot read; `null` takes no time; `cpu` computes "
+           "the model of `[model]`, in real time; so does `cuda`, on a Hopper GPU."),
+       number<&Engine::threads>("threads", 0, 4096, "threads",
+                                "Threads that compute, of the CPU executor, at most; 0 = one a core. "
+                                "Fewer do while others keep the cores busy. With `cuda`, those that read "
+                                "the weights."),
+       number<&Engine::token_budget>("token_budget", 1, 1 << 20, "tokens",
+                                     "Most tokens computed in one step."),
+       number<&Engine::max_sequences>("max_sequences", 1, 65536, "sequences",
+                                      "Most sequences running at once."),
+       number<&Engine::context_tokens>(
+           "context_tokens", 2, 1 << 24, "tokens",
+           "Longest prompt plus output that a sequence may have; unset: the model's positions, "
+           "or 131072 without a model."),
+       number<&Engine::block_tokens>("block_tokens", 1, 4096, "tokens",
+                                     "Tokens of one KV block, a power of two."),
+       special<&Engine::kv_memory_bytes>(
+           "kv_memory", Kind::bytes,
+           "Size of the KV pool, within the bounds of `kv_blocks`. Not together with it; with neither, the "
+           "calibration or the device says."),
+       number<&Engine::kv_blocks>("kv_blocks", 1, kMostKvBlocks, "blocks",
+                                  "Size of the KV pool, counted in blocks."),
+       special<&Engine::host_kv_memory_bytes>(
+           "host_kv_memory", Kind::bytes,
+           "Host memory for KV blocks that leave the device and come back: swapped sequences, demoted cached "
+           "blocks. 0: no host tier."),
+       plain<&Engine::prefix_cache>("prefix_cache",
+                                    "Share the KV of equal prompt prefixes between requests."),
+       number<&Engine::lag>("lag", 0, 1, "steps", "Steps that the host plans ahead of the device."),
+       plain<&Engine::deterministic>(
+           "deterministic", "A request's tokens do not depend on what it is batched with, bit for bit."),
+       number<&Engine::max_waiting>("max_waiting", 1, 1 << 24, "sequences",
+                                    "Most sequences that wait; a request beyond them is refused."),
+       number<&Engine::bypass_steps>(
+           "bypass_steps", 1, 1000000, "steps",
+           "After so many steps in a row in which a policy starved work that fits, the "
+           "built-in policy takes the step."),
+       number<&Engine::seed>(
+           "seed", 0, kMost, "",
+           "What policies get as `seed`, for choices by chance. Requests carry seeds of their "
+           "own, which `workload.seed` draws.")}};
 }
 
 std::vector<Key> plugin_keys() {
@@ -119,8 +124,9 @@ std::vector<Section> policy_sections() {
                                  "Folders with plugins, looked into after `SERVELOOP_PLUGIN_PATH`."),
         plain<&Policy::allow_unsigned>(
             "allow_unsigned", "Load plugins found in the search path whose manifest states no sha256."),
-        number<&Policy::deadline_us>("deadline_us", 0, 60e6, "µs",
-                                     "Longest time of a policy call. Read and not acted on yet.")}},
+        number<&Policy::deadline_us>(
+            "deadline_us", 0, 60e6, "µs",
+            "Longest time of a policy call. Not available in this version: 0 only.")}},
       {"policy.gate", Repeat::by_id,
        "A gate named in `policy.gates`; without this table its plugin is its id.", "plugin", add_gate, gates,
        plugin_keys()},
@@ -200,7 +206,9 @@ std::vector<Section> intake_sections() {
                                 "Its share among tenants, for policies that are fair.")}},
       {"priority.rule",
        Repeat::list,
-       "Rules that give requests without a priority theirs: the first whose every condition holds.",
+       "Rules that give requests without a priority theirs: the first whose every condition holds. Errors "
+       "and "
+       "`--set priority.rule.0.priority=5` count them from 0.",
        "",
        add_rule,
        rules,

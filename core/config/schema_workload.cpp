@@ -19,7 +19,8 @@ std::vector<Key> trace_keys() {
   return {
       choice<&Workload::source>("source", "trace|synthetic",
                                 "Where requests come from; `trace` where the key `trace` is stated."),
-      special<&Workload::trace>("trace", Kind::path, "File of the trace."),
+      special<&Workload::trace>("trace", Kind::path,
+                                "File of the trace; its requests may stand in any order of their times."),
       choice<&Workload::format>(
           "format", "azure|mooncake",
           "Format of the trace; by default told by its name: `.csv` is azure, `.jsonl` mooncake."),

@@ -25,12 +25,16 @@ std::uint16_t Engine::check_entry(const sl_entry& entry, bool gate) const {
     case SL_RESERVE:
       if (entry.blocks > options_.kv_blocks) return SL_REASON_BAD_NUMBER;
       return only((waits && r.not_ready == 0) || r.state == SL_RUNNING);
-    case SL_SWAP_IN: return only(r.state == SL_SWAPPED || (waits && options_.host_kv_blocks == 0));
-    case SL_PREFETCH: return only(waits);
+    case SL_SWAP_IN:
+      return only((r.state == SL_SWAPPED && (r.not_ready & ~SL_NOT_READY_TRANSFER) == 0) ||
+                  (waits && options_.host_kv_blocks == 0));
+    case SL_PREFETCH:
+      if (entry.blocks > options_.kv_blocks) return SL_REASON_BAD_NUMBER;
+      return only(waits && (r.not_ready & ~SL_NOT_READY_TRANSFER) == 0);
     case SL_PREEMPT:
       if (entry.arg > SL_YIELD_KEEP) return SL_REASON_BAD_NUMBER;
       return only(r.state == SL_RUNNING || (r.state != SL_SWAPPED && r.blocks_device > 0));
-    case SL_PARK: return only(waits && (gate || r.not_ready == 0));
+    case SL_PARK: return only((waits || r.state == SL_SWAPPED) && (gate || r.not_ready == 0));
     case SL_RELEASE: return only(r.state != SL_RUNNING);
     case SL_REJECT: return only(r.state == SL_WAITING && r.generated == 0);
     default: return SL_REASON_UNKNOWN_VERB;
@@ -63,7 +67,7 @@ void Engine::log_gauges(std::uint32_t count) {
 // Marks of a check: no two are equal, so that none needs clearing.
 std::uint32_t Engine::next_stamp() {
   if (++plan_stamp_ == 0) {
-    for (Slot slot = 0; slot < requests_->capacity(); ++slot) requests_->at(slot).seen = 0;
+    for (Slot slot = 0; slot < requests_->capacity(); ++slot) requests_->checked(slot).seen = 0;
     plan_stamp_ = 1;
   }
   return plan_stamp_;
@@ -73,20 +77,27 @@ std::uint16_t Engine::check_plan(std::span<const sl_entry> entries, bool gate) {
   const std::uint32_t stamp = next_stamp();
   std::uint64_t tokens = 0;
   plan_frees_ = false;
+  plan_decodes_ = true;
   const std::uint32_t slots = requests_->seq_table().count;
+  const auto broke = [&](const sl_entry& entry, std::uint16_t reason) {
+    bad_row_ = static_cast<std::uint32_t>(&entry - entries.data());
+    return reason;
+  };
   for (const sl_entry& entry : entries) {
     const Slot slot = SL_SEQ_SLOT(entry.seq);
     const bool runs = entry.verb == SL_RUN && slot < slots && requests_->row(slot).id == entry.seq &&
                       requests_->row(slot).state == SL_RUNNING && entry.tokens > 0 &&
                       !gate;  // the common entry
     if (!runs)
-      if (const std::uint16_t reason = check_entry(entry, gate); reason != SL_REASON_NONE) return reason;
-    requests::Sequence& sequence = requests_->at(slot);
-    if (sequence.seen == stamp) return SL_REASON_TWICE;
-    sequence.seen = stamp;
+      if (const std::uint16_t reason = check_entry(entry, gate); reason != SL_REASON_NONE)
+        return broke(entry, reason);
+    requests::Checked& checked = requests_->checked(slot);
+    if (checked.seen == stamp) return broke(entry, SL_REASON_TWICE);
+    checked.seen = stamp;
+    plan_decodes_ = plan_decodes_ && runs && decodes(entry, requests_->row(slot), checked.prompt_tokens);
     if (entry.verb == SL_RUN || entry.verb == SL_ADMIT) {
       tokens += std::min(entry.tokens, requests_->row(slot).runnable);
-      if (entry.blocks > options_.kv_blocks) return SL_REASON_BAD_NUMBER;
+      if (entry.blocks > options_.kv_blocks) return broke(entry, SL_REASON_BAD_NUMBER);
     } else {
       plan_frees_ = true;
     }

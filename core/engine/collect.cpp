@@ -16,12 +16,14 @@ void Engine::collect() {
   now();
   InFlight flight = std::move(in_flight_.front());
   in_flight_.pop_front();
+  collect_copies(done);
   last_step_ns_ = done.device_end_ns - done.device_start_ns;
   counters_.device_ns += last_step_ns_;
   counters_.batch_rows += flight.rows.size();
   const int bucket = flight.rows.size() > 1 ? std::bit_width(flight.rows.size() - 1) : 0;
-  ++counters_.batch_sizes[std::min<std::size_t>(static_cast<std::size_t>(bucket),
-                                                counters_.batch_sizes.size() - 1)];
+  if (!flight.rows.empty())
+    ++counters_.batch_sizes[std::min<std::size_t>(static_cast<std::size_t>(bucket),
+                                                  counters_.batch_sizes.size() - 1)];
   close_slot(flight, done);
   Shares shares{last_step_ns_, flight.decodes + flight.prefill_tokens};
   if (done.failed || flight.is_void || flight.some_ended) {
@@ -35,8 +37,11 @@ void Engine::collect() {
     cache_->filled(flight.step);
     delivered_.clear();
     wants_tokens_ = output_.wants_tokens();
+    std::size_t fill = 0;
+    prefetch_fills(flight, fill);
     for (std::size_t i = 0; i < flight.rows.size(); ++i) {
       prefetch(flight.rows, i);
+      if (fill < flight.fills.size() && i == flight.fills[fill]) prefetch_fills(flight, ++fill);
       collect_row(flight.step, flight.rows[i], done.tokens[i], shares.of(flight.rows[i].tokens),
                   done.logprobs.empty() ? std::span<const TokenLogprob>() : done.logprobs[i]);
     }
@@ -61,7 +66,17 @@ void Engine::bill_the_living(const InFlight& flight) {
 // last tokens lie one hop further.
 void Engine::prefetch(const Buffer<RowInFlight>& rows, std::size_t at) const {
   if (at + kAhead < rows.size()) requests_->prefetch(SL_SEQ_SLOT(rows[at + kAhead].seq));
-  if (at + kAhead / 2 < rows.size()) requests_->prefetch_next_token(SL_SEQ_SLOT(rows[at + kAhead / 2].seq));
+  if (at + kAhead / 2 < rows.size()) requests_->prefetch_tokens(SL_SEQ_SLOT(rows[at + kAhead / 2].seq));
+}
+
+// The few that fill a block hang it into the tree: a chain of three hops, each asked for while one before it is worked on.
+void Engine::prefetch_fills(const InFlight& flight, std::size_t next) const {
+  const auto slot = [&](std::size_t i) { return SL_SEQ_SLOT(flight.rows[flight.fills[i]].seq); };
+  if (next + 2 < flight.fills.size()) cache_->prefetch(slot(next + 2));
+  if (next + 1 < flight.fills.size()) cache_->prefetch_end(slot(next + 1));
+  if (next >= flight.fills.size()) return;
+  cache_->prefetch_block(slot(next));
+  requests_->prefetch_newest(slot(next));
 }
 
 // What came so far; a sequence's tokens leave before its end does.
@@ -81,8 +96,8 @@ void Engine::collect_row(std::uint64_t step, const RowInFlight& in, Token token,
   sl_seq_cold_row& cold = requests_->cold(slot);
   cold.service_ns += share_ns;
   cold.last_step = step;
-  const bool kept =
-      requests_->at(slot).life == in.life;  // else preempted in flight: the token stays, its KV is gone
+  // Else preempted in flight: the token stays, its KV is gone.
+  const bool kept = requests_->at(slot).life == in.life;
   if (kept) {
     const std::uint32_t before = r.computed;
     r.in_flight_min = r.in_flight_max -= in.tokens;
@@ -128,7 +143,7 @@ bool Engine::is_stop(const sl_seq_row& r, Token token) const {
 void Engine::index_whole_blocks(Slot slot, std::uint32_t computed_before) {
   const std::uint32_t bt = options_.block_tokens;
   sl_seq_row& r = row(slot);
-  const std::uint32_t prompt_blocks = requests_->at(slot).prompt_tokens / bt;
+  const std::uint32_t prompt_blocks = requests_->checked(slot).prompt_tokens / bt;
   block_.resize(bt);
   for (std::uint32_t index = std::max(prompt_blocks, computed_before / bt); index < r.computed / bt;
        ++index) {
@@ -144,10 +159,8 @@ void Engine::close_slot(InFlight& flight, const execute::Collected& done) {
     if (requests_->alive(t.seq)) ledger_.enter(life(SL_SEQ_SLOT(t.seq)).account, t.state);
   ledger_.end_slot({now_ns_, done.device_start_ns, done.device_end_ns, done.decode_ns,
                     flight.prefill_tokens > 0, flight.exhausted});
-  if (flight.prefill_tokens == 0) return;
-  for (const RowInFlight& r : flight.rows)
-    if (r.prefill && requests_->alive(r.seq))
-      ledger_.add_prefill(life(SL_SEQ_SLOT(r.seq)).account, r.recompute, r.tokens);
+  for (const Chunk& c : flight.chunks)
+    if (requests_->alive(c.seq)) ledger_.add_prefill(life(SL_SEQ_SLOT(c.seq)).account, c.recompute, c.tokens);
 }
 
 // Nothing ran since the last slot ended, or time passed without work.
@@ -171,14 +184,16 @@ void Engine::all_recompute() {
 void Engine::fail_step(InFlight& flight, const execute::Collected& done) {
   if (done.failed) {
     ++counters_.failed_steps;
-    ++failed_in_a_row_;
+    failed_in_a_row_ += flight.is_void ? 0 : 1;  // one behind a failed step fails with it
     incident(fmt::format("step {} failed: {}; its sequences recompute", flight.step, done.why));
     if (!flight.is_void) all_recompute();
-    if (failed_in_a_row_ >= kGiveUpAfter)  // its sequences may be the cause: let the others live
+    if (!flight.is_void &&
+        failed_in_a_row_ >= kGiveUpAfter)  // its sequences may be the cause: let the others live
       for (const RowInFlight& r : flight.rows)
         if (requests_->alive(r.seq)) end_sequence(SL_SEQ_SLOT(r.seq), SL_FINISH_ERROR, SL_REASON_STEP_FAILED);
   }
   cache_->failed(flight.step);
+  take_transfers();
   if (flight.is_void)
     return;  // the failure it built on voided what was in flight then; later steps began anew
   for (InFlight& later : in_flight_) {

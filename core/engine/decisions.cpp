@@ -19,32 +19,32 @@ const char* yield_name(std::uint16_t mode) {
 
 const char* victim_name(std::uint16_t to_tier) { return to_tier == SL_TIER_HOST ? "demote" : "drop"; }
 
-// Rows that stand side by side mostly say the same, and are counted as one.
-template <class Row, class Name>
-void Decisions::add_runs(const policy::Instance* policy, std::span<const Row> rows, Name&& name) {
+// Rows that stand side by side mostly say the same, and are counted as one. `what`: the member that says it.
+template <class Row, class What, class Name>
+void Decisions::add_runs(const policy::Instance* policy, std::span<const Row> rows, What what, Name&& name) {
   for (std::size_t begin = 0, end; begin < rows.size(); begin = end) {
-    const char* decision = name(rows[begin]);
+    const Row& first = rows[begin];
     for (end = begin + 1;
-         end < rows.size() && rows[end].reason == rows[begin].reason && name(rows[end]) == decision;)
+         end < rows.size() && rows[end].reason == first.reason && rows[end].*what == first.*what;)
       ++end;
-    Count& count = counts_[{policy == nullptr ? "fallback" : policy->id(), decision, rows[begin].reason}];
+    const char* decision = name(first.*what);
+    Count& count = counts_[{policy == nullptr ? "fallback" : policy->id(), decision, first.reason}];
     if (count.count == 0)
-      count.reason =
-          policy::reason_name(rows[begin].reason, policy == nullptr ? nullptr : &policy->manifest());
+      count.reason = policy::reason_name(first.reason, policy == nullptr ? nullptr : &policy->manifest());
     count.count += end - begin;
   }
 }
 
 void Decisions::add(const policy::Instance* policy, std::span<const sl_entry> entries) {
-  add_runs(policy, entries, [](const sl_entry& e) { return verb_name(e.verb); });
+  add_runs(policy, entries, &sl_entry::verb, verb_name);
 }
 
 void Decisions::add(const policy::Instance* policy, std::span<const sl_victim> victims) {
-  add_runs(policy, victims, [](const sl_victim& v) { return victim_name(v.to); });
+  add_runs(policy, victims, &sl_victim::to, victim_name);
 }
 
 void Decisions::add(const policy::Instance* policy, std::span<const sl_yield> yields) {
-  add_runs(policy, yields, [](const sl_yield& y) { return yield_name(y.mode); });
+  add_runs(policy, yields, &sl_yield::mode, yield_name);
 }
 
 }  // namespace serveloop::engine

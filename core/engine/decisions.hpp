@@ -34,8 +34,8 @@ class Decisions {
   const std::map<Key, Count>& counts() const { return counts_; }
 
  private:
-  template <class Row, class Name>
-  void add_runs(const policy::Instance* policy, std::span<const Row> rows, Name&& name);
+  template <class Row, class What, class Name>
+  void add_runs(const policy::Instance* policy, std::span<const Row> rows, What what, Name&& name);
   std::map<Key, Count> counts_;
 };
 

@@ -66,21 +66,20 @@ Engine::Engine(const Options& options, requests::Labeler labeler, Policies polic
   block_shift_ = static_cast<std::uint32_t>(std::countr_zero(options.block_tokens));
   heard_.gates.resize(policies_.gates.size());
   requests::Options sizes{options.max_waiting, options.max_sequences};
-  sizes.node_events =
-      4 * (sizes.slots() + options.kv_blocks);  // two nodes for each at most, changed and gone
+  sizes.node_events = 4 * (sizes.slots() + options.kv_blocks +
+                           options.host_kv_blocks);  // two nodes for each at most, changed and gone
   requests_ = std::make_unique<requests::Manager>(mapping_, sizes);
   cache_ = std::make_unique<kv::Cache>(mapping_, kv::Options{options.kv_blocks, options.host_kv_blocks,
                                                              options.block_tokens, sizes.slots(), 0});
   const std::uint32_t slots = sizes.slots();
   entry_capacity_ = slots;
-  handover_capacity_ = requests_->event_capacity() + 5 * kSequencesPerSlice;
   table_bytes_ = mapping_.used();
   entries_ = mapping_.lay_out<sl_entry>(entry_capacity_);
   gauges_ = mapping_.lay_out<sl_gauge>(kGauges);
-  victims_ = mapping_.lay_out<sl_victim>(options.kv_blocks);
+  victims_ = mapping_.lay_out<sl_victim>(std::size_t{options.kv_blocks} + options.host_kv_blocks);
   yields_ = mapping_.lay_out<sl_yield>(slots);
   candidates_ = mapping_.lay_out<sl_candidate>(slots);
-  handover_events_ = mapping_.lay_out<sl_event>(handover_capacity_);
+  handover_events_ = mapping_.lay_out<sl_event>(requests_->event_capacity() + 5 * kSequencesPerSlice);
   lives_.resize(slots);
   samplings_.resize(slots);
   for (std::uint32_t row = options.max_sequences; row-- > 0;) free_rows_.push_back(row);
@@ -90,6 +89,13 @@ Engine::~Engine() = default;
 
 std::string Engine::audit(bool idle) const {
   if (std::string bad = cache_->audit(idle); !bad.empty()) return bad;
+  for (const Slot slot :
+       requests_->live_slots()) {  // what is in the tree has its KV, or gets it by a step in flight
+    const std::uint32_t tokens = covered(requests_->row(slot));
+    if (!in_transit(slot) && cache_->indexed(slot) * options_.block_tokens > tokens)
+      return fmt::format("slot {}: {} blocks in the tree, {} tokens computed", slot, cache_->indexed(slot),
+                         tokens);
+  }
   if (!idle) return {};
   if (requests_->live_count() != 0) return fmt::format("{} sequences live at idle", requests_->live_count());
   if (free_rows_.size() != options_.max_sequences)

@@ -6,11 +6,16 @@
 //   propose.cpp  2-3  mode, gates, scheduler: asks, and falls back
 //   check.cpp    3  is a plan valid?
 //   match.cpp    4  pins prefixes, counts what each entry needs
-//   room.cpp     5-6  evicts, preempts, lets entries fall
+//   room.cpp     5-6  makes room: who yields, whose entries fall
+//   evict.cpp    what leaves the cache
+//   transfer.cpp between the tiers: swaps, prefetches, copies and their ends
 //   submit.cpp   7  gives blocks, builds the batch
-//   collect.cpp  8-9  tokens, ends, causes
+//   collect.cpp  8  tokens, ends, causes
 //   swap.cpp     hot swap: handover of state, the flip
 //   fallback.cpp the linked-in policies
+//   engine.cpp   construction; before it, precision_setup.cpp and precision_check.cpp
+//   messages.cpp, records.cpp  messages and decisions as the step log's bytes
+//   decisions.cpp  counts of decisions, for /metrics
 //
 // Threads: post() and prepare() from any thread; the rest belongs to the loop thread.
 #pragma once
@@ -52,7 +57,7 @@ struct Policies {
 class Engine {
  public:
   // `log` may be null. The clock's readings and the executor's results are logged by whoever wraps them
-  // (observe, experiment).
+  // (core/rig).
   static Result<std::unique_ptr<Engine>> create(const Options& options, requests::Labeler labeler,
                                                 Policies policies, Clock& clock, execute::Executor& executor,
                                                 Output& output, observe::StepLog* log);
@@ -63,7 +68,7 @@ class Engine {
   Result<std::shared_ptr<Arrival>> prepare(requests::RequestSpec spec);
   // [any thread] Queues a message. An arrival is refused when max_waiting sequences are queued or waiting.
   Status post(Message message);
-  // The same without the bound: for a replay, whose messages passed it once.
+  // The same without the bound: for a replay, whose messages passed it once, and for what cannot be refused.
   void inject(Message message);
   // What prepare() makes of a request, from a recorded one (which has its id and limits): prompt and hashes
   // made again.
@@ -140,10 +145,12 @@ class Engine {
   std::uint32_t next_stamp();
   bool could_run() const;
   // match.cpp
+  void begin_match(std::size_t most_staged);
   void match();
   void stage(const sl_entry& entry, std::uint32_t index);
   bool stage_decode(const sl_entry& entry, std::uint32_t index);
   void stage_prefill(Staged& staged, std::uint32_t limit_tokens);
+  std::uint32_t unfilled_from(Slot slot) const;
   void pin(Slot slot, std::uint32_t limit_blocks);
   void release_to(Slot slot, std::uint32_t keep);
   void fell(Staged& staged, std::uint16_t reason);
@@ -151,7 +158,6 @@ class Engine {
   void find_top_holders();
   // room.cpp
   void make_room();
-  std::uint32_t evict(std::uint32_t need);
   bool preempt_for(std::size_t in_need, std::uint32_t need);
   std::size_t entry_in_need() const;
   std::uint64_t need_up_to(std::size_t index) const;
@@ -160,11 +166,36 @@ class Engine {
   bool admits_before(std::size_t in_need) const;
   bool drop_admissions(std::size_t from, std::size_t to, std::uint16_t reason);
   void yield(Slot slot, Yield how);
-  void note_yield(Slot slot, const Yield& how);
+  void note_yield(Slot slot, const Yield& how, std::uint32_t had_tokens);
   void fall_from_tail();
+  // evict.cpp
+  // Returns the device blocks that are free now or once they are copied.
+  std::uint32_t evict(std::uint32_t need, std::uint32_t host_need = 0);
+  void evict_ahead();
+  bool short_soon() const;
+  std::uint32_t decodes_need_soon() const;
+  std::uint32_t yields_need() const;
+  bool make_host_room(std::uint32_t blocks);
+  // transfer.cpp
+  bool in_transit(Slot slot) const;
+  bool swap_out(Slot slot);
+  std::uint32_t confirmed(Slot slot) const;
+  void stage_bring_in(const sl_entry& entry, std::uint32_t index);
+  std::uint32_t bring_in_limit(Slot slot, const sl_entry& entry) const;
+  void commit_bring_in(Staged& staged);
+  void hold(Slot slot, std::uint32_t blocks, std::uint32_t tokens);
+  void count_brought_in(Slot slot);
+  void copy_lost(Slot slot);
+  void take_transfers();
+  void list_copies();
+  void collect_copies(const execute::Collected& done);
   // submit.cpp
   void submit();
-  void commit_decode(Staged& staged, InFlight& flight);
+  bool decodes_fit() const;
+  void submit_decodes();
+  InFlight begin_batch(std::size_t most_rows);
+  void end_batch(InFlight flight);
+  void add_decode(Slot slot, InFlight& flight);
   void commit(Staged& staged, InFlight& flight);
   void commit_prefill(const Staged& staged, InFlight& flight);
   bool give_blocks(Staged& staged);
@@ -176,12 +207,14 @@ class Engine {
   void watch_progress();
   // collect.cpp
   void collect();
-  void prefetch(const Buffer<RowInFlight>& rows, std::size_t at) const;
+  // Inline: of that one file, and called for each row of a step.
+  inline void prefetch(const Buffer<RowInFlight>& rows, std::size_t at) const;
+  void prefetch_fills(const InFlight& flight, std::size_t next) const;
   void bill_the_living(const InFlight& flight);
   void deliver();
-  void collect_row(std::uint64_t step, const RowInFlight& row, Token token, std::uint64_t share_ns,
-                   std::span<const TokenLogprob> logprobs);
-  void take_token(Slot slot, Token token, bool kept, std::span<const TokenLogprob> logprobs);
+  inline void collect_row(std::uint64_t step, const RowInFlight& row, Token token, std::uint64_t share_ns,
+                          std::span<const TokenLogprob> logprobs);
+  inline void take_token(Slot slot, Token token, bool kept, std::span<const TokenLogprob> logprobs);
   bool is_stop(const sl_seq_row& r, Token token) const;
   void index_whole_blocks(Slot slot, std::uint32_t computed_before);
   void close_slot(InFlight& flight, const execute::Collected& done);
@@ -210,9 +243,14 @@ class Engine {
   static constexpr std::uint32_t kGiveUpAfter = 4;          // failed steps in a row
   static constexpr std::uint32_t kSequencesPerSlice = 128;  // of a handover
   static constexpr std::size_t kIncidents = 256;            // kept: the last ones
-  void transition(Slot slot, observe::State state);
+  void transition(Slot slot, observe::State state) {
+    if (requests_->at(slot).planned != static_cast<std::uint8_t>(state)) enter(slot, state);
+  }
+  void enter(Slot slot, observe::State state);
   sl_seq_row& row(Slot slot) { return requests_->row(slot); }
   std::uint32_t known_tokens(Slot slot) const;
+  bool last_block_full(const sl_seq_row& r) const { return covered(r) >= r.blocks_device << block_shift_; }
+  bool fills_block(std::uint32_t tokens) const { return (tokens & (options_.block_tokens - 1)) == 0; }
   Life& life(Slot slot) { return lives_[slot]; }
   template <class Encode>
   void log(observe::Item item, Encode&& encode);
@@ -243,15 +281,17 @@ class Engine {
   sl_candidate* candidates_;
   sl_event* handover_events_;
   std::uint32_t block_shift_ = 0;  // log2 of block_tokens
-  std::uint32_t entry_capacity_, handover_capacity_, candidate_count_ = 0;
+  std::uint32_t entry_capacity_, candidate_count_ = 0;
 
-  // This step.
+  // This step, and what goes on from one to the next (epoch_, heard_, counts in a row).
   std::uint64_t step_ = 0, now_ns_ = 0, last_step_ns_ = 0;
   std::uint32_t mode_ = 0, modes_ = 1, epoch_ = 0, failed_in_a_row_ = 0;
   sl_view view_{};
   std::uint32_t plan_count_ = 0;
+  std::uint32_t bad_row_ = policy::kNoRow;  // of the answer at hand: which row broke a rule
   std::uint32_t plan_stamp_ = 0;
-  bool plan_frees_ = false;  // it has verbs beside run and admit
+  bool plan_frees_ = false;    // it has verbs beside run and admit
+  bool plan_decodes_ = false;  // all its entries are decodes
   Buffer<Staged> staged_;
   std::vector<Transition> transitions_;
   std::uint64_t need_ = 0;  // blocks, of all staged entries
@@ -270,8 +310,11 @@ class Engine {
   std::vector<execute::Begin> begins_;
   std::deque<std::vector<Token>> resumed_;  // the tokens that begins_ points to
   std::vector<execute::TableChange> changes_;
+  std::vector<execute::BlockCopy> copies_;
+  std::deque<bool> copies_out_;     // of copies not ended: does it leave the device?
+  std::uint64_t copies_ended_ = 0;  // since the start
+  std::uint32_t leaving_ = 0;       // device blocks that will be free once they are copied
   Buffer<execute::BatchRow> batch_;
-  std::uint32_t prefill_rows_ = 0;
   std::vector<std::uint32_t> free_rows_;
   std::deque<InFlight> in_flight_;
   std::vector<InFlight> spare_;  // with their vectors' memory

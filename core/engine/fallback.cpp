@@ -22,8 +22,12 @@ std::uint32_t plan(requests::Manager& requests, const Options& options, std::spa
     if (count < entries.size()) add(slot, SL_RUN);
   for (requests::Slot slot = requests.first_ready();
        slot != SL_NONE && budget > 0 && slots > 0 && count < entries.size();
-       slot = requests.next_ready(slot), --slots)
-    add(slot, SL_ADMIT);
+       slot = requests.next_ready(slot), --slots) {
+    if (requests.row(slot).state == SL_SWAPPED)
+      entries[count++] = {requests.row(slot).id, SL_SWAP_IN, SL_REASON_NONE, 0, 0, 0, 0};
+    else
+      add(slot, SL_ADMIT);
+  }
   return count;
 }
 

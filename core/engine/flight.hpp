@@ -1,8 +1,10 @@
 // What a step carries from its plan to its collection. Private to core/engine.
 #pragma once
 
+#include <serveloop/scheduler.h>
 #include <serveloop/view.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <utility>
 #include <vector>
@@ -19,6 +21,15 @@ using requests::Token;
 // Tokens that have KV or get it from a step in flight.
 inline std::uint32_t covered(const sl_seq_row& row) { return row.computed + row.in_flight_max; }
 
+inline std::uint32_t block_count(std::uint64_t blocks) {
+  return static_cast<std::uint32_t>(std::min<std::uint64_t>(blocks, UINT32_MAX));
+}
+
+// Is the entry a running sequence's next token?
+inline bool decodes(const sl_entry& entry, const sl_seq_row& row, std::uint32_t prompt_tokens) {
+  return entry.verb == SL_RUN && entry.blocks == 0 && row.runnable == 1 && covered(row) >= prompt_tokens;
+}
+
 // An entry on its way from the checked plan into the batch.
 struct Staged {
   Slot slot;
@@ -30,13 +41,23 @@ struct Staged {
   std::uint32_t had;      // blocks held before the match
   std::uint16_t verb;
   bool admits, decode, fallen;
+  // It starts to hold blocks: admitted, or brought in from host memory.
+  bool enters() const { return admits || verb == SL_SWAP_IN || verb == SL_PREFETCH; }
 };
 
-// A row of a batch that was submitted.
+// A row of a batch that was submitted: as small as can be, for each step writes and reads one a sequence.
 struct RowInFlight {
   sl_seq seq;
-  std::uint32_t life, start, tokens, recompute;
-  bool samples, prefill;
+  std::uint32_t life;
+  std::uint32_t tokens : 31;
+  std::uint32_t samples : 1;
+};
+static_assert(sizeof(RowInFlight) == 16);
+
+// A row that prefills.
+struct Chunk {
+  sl_seq seq;
+  std::uint32_t start, tokens, recompute;
 };
 
 // Integer shares of a step's device time that sum to it: what division leaves goes to the first.
@@ -72,6 +93,9 @@ struct InFlight {
   bool some_ended = false;  // since it was submitted
   observe::Cause exhausted = observe::Cause::policy;
   Buffer<RowInFlight> rows;
+  std::vector<Chunk> chunks;  // of the rows, those that prefill
+  std::vector<std::uint32_t>
+      fills;  // places of those that decode a block's last token: it joins the prompt tree
   std::vector<Transition> transitions;
 };
 
@@ -79,6 +103,10 @@ struct InFlight {
 struct Life {
   observe::Account account;
   std::uint32_t hit_tokens = 0, recomputed_tokens = 0;
+  std::uint32_t swapped_tokens = 0;  // that had KV when it was swapped out
+  // Its last yield with tokens in flight: in which step, and the tokens before them.
+  std::uint64_t kept_step = 0;
+  std::uint32_t kept_confirmed = 0;
   std::int32_t rule = -1;
   // Its last preemption: who decided, why, for which request, and the tokens whose KV it lost at most.
   YieldBy preempted_by = YieldBy::nobody;
@@ -106,6 +134,7 @@ struct TopHolder {
 struct Fell {
   sl_seq seq;
   std::uint32_t entry;
+  std::uint16_t reason;
 };
 
 }  // namespace serveloop::engine

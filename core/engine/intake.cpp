@@ -23,6 +23,35 @@ std::vector<Token> make_whole(const requests::RequestSpec& spec, std::uint32_t v
   return prompt;
 }
 
+// What its rows and its life tell of a sequence that ends.
+Finished finished_of(requests::Manager& requests, Slot slot, const Life& life) {
+  const sl_seq_row& r = requests.row(slot);
+  const sl_seq_cold_row& cold = requests.cold(slot);
+  const sl_request_row& request = requests.request_of(slot);
+  Finished end;
+  end.request = request.request;
+  end.fork = r.fork;
+  end.tenant = request.tenant;
+  end.priority_rule = life.rule;
+  end.prompt_tokens = request.prompt_tokens;
+  end.output_tokens = r.generated;
+  end.hit_tokens = life.hit_tokens;
+  end.recomputed_tokens = life.recomputed_tokens;
+  end.preemptions = r.preemptions;
+  end.arrival_ns = request.arrival_ns;
+  end.admitted_ns = cold.admitted_ns;
+  end.first_token_ns = cold.first_token_ns;
+  end.last_token_ns = cold.last_token_ns;
+  end.service_ns = cold.service_ns;
+  end.longest_gap_ns = requests.at(slot).longest_gap_ns;
+  end.preempted_by = static_cast<std::uint32_t>(life.preempted_by);
+  end.preempt_reason = life.preempt_reason;
+  end.preempted_for = life.preempted_for;
+  end.evicted_tokens = life.evicted_tokens;
+  end.blocked_by = life.blocked_by;
+  return end;
+}
+
 }  // namespace
 
 Status Engine::check(const requests::RequestSpec& spec) const {
@@ -152,9 +181,9 @@ void Engine::take(const Message& message) {
     case What::resume:
       for_request(message.request, [&](Slot s) {
         if (row(s).state != SL_PAUSED) return;
-        requests_->resume(s, row(s).blocks_device > 0, now_ns_);
+        requests_->resume(s, now_ns_);
         cache_->set_waiting(s, true);
-        transition(s, observe::State::unnamed);
+        transition(s, in_transit(s) ? observe::State::transfer : observe::State::unnamed);
       });
       break;
     case What::release:
@@ -249,39 +278,18 @@ void Engine::for_request(std::uint64_t request, const std::function<void(Slot)>&
 
 void Engine::end_sequence(Slot slot, std::uint32_t finish, std::uint16_t reason) {
   const sl_seq_row& r = row(slot);
-  const sl_seq_cold_row& cold = requests_->cold(slot);
-  const sl_request_row& request = requests_->request_of(slot);
-  if (requests_->at(slot).row != SL_NONE) free_rows_.push_back(requests_->at(slot).row);
+  const requests::Sequence& sequence = requests_->at(slot);
+  if (sequence.row != SL_NONE) free_rows_.push_back(sequence.row);
   if (r.in_flight_max > 0 || r.preemptions > 0)
     for (InFlight& flight : in_flight_) flight.some_ended = true;
   if (r.state != SL_RUNNING && r.state != SL_PAUSED) cache_->set_waiting(slot, false);
   cache_->unbind(slot);
-  Finished end;
-  end.request = request.request;
-  end.fork = r.fork;
+  Finished end = finished_of(*requests_, slot, life(slot));
   end.finish = finish;
   end.reason = reason;
-  end.tenant = request.tenant;
-  end.priority_rule = life(slot).rule;
-  end.prompt_tokens = request.prompt_tokens;
-  end.output_tokens = r.generated;
-  end.hit_tokens = life(slot).hit_tokens;
-  end.recomputed_tokens = life(slot).recomputed_tokens;
-  end.preemptions = r.preemptions;
-  end.arrival_ns = request.arrival_ns;
-  end.admitted_ns = cold.admitted_ns;
-  end.first_token_ns = cold.first_token_ns;
-  end.last_token_ns = cold.last_token_ns;
-  end.end_ns = std::max(now_ns_, request.arrival_ns);
-  end.service_ns = cold.service_ns;
-  end.longest_gap_ns = requests_->at(slot).longest_gap_ns;
-  end.preempted_by = static_cast<std::uint32_t>(life(slot).preempted_by);
-  end.preempt_reason = life(slot).preempt_reason;
-  end.preempted_for = life(slot).preempted_for;
-  end.evicted_tokens = life(slot).evicted_tokens;
-  end.blocked_by = life(slot).blocked_by;
-  end.causes = ledger_.close(life(slot).account, end.end_ns,
-                             static_cast<observe::State>(requests_->at(slot).planned), !in_flight_.empty());
+  end.end_ns = std::max(now_ns_, end.arrival_ns);
+  end.causes = ledger_.close(life(slot).account, end.end_ns, static_cast<observe::State>(sequence.planned),
+                             !in_flight_.empty());
   ++counters_.finished;
   requests_->end(slot, finish);
   const auto found = by_request_.find(end.request);

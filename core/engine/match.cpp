@@ -17,17 +17,21 @@ std::uint32_t blocks_for(std::uint32_t tokens, std::uint32_t block_tokens) {
 }
 }  // namespace
 
-void Engine::match() {
-  staged_.start(plan_count_);
+void Engine::begin_match(std::size_t most_staged) {
+  staged_.start(most_staged);
   need_ = placed_tokens_ = admitting_ = 0;
   exhausted_memory_ = exhausted_slots_ = false;
   std::swap(fell_, fell_before_);
   fell_.clear();
   cache_->begin_plan();
+}
+
+void Engine::match() {
+  begin_match(plan_count_);
   const std::span<const sl_entry> plan(entries_, plan_count_);
   if (plan_frees_) {  // what only frees comes first
     for (const sl_entry& entry : plan)
-      if (entry.verb == SL_PREEMPT)
+      if (entry.verb == SL_PREEMPT && !in_transit(SL_SEQ_SLOT(entry.seq)))
         yield(SL_SEQ_SLOT(entry.seq), {entry.arg, entry.blocks, entry.reason, YieldBy::plan, SL_NO_SEQ});
     apply_park_verbs(plan, requests::kScheduler);
   }
@@ -35,14 +39,12 @@ void Engine::match() {
     if (!stage_decode(plan[i], i)) stage(plan[i], i);
 }
 
-// The common entry: a running sequence's next token. Needs a block where its last one is full.
+// The common entry, a decode, needs a block where its last one is full.
 bool Engine::stage_decode(const sl_entry& entry, std::uint32_t index) {
   const Slot slot = SL_SEQ_SLOT(entry.seq);
   const sl_seq_row& r = row(slot);
-  if (entry.verb != SL_RUN || entry.blocks != 0 || r.runnable != 1 ||
-      covered(r) < requests_->at(slot).prompt_tokens)
-    return false;
-  const std::uint32_t need = covered(r) < r.blocks_device * options_.block_tokens ? 0 : 1;
+  if (!decodes(entry, r, requests_->checked(slot).prompt_tokens)) return false;
+  const std::uint32_t need = last_block_full(r) ? 1 : 0;
   staged_.add({slot, index, 1, need, r.blocks_device + need, 0, r.blocks_device, SL_RUN, false, true, false});
   need_ += need;
   ++placed_tokens_;
@@ -66,7 +68,10 @@ void Engine::stage(const sl_entry& entry, std::uint32_t index) {
       return;
     }
     case SL_SWAP_IN:
-    case SL_PREFETCH: fall_unplaced(slot, index, SL_REASON_NO_HOST_TIER); return;
+    case SL_PREFETCH: return stage_bring_in(entry, index);
+    case SL_PREEMPT:
+      if (in_transit(slot)) fall_unplaced(slot, index, SL_REASON_COPY_PENDING);
+      return;
     default: return;
   }
   Staged staged{slot,  index, 0, 0, r.blocks_device, 0, r.blocks_device, entry.verb, entry.verb == SL_ADMIT,
@@ -106,7 +111,13 @@ void Engine::stage_prefill(Staged& staged, std::uint32_t limit_tokens) {
   const std::uint32_t left = covered(r) + r.runnable - start;
   staged.tokens = std::min(limit_tokens, left);
   staged.blocks = std::max(r.blocks_device, blocks_for(start + staged.tokens, bt));
-  cache_->mark_planned(staged.slot, (start + staged.tokens) / bt, start / bt);
+  const std::uint32_t from = staged.planned > r.blocks_device ? start / bt : unfilled_from(staged.slot);
+  cache_->mark_planned(staged.slot, (start + staged.tokens) / bt, from);
+}
+
+// The first of its own blocks that no collected step has filled: a step in flight writes it, or the next one will.
+std::uint32_t Engine::unfilled_from(Slot slot) const {
+  return std::max(cache_->indexed(slot), requests_->row(slot).computed / options_.block_tokens);
 }
 
 // Takes what the tree has beyond the sequence's table, which counts as computed. What a preempted sequence finds again
@@ -147,8 +158,8 @@ void Engine::fall_unplaced(Slot slot, std::uint32_t entry, std::uint16_t reason)
   ++counters_.fell[reason];
   requests_->event(SL_EV_FELL, row(slot).id, reason, entry);
   requests_->at(slot).named_step = step_;
-  fell_.push_back({row(slot).id, entry});
-  if (row(slot).state != SL_PAUSED)
+  fell_.push_back({row(slot).id, entry, reason});
+  if (row(slot).state != SL_PAUSED && !in_transit(slot))
     transition(slot, reason == SL_REASON_SLOTS    ? observe::State::slots
                      : reason == SL_REASON_MEMORY ? observe::State::memory
                                                   : observe::State::unnamed);

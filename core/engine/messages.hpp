@@ -22,8 +22,8 @@ struct Arrival {
   std::vector<std::uint64_t> keys;  // of its whole blocks
   std::uint64_t salt = 0;
   std::uint32_t max_tokens = 0;
-  std::uint64_t ready_ns =
-      0;                   // when intake was done with it: its arrival, or later where tokenising took time
+  // When intake was done with it: its arrival, or later where tokenising took time.
+  std::uint64_t ready_ns = 0;
   bool transient = false;  // nothing of it stays in the prefix cache
 };
 

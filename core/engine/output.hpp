@@ -34,8 +34,8 @@ struct Finished {
   // Who: of its last preemption, the one who decided (YieldBy), why, and for which request (0: for none).
   std::uint32_t preempted_by = 0, preempt_reason = 0;
   std::uint64_t preempted_for = 0;
-  std::uint32_t evicted_tokens =
-      0;                         // of recomputed_tokens, those lost to evictions; the others to preemptions
+  // Of recomputed_tokens, those lost to evictions; the others to preemptions.
+  std::uint32_t evicted_tokens = 0;
   std::uint64_t blocked_by = 0;  // the request that held most blocks when it last fell for memory; 0 = never
   observe::Times causes{};       // sums to end - arrival
 };
@@ -49,7 +49,7 @@ class Output {
   virtual void finished(const Finished& /*end*/, std::span<const requests::Token> /*generated*/) {}
 };
 
-// Totals since the start; what `simulate` prints and /metrics will.
+// Totals since the start; what `simulate` and /metrics show.
 struct Counters {
   std::uint64_t steps = 0, empty_plans = 0;
   std::uint64_t arrived = 0, refused = 0, finished = 0;
@@ -57,14 +57,19 @@ struct Counters {
                 lookup_tokens = 0, hit_tokens = 0;  // prompts looked up in the prefix cache, once a sequence
   std::uint64_t void_tokens = 0;   // sampled by a step in flight for a sequence that had ended
   std::uint64_t no_host_tier = 0;  // demotions and swaps that became drops and recomputes
+  std::uint64_t host_full =
+      0;  // likewise, since the host tier had no room (or the block was still being written)
+  std::uint64_t swapped_out = 0, swapped_in = 0, copies_lost = 0;  // sequences; lost: had to recompute
+  std::uint64_t demoted_blocks = 0, brought_in_blocks = 0, host_dropped_blocks = 0;
+  std::uint64_t copies = 0, copies_failed = 0;  // of blocks, between the tiers
   std::uint64_t preemptions = 0, evicted_blocks = 0, split_prompts = 0, failed_steps = 0, swaps = 0,
                 ejected = 0;
   std::uint64_t device_ns = 0, batch_rows = 0;
   std::array<std::uint64_t, 18> batch_sizes{};  // steps of up to 2^i rows, and more than half as many
   std::uint64_t unbilled_ns = 0;  // of device_ns: steps whose sequences had all ended when they came back
   std::map<std::uint16_t, std::uint64_t> fell;  // by reason
-  std::map<std::pair<std::uint8_t, std::uint16_t>, std::uint64_t>
-      fallbacks;  // by (kind, reason): answers not used
+  // By (kind, reason): answers not used.
+  std::map<std::pair<std::uint8_t, std::uint16_t>, std::uint64_t> fallbacks;
 };
 
 }  // namespace serveloop::engine

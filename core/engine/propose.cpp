@@ -71,7 +71,17 @@ void Engine::choose_mode() {
 template <class Instance>
 void Engine::refused(policy::Kind kind, Instance& instance, std::uint16_t reason) {
   ++counters_.fallbacks[{static_cast<std::uint8_t>(kind), reason}];
-  instance.health().refused(reason);
+  const std::uint32_t bad = std::exchange(bad_row_, policy::kNoRow);
+  const void* row = nullptr;
+  if (bad != policy::kNoRow) {
+    if (kind == policy::Kind::eviction)
+      row = victims_ + bad;
+    else if (kind == policy::Kind::preemption)
+      row = yields_ + bad;
+    else
+      row = entries_ + bad;
+  }
+  instance.refused(reason, bad, row);
   log(observe::Item::refused, [&](observe::Writer& out) {
     out.u64(static_cast<std::uint64_t>(kind));
     out.u64(reason);

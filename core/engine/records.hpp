@@ -18,7 +18,7 @@ namespace serveloop::engine {
 // run of n of those takes one number.
 void encode_plan(std::span<const sl_entry> entries, std::span<const std::uint32_t> running,
                  const requests::Manager& requests, observe::Writer& out);
-// Writes at most `capacity` entries; returns the count, or an error where the bytes are not a plan.
+// Fills `entries` from the front; returns the count, or an error where the bytes are no plan that fits.
 Result<std::uint32_t> decode_plan(observe::Reader& in, std::span<const std::uint32_t> running,
                                   const requests::Manager& requests, std::span<sl_entry> entries);
 

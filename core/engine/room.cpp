@@ -14,76 +14,32 @@
 
 namespace serveloop::engine {
 
-namespace {
-std::uint32_t clamp(std::uint64_t blocks) {
-  return static_cast<std::uint32_t>(std::min<std::uint64_t>(blocks, UINT32_MAX));
-}
-}  // namespace
-
 void Engine::make_room() {
   while (true) {
     const sl_tier tier = cache_->tier(SL_TIER_DEVICE);
-    if (need_ <= tier.free) return;
-    const std::uint64_t missing = need_ - tier.free;
+    const std::uint64_t coming = std::uint64_t{tier.free} + leaving_;  // once copies have ended
+    if (need_ <= coming) break;
+    const std::uint64_t missing = need_ - coming;
     if (tier.evictable > 0) {
-      if (evict(clamp(std::min<std::uint64_t>(missing, tier.evictable))) == 0) break;
+      if (evict(block_count(std::min<std::uint64_t>(missing, tier.evictable))) == 0) break;
       continue;
     }
     const std::size_t in_need = entry_in_need();
+    if (staged_[in_need].verb == SL_PREFETCH &&
+        !staged_[in_need].fallen) {  // nobody yields for what may be of use
+      fell(staged_[in_need], SL_REASON_MEMORY);
+      continue;
+    }
     if (drop_admissions(in_need + 1, staged_.size(), SL_REASON_MEMORY))
       continue;                         // they would fall before it; may be enough
     if (admits_before(in_need)) break;  // nobody yields in a step that admits others
     list_candidates(in_need, false);
     if (candidate_count_ == 0) list_candidates(in_need, true);
     if (candidate_count_ == 0) break;
-    if (!preempt_for(in_need, clamp(need_up_to(in_need) - tier.free))) break;
+    if (!preempt_for(in_need, block_count(need_up_to(in_need) - coming))) break;
   }
   fall_from_tail();
-}
-
-// Asks the policy; a wrong answer, or a failed call, is the fallback's. Evicts at least `need` blocks.
-std::uint32_t Engine::evict(std::uint32_t need) {
-  publish_view();  // memory is not as it was when the plan was asked for
-  sl_evict_in in{};
-  in.view = &view_;
-  in.events = cache_->block_events();
-  in.need[SL_TIER_DEVICE] = need;
-  in.ahead[SL_TIER_DEVICE] = clamp(need_);
-  sl_out victims = out_of(victims_, options_.kv_blocks);
-  std::uint16_t reason = ask(
-      observe::Item::evict, policies_.eviction.get(), victims,
-      [&](observe::Writer& out) { encode_rows(std::span<const sl_victim>(victims_, victims.count), out); },
-      [&](observe::Reader& bytes) {
-        return decode_rows(bytes, std::span<sl_victim>(victims_, options_.kv_blocks));
-      },
-      [&](policy::Eviction& p, sl_out& gauges) { return p.evict(in, victims, gauges); });
-  if (reason != SL_REASON_CALL_FAILED)
-    cache_->clear_block_events();  // told; a call that failed may not have read them
-  if (reason == SL_REASON_NONE) reason = cache_->check({victims_, victims.count}, need);
-  if (policies_.eviction != nullptr) {
-    if (reason == SL_REASON_NONE)
-      policies_.eviction->health().good();
-    else
-      refused(policy::Kind::eviction, *policies_.eviction, reason);
-    eject_if_failing(policy::Kind::eviction, policies_.eviction);
-  }
-  if (reason != SL_REASON_NONE) {
-    const std::vector<sl_victim> own = cache_->fallback_victims(need);
-    std::copy(own.begin(), own.end(), victims_);
-    victims.count = static_cast<std::uint32_t>(own.size());
-  }
-  decisions_.add(reason == SL_REASON_NONE ? policies_.eviction.get() : nullptr,
-                 std::span<const sl_victim>(victims_, victims.count));
-  if (options_.host_kv_blocks == 0)  // a demotion is a drop
-    for (sl_victim& victim : std::span(victims_, victims.count))
-      if (victim.to == SL_TIER_HOST) {
-        victim.reason = SL_REASON_NO_HOST_TIER;
-        ++counters_.no_host_tier;
-      }
-  const std::uint32_t freed = cache_->apply({victims_, victims.count});
-  counters_.evicted_blocks += freed;
-  mark(Phase::policy, victims.count);
-  return freed;
+  evict_ahead();
 }
 
 std::uint64_t Engine::need_up_to(std::size_t index) const {
@@ -92,9 +48,9 @@ std::uint64_t Engine::need_up_to(std::size_t index) const {
   return need;
 }
 
-// The first entry that what is free does not cover.
+// The first entry that what is free, or will be once copies have ended, does not cover.
 std::size_t Engine::entry_in_need() const {
-  const std::uint32_t free = cache_->tier(SL_TIER_DEVICE).free;
+  const std::uint64_t free = std::uint64_t{cache_->tier(SL_TIER_DEVICE).free} + leaving_;
   std::uint64_t need = 0;
   std::size_t i = 0;
   for (; i + 1 < staged_.size(); ++i) {
@@ -109,13 +65,14 @@ std::size_t Engine::entry_in_need() const {
 void Engine::list_candidates(std::size_t in_need, bool shared) {
   candidate_count_ = 0;
   const std::uint32_t stamp = next_stamp();
-  std::uint32_t can = SL_CAN_RECOMPUTE | SL_CAN_KEEP;
-  if (options_.host_kv_blocks > 0) can |= SL_CAN_SWAP;
+  const sl_tier host = cache_->tier(SL_TIER_HOST);
   const auto add = [&](Slot slot, std::uint32_t rank) {
     const sl_seq_row& r = row(slot);
     const std::uint32_t frees = cache_->frees(slot, 0);
-    if (r.blocks_device == 0 || (frees == 0) != shared) return;
+    if (r.blocks_device == 0 || (frees == 0) != shared || in_transit(slot)) return;
     const std::uint32_t tokens = known_tokens(slot);
+    std::uint32_t can = SL_CAN_RECOMPUTE | SL_CAN_KEEP;
+    if (frees > 0 && frees <= host.free + host.evictable) can |= SL_CAN_SWAP;
     candidates_[candidate_count_++] = {
         r.id,
         frees,
@@ -127,20 +84,20 @@ void Engine::list_candidates(std::size_t in_need, bool shared) {
   };
   for (std::size_t i = 0; i < staged_.size(); ++i) {
     const Staged& staged = staged_[i];
-    requests_->at(staged.slot).seen = staged.fallen ? 0 : stamp;
-    if (i > in_need && !staged.fallen && !staged.admits) add(staged.slot, static_cast<std::uint32_t>(i));
+    requests_->checked(staged.slot).seen = staged.fallen ? 0 : stamp;
+    if (i > in_need && !staged.fallen && !staged.enters()) add(staged.slot, static_cast<std::uint32_t>(i));
   }
   for (const Slot slot : requests_->running())
-    if (requests_->at(slot).seen != stamp) add(slot, SL_NONE);
+    if (requests_->checked(slot).seen != stamp) add(slot, SL_NONE);
   for (const Slot slot : requests_->holders())
-    if (requests_->at(slot).seen != stamp) add(slot, SL_NONE);
+    if (requests_->checked(slot).seen != stamp) add(slot, SL_NONE);
 }
 
 // A step that preempts admits only the entry it preempts for: where entries before it are admitted, it waits
 // for its turn.
 bool Engine::admits_before(std::size_t in_need) const {
   for (std::size_t i = 0; i < in_need; ++i)
-    if (staged_[i].admits && !staged_[i].fallen) return true;
+    if (staged_[i].enters() && !staged_[i].fallen) return true;
   return false;
 }
 
@@ -148,7 +105,7 @@ bool Engine::admits_before(std::size_t in_need) const {
 bool Engine::drop_admissions(std::size_t from, std::size_t to, std::uint16_t reason) {
   bool dropped = false;
   for (std::size_t i = to; i-- > from;) {
-    if (staged_[i].fallen || !staged_[i].admits) continue;
+    if (staged_[i].fallen || !staged_[i].enters()) continue;
     fell(staged_[i], reason);
     dropped = true;
   }
@@ -193,23 +150,29 @@ bool Engine::preempt_for(std::size_t in_need, std::uint32_t need) {
 std::uint16_t Engine::check_yields(std::span<const sl_yield> yields) {
   const std::uint32_t candidates = next_stamp();
   for (std::uint32_t i = 0; i < candidate_count_; ++i)
-    requests_->at(SL_SEQ_SLOT(candidates_[i].seq)).seen = candidates;
+    requests_->checked(SL_SEQ_SLOT(candidates_[i].seq)).seen = candidates;
   const std::uint32_t named = next_stamp();
-  for (const sl_yield& y : yields) {
+  const auto check_one = [&](const sl_yield& y) -> std::uint16_t {
     const Slot slot = SL_SEQ_SLOT(y.seq);
     if (slot >= requests_->seq_table().count) return SL_REASON_UNKNOWN_ID;
     if (!requests_->alive(y.seq)) return SL_REASON_STALE_ID;
-    std::uint32_t& seen = requests_->at(slot).seen;
+    std::uint32_t& seen = requests_->checked(slot).seen;
     if (seen == named) return SL_REASON_TWICE;
     if (seen != candidates) return SL_REASON_NOT_A_CANDIDATE;
     if (y.mode > SL_YIELD_KEEP) return SL_REASON_BAD_NUMBER;
     seen = named;
-  }
+    return SL_REASON_NONE;
+  };
+  for (std::uint32_t i = 0; i < yields.size(); ++i)
+    if (const std::uint16_t reason = check_one(yields[i]); reason != SL_REASON_NONE) {
+      bad_row_ = i;
+      return reason;
+    }
   return SL_REASON_NONE;
 }
 
-// A holder gives up its blocks: all, or all but the first `keep_blocks`. Without a host tier, swap is
-// recompute.
+// A holder gives up its blocks: all, or all but the first `keep_blocks`, or moves them to host memory. Without a host
+// tier, or where that has no room, swap is recompute.
 void Engine::yield(Slot slot, Yield how) {
   const sl_seq_row& r = row(slot);
   if (how.mode == SL_YIELD_SWAP && options_.host_kv_blocks == 0) {
@@ -218,13 +181,29 @@ void Engine::yield(Slot slot, Yield how) {
   }
   const std::uint32_t full = covered(r) / options_.block_tokens;
   const std::uint32_t keep = how.mode == SL_YIELD_KEEP ? std::min(how.keep_blocks, full) : 0;
-  note_yield(slot, how);
+  const std::uint32_t had = std::max(covered(r), life(slot).swapped_tokens);  // some may be on their way back
+  const bool swaps = how.mode == SL_YIELD_SWAP && options_.host_kv_blocks > 0;
+  const bool swapped = swaps && swap_out(slot);
+  if (swaps && !swapped) {
+    how.reason = SL_REASON_HOST_FULL;
+    ++counters_.host_full;
+  }
+  note_yield(slot, how, had);
   if (r.state == SL_RUNNING) {
     free_rows_.push_back(requests_->at(slot).row);
     cache_->set_waiting(slot, true);
   }
-  release_to(slot, std::min(keep, r.blocks_device));
-  requests_->preempt(slot, how.reason, how.for_seq, now_ns_);
+  if (r.in_flight_max > 0) {
+    life(slot).kept_step = step_;
+    life(slot).kept_confirmed = r.computed;
+  }
+  if (swapped) {
+    hold(slot, 0, 0);
+  } else {
+    release_to(slot, std::min(keep, r.blocks_device));
+    life(slot).swapped_tokens = 0;
+  }
+  requests_->preempt(slot, how.reason, how.for_seq, swapped, now_ns_);
   requests_->set_holder(slot, r.blocks_device > 0);
   for (Staged& staged : staged_)
     if (staged.slot == slot && !staged.fallen) {
@@ -232,18 +211,19 @@ void Engine::yield(Slot slot, Yield how) {
       need_ -= staged.need;
       placed_tokens_ -= staged.tokens;
     }
-  if (r.state != SL_PAUSED) transition(slot, observe::State::unnamed);
+  if (r.state != SL_PAUSED) transition(slot, swapped ? observe::State::transfer : observe::State::unnamed);
   ++counters_.preemptions;
+  if (swapped) take_transfers();  // others may have lost their copy by it
 }
 
 // By whom and for whom: for the sequence's account, and for the log.
-void Engine::note_yield(Slot slot, const Yield& how) {
+void Engine::note_yield(Slot slot, const Yield& how, std::uint32_t had_tokens) {
   const bool for_one = how.for_seq != SL_NO_SEQ;
   Life& of = life(slot);
   of.preempted_by = how.by;
   of.preempt_reason = how.reason;
   of.preempted_for = for_one ? requests_->request_of(SL_SEQ_SLOT(how.for_seq)).request : 0;
-  of.lost_below = covered(row(slot));
+  of.lost_below = had_tokens;
   log(observe::Item::preempted, [&](observe::Writer& out) {
     for (const std::uint64_t v : {row(slot).id, how.for_seq, static_cast<std::uint64_t>(how.by), how.mode,
                                   std::uint64_t{how.reason}, std::uint64_t{of.lost_below}})
@@ -257,11 +237,13 @@ void Engine::fall_from_tail() {
   for (std::size_t i = staged_.size(); i-- > 0;) {
     const sl_tier tier = cache_->tier(SL_TIER_DEVICE);
     if (need_ <= tier.free) return;
-    if (tier.evictable > 0) {  // unpinned by what fell
-      if (evict(clamp(std::min<std::uint64_t>(need_ - tier.free, tier.evictable))) > 0) ++i;
+    const std::uint64_t coming = std::uint64_t{tier.free} + leaving_;
+    if (tier.evictable > 0 && need_ > coming) {  // unpinned by what fell
+      if (evict(block_count(std::min<std::uint64_t>(need_ - coming, tier.evictable))) > 0) ++i;
       continue;
     }
-    if (!staged_[i].fallen && staged_[i].need > 0) fell(staged_[i], SL_REASON_MEMORY);
+    if (!staged_[i].fallen && staged_[i].need > 0)
+      fell(staged_[i], leaving_ > 0 ? SL_REASON_COPY_PENDING : SL_REASON_MEMORY);
   }
 }
 

@@ -1,4 +1,4 @@
-// One step of the engine (DESIGN section 5). Read this first.
+// One step of the engine. Read this first; docs/ARCHITECTURE.md follows a request through it.
 #include <spdlog/spdlog.h>
 
 #include "engine/engine.hpp"
@@ -10,14 +10,18 @@ bool Engine::step() {
   now();
   if (idle_) close_idle_slot();
   take_messages();  // 1. arrivals, cancellations, control
-  const bool plans = work_to_plan();
+  const bool plans = work_to_plan() || cache_->copies_pending() > 0;
   if (plans) {
     choose_mode();  // 2. precision
     ask_gates();    // 3. what may enter, what runs next; checked
     ask_scheduler();
-    match();      // 4. pin every entry's prefix, in plan order
-    make_room();  // 5, 6. evict, preempt, let entries fall
-    submit();     // 7. one mixed batch
+    if (decodes_fit()) {
+      submit_decodes();  // the common step: 4 to 7 in one walk
+    } else {
+      match();      // 4. pin every entry's prefix, in plan order
+      make_room();  // 5, 6. evict, preempt, let entries fall
+      submit();     // 7. one mixed batch
+    }
   }
   const bool collects = in_flight_.size() > (batch_.empty() ? 0 : options_.lag);
   if (collects) collect();  // 8. step k - lag: tokens, ends
@@ -35,6 +39,7 @@ bool Engine::work_to_plan() const {
 }
 
 void Engine::finish_step() {
+  take_transfers();
   note_block_events();
   continue_swaps();
   const bool ran = !batch_.empty();
@@ -42,8 +47,9 @@ void Engine::finish_step() {
   batch_.clear();
   log(observe::Item::memory, [&](observe::Writer& out) {
     const sl_tier tier = cache_->tier(SL_TIER_DEVICE);
-    for (const std::uint64_t v :
-         {tier.free, tier.evictable, requests_->waiting_count(), requests_->running_count()})
+    const sl_tier host = cache_->tier(SL_TIER_HOST);
+    for (const std::uint64_t v : {tier.free, tier.evictable, requests_->waiting_count(),
+                                  requests_->running_count(), host.free, host.evictable, tier.in_transit})
       out.u64(v);
   });
   if (log_ != nullptr) log_->end_step();
@@ -56,7 +62,9 @@ void Engine::finish_step() {
 
 std::uint64_t Engine::next_wake_ns() const { return requests_->next_wake_ns(); }
 
-bool Engine::busy() const { return requests_->live_count() > 0 || !in_flight_.empty(); }
+bool Engine::busy() const {
+  return requests_->live_count() > 0 || !in_flight_.empty() || cache_->copies_pending() > 0;
+}
 
 void Engine::mark(Phase phase, std::uint32_t rows) {
   clock_.charge(phase, rows);
@@ -69,10 +77,8 @@ void Engine::incident(std::string what) {
   incidents_.push_back(std::move(what));
 }
 
-void Engine::transition(Slot slot, observe::State state) {
-  std::uint8_t& planned = requests_->at(slot).planned;
-  if (planned == static_cast<std::uint8_t>(state)) return;
-  planned = static_cast<std::uint8_t>(state);
+void Engine::enter(Slot slot, observe::State state) {
+  requests_->at(slot).planned = static_cast<std::uint8_t>(state);
   transitions_.push_back({requests_->row(slot).id, state});
 }
 

@@ -1,15 +1,47 @@
 // Part 7 of a step: blocks are given in plan order, and one mixed batch goes to the executor.
 #include <algorithm>
+#include <cassert>
 
 #include "engine/engine.hpp"
 
 namespace serveloop::engine {
 
 void Engine::submit() {
+  InFlight flight = begin_batch(staged_.size());
+  for (Staged& staged : staged_) {
+    if (staged.fallen || (staged.decode && staged.need > 0 && !give_blocks(staged))) continue;
+    if (staged.decode)
+      add_decode(staged.slot, flight);
+    else
+      commit(staged, flight);
+  }
+  end_batch(std::move(flight));
+}
+
+// A plan of decodes alone, with a block for each, needs no match and no room. What runs has no block in transit.
+bool Engine::decodes_fit() const {
+  return plan_decodes_ && plan_count_ <= cache_->tier(SL_TIER_DEVICE).free && !short_soon();
+}
+
+// What match() and submit() do for decodes, in one walk over the plan: a step is bound by memory.
+void Engine::submit_decodes() {
+  begin_match(0);
+  placed_tokens_ = plan_count_;
+  InFlight flight = begin_batch(plan_count_);
+  for (const sl_entry& entry : std::span<const sl_entry>(entries_, plan_count_)) {
+    const Slot slot = SL_SEQ_SLOT(entry.seq);
+    sl_seq_row& r = row(slot);
+    if (last_block_full(r)) cache_->extend(slot, ++r.blocks_device);
+    add_decode(slot, flight);
+  }
+  end_batch(std::move(flight));
+}
+
+InFlight Engine::begin_batch(std::size_t most_rows) {
   begins_.clear();
   resumed_.clear();
   changes_.clear();
-  batch_.start(staged_.size());
+  batch_.start(most_rows);
   InFlight flight;
   if (!spare_.empty()) {
     flight = std::move(spare_.back());
@@ -17,25 +49,27 @@ void Engine::submit() {
   }
   flight.step = step_;
   flight.is_void = flight.some_ended = false;
-  flight.prefill_tokens = prefill_rows_ = 0;
-  flight.rows.start(staged_.size());
-  for (Staged& staged : staged_) {
-    if (staged.fallen) continue;
-    if (staged.decode)
-      commit_decode(staged, flight);
-    else
-      commit(staged, flight);
-  }
-  flight.decodes = static_cast<std::uint32_t>(batch_.size()) - prefill_rows_;
+  flight.prefill_tokens = 0;
+  flight.rows.start(most_rows);
+  flight.chunks.clear();
+  flight.fills.clear();
+  return flight;
+}
+
+// The batch goes to the executor, its rows to those in flight.
+void Engine::end_batch(InFlight flight) {
+  flight.decodes = static_cast<std::uint32_t>(batch_.size() - flight.chunks.size());
   counters_.computed_tokens += flight.decodes + flight.prefill_tokens;
   settle_unnamed(flight.rows.size());
   watch_progress();
-  if (batch_.empty()) {
+  const bool waits = in_flight_.empty() && cache_->copies_pending() > 0;  // nothing runs but copies
+  if (batch_.empty() && !waits) {
     spare_.push_back(std::move(flight));
     mark(Phase::other, 0);
     return;
   }
   send_edits();
+  list_copies();
   cache_->seal(step_);
   flight.exhausted = exhausted_memory_                         ? observe::Cause::memory
                      : placed_tokens_ >= options_.token_budget ? observe::Cause::tokens
@@ -44,13 +78,15 @@ void Engine::submit() {
                          : observe::Cause::policy;
   flight.transitions.clear();
   flight.transitions.swap(transitions_);
-  execute::Batch batch{step_, mode_, flight.decodes, flight.prefill_tokens, begins_, changes_, {}, batch_};
+  execute::Batch batch{step_,   mode_,    flight.decodes, flight.prefill_tokens,
+                       begins_, changes_, copies_,        batch_};
   log(observe::Item::batch, [&](observe::Writer& out) {
-    for (const std::uint64_t v : {std::uint64_t{batch_.size()}, std::uint64_t{flight.decodes},
-                                  std::uint64_t{flight.prefill_tokens}, std::uint64_t{changes_.size()}})
+    for (const std::uint64_t v :
+         {std::uint64_t{batch_.size()}, std::uint64_t{flight.decodes}, std::uint64_t{flight.prefill_tokens},
+          std::uint64_t{changes_.size()}, std::uint64_t{copies_.size()}})
       out.u64(v);
   });
-  if (prefill_rows_ > 0)
+  if (!flight.chunks.empty())
     log(observe::Item::chunks, [&](observe::Writer& out) { encode_chunks(flight, out); });
   mark(Phase::other, static_cast<std::uint32_t>(batch_.size()));
   executor_.submit(batch);
@@ -59,21 +95,19 @@ void Engine::submit() {
 
 // Whose prefill is in the batch, and what of it is done again: what decodes beside it are stretched by.
 void Engine::encode_chunks(const InFlight& flight, observe::Writer& out) const {
-  out.u64(prefill_rows_);
-  for (const RowInFlight& r : flight.rows)
-    if (r.prefill)
-      for (const std::uint64_t v :
-           {r.seq, std::uint64_t{r.start}, std::uint64_t{r.tokens}, std::uint64_t{r.recompute}})
-        out.u64(v);
+  out.u64(flight.chunks.size());
+  for (const Chunk& c : flight.chunks)
+    for (const std::uint64_t v :
+         {c.seq, std::uint64_t{c.start}, std::uint64_t{c.tokens}, std::uint64_t{c.recompute}})
+      out.u64(v);
 }
 
-void Engine::commit_decode(Staged& staged, InFlight& flight) {
-  const Slot slot = staged.slot;
+void Engine::add_decode(Slot slot, InFlight& flight) {
   sl_seq_row& r = row(slot);
-  if (staged.need > 0 && !give_blocks(staged)) return;
   requests::Sequence& sequence = requests_->at(slot);
   const std::uint32_t start = covered(r);
-  flight.rows.add({r.id, sequence.life, start, 1, 0, true, false});
+  if (fills_block(start + 1)) flight.fills.push_back(static_cast<std::uint32_t>(flight.rows.size()));
+  flight.rows.add({r.id, sequence.life, 1, true});
   batch_.add({sequence.row, start, 1, true, true});
   sequence.named_step = step_;
   r.in_flight_min = ++r.in_flight_max;
@@ -83,6 +117,7 @@ void Engine::commit_decode(Staged& staged, InFlight& flight) {
 
 // Gives an entry its blocks and its row in the batch.
 void Engine::commit(Staged& staged, InFlight& flight) {
+  if (staged.verb == SL_SWAP_IN || staged.verb == SL_PREFETCH) return commit_bring_in(staged);
   const Slot slot = staged.slot;
   sl_seq_row& r = row(slot);
   if (staged.planned > r.blocks_device) {  // what earlier entries hung in just now
@@ -121,14 +156,15 @@ void Engine::commit_prefill(const Staged& staged, InFlight& flight) {
   requests::Sequence& sequence = requests_->at(slot);
   const std::uint32_t start = covered(r), bt = options_.block_tokens;
   const bool samples = staged.tokens == r.runnable;
-  cache_->index_path(slot, (start + staged.tokens) / bt, start / bt, now_ns_);
+  assert(cache_->indexed(slot) <= start / bt && "a block that others may hit is written");
+  cache_->index_path(slot, (start + staged.tokens) / bt, unfilled_from(slot), now_ns_);
   if (!samples) ++counters_.split_prompts;
   const std::uint32_t recompute = r.high_water > start ? std::min(staged.tokens, r.high_water - start) : 0;
-  flight.rows.add({r.id, sequence.life, start, staged.tokens, recompute, samples, true});
+  flight.rows.add({r.id, sequence.life, staged.tokens, samples});
+  flight.chunks.push_back({r.id, start, staged.tokens, recompute});
   batch_.add({sequence.row, start, staged.tokens, samples, false});
   sequence.named_step = step_;
   flight.prefill_tokens += staged.tokens;
-  ++prefill_rows_;
   r.in_flight_min = r.in_flight_max += staged.tokens;
   r.tokens_left -= staged.tokens;
   r.runnable = r.runnable - staged.tokens + (samples && r.tokens_left > 0 ? 1 : 0);
@@ -156,7 +192,7 @@ void Engine::settle_unnamed(std::size_t rows) {
 // Counts the steps in a row in which nothing was placed though something could run, or an entry fell and a
 // later one did not.
 void Engine::watch_progress() {
-  const bool stuck = batch_.empty() && could_run();
+  const bool stuck = batch_.empty() && could_run() && cache_->copies_pending() == 0;
   empty_in_a_row_ = stuck ? empty_in_a_row_ + 1 : 0;
   counters_.empty_plans += stuck ? 1 : 0;
   bypassed_in_a_row_ = fell_.empty() ? 0 : bypassed_in_a_row_;
@@ -165,7 +201,8 @@ void Engine::watch_progress() {
   for (const Staged& staged : staged_)
     if (!staged.fallen && staged.tokens > 0) last_placed = staged.entry;
   bool bypassed = false;
-  for (const Fell& fall : fell_) bypassed = bypassed || fall.entry < last_placed;
+  for (const Fell& fall : fell_)
+    bypassed = bypassed || (fall.entry < last_placed && fall.reason != SL_REASON_COPY_PENDING);
   bypassed_in_a_row_ = bypassed ? bypassed_in_a_row_ + 1 : 0;
 }
 

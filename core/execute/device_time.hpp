@@ -31,8 +31,10 @@ class DeviceTime {
       else
         pairs += sl_chunk_pairs(row.start, row.tokens);
     }
-    const double whole = sl_predict_step_ns(&cost_, batch.decodes, context, batch.prefill_tokens, pairs);
-    const double decode = sl_predict_step_ns(&cost_, batch.decodes, context, 0, 0);
+    const bool runs = !batch.rows.empty();
+    const double whole =
+        runs ? sl_predict_step_ns(&cost_, batch.decodes, context, batch.prefill_tokens, pairs) : 0;
+    const double decode = runs ? sl_predict_step_ns(&cost_, batch.decodes, context, 0, 0) : 0;
     const std::uint64_t start = std::max(clock_.now_ns(), busy_until_);
     const auto late = delays_.extract(batch.step);
     busy_until_ = start + static_cast<std::uint64_t>(whole) + (late.empty() ? 0 : late.mapped());
@@ -40,6 +42,7 @@ class DeviceTime {
         {batch.step, start, busy_until_, static_cast<std::uint64_t>(decode), failing_.erase(batch.step) > 0});
   }
   bool last_fails() const { return steps_.back().fails; }
+  std::uint64_t last_start_ns() const { return steps_.back().start_ns; }
   // Waits for the oldest step.
   Step collect() {
     const Step step = steps_.front();

@@ -41,8 +41,10 @@ struct BatchRow {
   bool samples, decode;
 };
 
+// One block's KV goes from one tier to another, beside the steps: it starts when all steps submitted before its batch
+// have ended, and no row of its batch, or of a later one until its end was told, reads or writes either block.
 struct BlockCopy {
-  std::uint32_t from, to;
+  std::uint32_t from, to;  // each in its own tier, from 0
   std::uint8_t from_tier, to_tier;
 };
 
@@ -54,7 +56,8 @@ struct Batch {
   std::span<const Begin> begins;
   std::span<const TableChange> changes;
   std::span<const BlockCopy> copies;
-  std::span<const BatchRow> rows;  // in plan order
+  // In plan order. None: nothing could run, and the collection waits until one more copy has ended, if one is pending.
+  std::span<const BatchRow> rows;
 };
 
 struct Collected {
@@ -62,13 +65,17 @@ struct Collected {
   std::uint64_t device_start_ns = 0, device_end_ns = 0;  // engine's clock
   bool failed = false;                                   // nothing of the step holds; `why` says more
   std::string why;
-  std::uint64_t decode_ns =
-      0;  // the model's device time for the decode rows alone, for `decode` and `stretched`
-  std::span<const std::uint32_t>
-      tokens;  // one per row of the batch; meaningless where it does not sample. Valid, as is `logprobs`, until the
-               // next submit
+  // The model's device time for the decode rows alone, for `decode` and `stretched`.
+  std::uint64_t decode_ns = 0;
+  // One per row of the batch; meaningless where it does not sample. Valid, as is `logprobs`, until the next submit.
+  std::span<const std::uint32_t> tokens;
   // Empty, or one a row: the token's own, then the alternatives, likeliest first; empty where it asks for none.
   std::span<const std::vector<TokenLogprob>> logprobs;
+  // Of all copies since the start, how many have ended, in the order in which they were handed over; which of those
+  // that ended since the last collection failed (from 0 since the start, ascending). A failed one may leave anything in
+  // its target. Valid until the next collection.
+  std::uint64_t copies_ended = 0;
+  std::span<const std::uint64_t> copies_failed;
 };
 
 class Executor {

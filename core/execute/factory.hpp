@@ -12,7 +12,7 @@ namespace serveloop::execute {
 struct Sizes {
   Clock& clock;
   sl_cost cost;
-  std::uint32_t lag, max_sequences, block_tokens, blocks;
+  std::uint32_t lag, max_sequences, block_tokens, blocks, host_blocks;
 };
 
 Result<std::unique_ptr<Executor>> make_executor(const std::string& name, const Sizes& sizes);

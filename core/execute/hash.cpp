@@ -1,5 +1,9 @@
 #include "execute/hash.hpp"
 
+#include <serveloop/rows.h>
+
+#include <algorithm>
+
 #include "base/hash.hpp"
 
 namespace serveloop::execute {
@@ -10,11 +14,14 @@ constexpr std::uint32_t kNoBlock = UINT32_MAX;
 }  // namespace
 
 HashExecutor::HashExecutor(Clock& clock, const sl_cost& cost, std::uint32_t max_sequences,
-                           std::uint32_t blocks, std::uint32_t block_tokens)
-    : device_(clock, cost),
+                           std::uint32_t blocks, std::uint32_t block_tokens, std::uint32_t host_blocks)
+    : clock_(clock),
+      device_(clock, cost),
+      copies_(cost),
       block_tokens_(block_tokens),
+      blocks_(blocks),
       rows_(max_sequences),
-      layer_0_(std::size_t{blocks} * block_tokens, kPoison),
+      layer_0_((std::size_t{blocks} + host_blocks) * block_tokens, kPoison),
       layer_1_(layer_0_) {}
 
 std::size_t HashExecutor::slot_of(const Row& row, std::uint32_t position) const {
@@ -71,6 +78,8 @@ void HashExecutor::submit(const Batch& batch) {
     table[change.index] = change.block;
   }
   device_.submit(batch);
+  for (const BlockCopy& copy : batch.copies) poison(copy);
+  copies_.submit(batch.copies, device_.last_start_ns());
   if (device_.last_fails()) return fail_batch(batch);
   for (const BatchRow& row : batch.rows) write_layer_0(row);
   for (const BatchRow& row : batch.rows) write_layer_1(row);
@@ -99,8 +108,34 @@ Collected HashExecutor::collect() {
   const DeviceTime::Step step = device_.collect();
   last_ = std::move(results_.front());
   results_.pop_front();
-  return {step.step,      step.start_ns, step.end_ns, step.fails, step.fails ? "made to fail" : "",
-          step.decode_ns, last_};
+  if (last_.empty() && copies_.next_end_ns() != SL_NEVER) clock_.wait_until(copies_.next_end_ns());
+  copies_.finish(std::max(clock_.now_ns(), step.end_ns), [&](const BlockCopy& copy, bool fails) {
+    if (fails)
+      poison(copy);
+    else
+      move(copy);
+  });
+  Collected done{step.step,      step.start_ns, step.end_ns, step.fails, step.fails ? "made to fail" : "",
+                 step.decode_ns, last_};
+  copies_.tell(done);
+  return done;
+}
+
+std::size_t HashExecutor::first_slot(std::uint32_t block, std::uint8_t tier) const {
+  return (std::size_t{block} + (tier == SL_TIER_HOST ? blocks_ : 0)) * block_tokens_;
+}
+
+void HashExecutor::poison(const BlockCopy& copy) {
+  const std::size_t to = first_slot(copy.to, copy.to_tier);
+  for (std::uint32_t i = 0; i < block_tokens_; ++i) layer_0_.at(to + i) = layer_1_.at(to + i) = ~kPoison;
+}
+
+void HashExecutor::move(const BlockCopy& copy) {
+  const std::size_t from = first_slot(copy.from, copy.from_tier), to = first_slot(copy.to, copy.to_tier);
+  for (std::uint32_t i = 0; i < block_tokens_; ++i) {
+    layer_0_.at(to + i) = layer_0_.at(from + i);
+    layer_1_.at(to + i) = layer_1_.at(from + i);
+  }
 }
 
 }  // namespace serveloop::execute

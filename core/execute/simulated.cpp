@@ -1,11 +1,13 @@
 #include "execute/simulated.hpp"
 
+#include <algorithm>
+
 #include "base/hash.hpp"
 
 namespace serveloop::execute {
 
 SimulatedExecutor::SimulatedExecutor(Clock& clock, const sl_cost& cost, std::uint32_t max_sequences)
-    : device_(clock, cost), seeds_(max_sequences) {}
+    : clock_(clock), device_(clock, cost), copies_(cost), seeds_(max_sequences) {}
 
 void SimulatedExecutor::submit(const Batch& batch) {
   for (const Begin& begin : batch.begins) seeds_[begin.row] = mix(begin.sampling->seed, begin.fork);
@@ -22,6 +24,7 @@ void SimulatedExecutor::submit(const Batch& batch) {
   }
   tokens_.push_back(std::move(tokens));
   device_.submit(batch);
+  copies_.submit(batch.copies, device_.last_start_ns());
 }
 
 Collected SimulatedExecutor::collect() {
@@ -29,19 +32,25 @@ Collected SimulatedExecutor::collect() {
   spare_.push_back(std::move(last_));
   last_ = std::move(tokens_.front());
   tokens_.pop_front();
-  return {step.step,      step.start_ns, step.end_ns, step.fails, step.fails ? "made to fail" : "",
-          step.decode_ns, last_};
+  if (last_.empty() && copies_.next_end_ns() != SL_NEVER) clock_.wait_until(copies_.next_end_ns());
+  copies_.finish(std::max(clock_.now_ns(), step.end_ns), [](const BlockCopy&, bool) {});
+  Collected done{step.step,      step.start_ns, step.end_ns, step.fails, step.fails ? "made to fail" : "",
+                 step.decode_ns, last_};
+  copies_.tell(done);
+  return done;
 }
 
 void NullExecutor::submit(const Batch& batch) {
-  steps_.push_back({batch.step, clock_.now_ns(), batch.rows.size()});
+  steps_.push_back({batch.step, clock_.now_ns(), batch.rows.size(), copies_ += batch.copies.size()});
 }
 
 Collected NullExecutor::collect() {
   const Step step = steps_.front();
   steps_.pop_front();
   if (tokens_.size() < step.rows) tokens_.resize(step.rows, 7);
-  return {step.step, step.at_ns, step.at_ns, false, "", 0, {tokens_.data(), step.rows}};
+  Collected done{step.step, step.at_ns, step.at_ns, false, "", 0, {tokens_.data(), step.rows}};
+  done.copies_ended = step.copies;
+  return done;
 }
 
 }  // namespace serveloop::execute

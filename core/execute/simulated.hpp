@@ -4,6 +4,7 @@
 #include <array>
 #include <vector>
 
+#include "execute/copy_time.hpp"
 #include "execute/device_time.hpp"
 #include "execute/native_only.hpp"
 
@@ -15,9 +16,12 @@ class SimulatedExecutor final : public NativeOnly {
   void submit(const Batch& batch) override;
   Collected collect() override;
   DeviceTime& device() { return device_; }
+  CopyTime& copies() { return copies_; }
 
  private:
+  Clock& clock_;
   DeviceTime device_;
+  CopyTime copies_;
   std::vector<std::uint64_t> seeds_;               // by row
   std::deque<std::vector<std::uint32_t>> tokens_;  // of steps in flight
   std::vector<std::vector<std::uint32_t>> spare_;
@@ -35,8 +39,10 @@ class NullExecutor final : public NativeOnly {
   struct Step {
     std::uint64_t step, at_ns;
     std::size_t rows;
+    std::uint64_t copies;  // since the start
   };
   Clock& clock_;
+  std::uint64_t copies_ = 0;
   std::deque<Step> steps_;
   std::vector<std::uint32_t> tokens_;
 };

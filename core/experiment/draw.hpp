@@ -19,17 +19,16 @@ class Draws {
 
   std::uint64_t bits(std::uint64_t index) const { return bits(index, 0); }
   double uniform(std::uint64_t index) const { return uniform(index, 0); }  // in (0, 1)
-  std::uint64_t uniform(std::uint64_t index, std::uint64_t from,
-                        std::uint64_t to) const;  // from .. to, both ends
+  // From .. to, both ends.
+  std::uint64_t uniform(std::uint64_t index, std::uint64_t from, std::uint64_t to) const;
   double exponential(std::uint64_t index, double mean) const;
-  double normal(std::uint64_t index) const {
-    return normal(index, 0);
-  }                                                                 // polar method (Marsaglia, Bray 1964)
+  // Polar method (Marsaglia, Bray 1964).
+  double normal(std::uint64_t index) const { return normal(index, 0); }
   double gamma(std::uint64_t index, double mean, double cv) const;  // Marsaglia, Tsang 2000
-  double lognormal(std::uint64_t index, double mean,
-                   double cv) const;  // mean and cv of the value, not its log
-  std::size_t categorical(std::uint64_t index,
-                          std::span<const double> weights) const;  // requires a positive sum
+  // Mean and cv of the value, not of its log.
+  double lognormal(std::uint64_t index, double mean, double cv) const;
+  // Requires a positive sum.
+  std::size_t categorical(std::uint64_t index, std::span<const double> weights) const;
 
  private:
   std::uint64_t bits(std::uint64_t index, std::uint64_t lane) const;

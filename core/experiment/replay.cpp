@@ -9,7 +9,9 @@
 #include <filesystem>
 #include <tuple>
 #include <unordered_set>
+#include <utility>
 
+#include "experiment/replay_policies.hpp"
 #include "experiment/shown.hpp"
 #include "rig/planned_swap.hpp"
 #include "rig/rig.hpp"
@@ -104,14 +106,18 @@ class ScriptExecutor final : public execute::Executor {
  public:
   ScriptExecutor(Script& script, std::vector<sl_op_key> op_keys)
       : script_(script), op_keys_(std::move(op_keys)) {}
-  void submit(const execute::Batch& batch) override { in_flight_.push_back({batch.step, batch.rows.size()}); }
+  void submit(const execute::Batch& batch) override {
+    copies_ += batch.copies.size();
+    in_flight_.push_back({batch.step, batch.rows.size(), copies_});
+  }
   execute::Collected collect() override {
     observe::Reader in(script_.take(Item::collected));
-    execute::Collected done = rig::decode_collected(in, tokens_);
+    execute::Collected done = rig::decode_collected(in, parts_);
     const Submitted step = in_flight_.front();
     in_flight_.pop_front();
     if (!in.ok() || !in.done() || done.step != step.step || done.tokens.size() != step.rows ||
-        done.device_end_ns < done.device_start_ns || done.device_end_ns >> 60 != 0)
+        done.device_end_ns < done.device_start_ns || done.device_end_ns >> 60 != 0 ||
+        !copies_fit(done, step.copies))
       throw Damaged{fmt::format("what step {} brought, with {} tokens", step.step, step.rows),
                     fmt::format("step {} with {}", done.step, done.tokens.size())};
     return done;
@@ -128,12 +134,23 @@ class ScriptExecutor final : public execute::Executor {
   struct Submitted {
     std::uint64_t step;
     std::size_t rows;
+    std::uint64_t copies;  // handed over by then
   };
+  // No more have ended than were begun, none twice, and those that failed are of those that ended just now.
+  bool copies_fit(const execute::Collected& done, std::uint64_t begun) {
+    std::uint64_t from = ended_;
+    for (const std::uint64_t copy : done.copies_failed) {
+      if (copy < from || copy >= done.copies_ended) return false;
+      from = copy + 1;
+    }
+    return done.copies_ended <= begun && std::exchange(ended_, done.copies_ended) <= done.copies_ended;
+  }
   Script& script_;
+  std::uint64_t copies_ = 0, ended_ = 0;
   std::vector<sl_op_key> op_keys_;
   std::vector<sl_op_plan> plans_;
   std::deque<Submitted> in_flight_;
-  std::vector<std::uint32_t> tokens_;
+  rig::CollectedParts parts_;
 };
 
 Difference explain(const Differs& d, const Script& script, const engine::Engine& engine) {
@@ -220,18 +237,21 @@ Result<ReplayResult> replay_file(const std::string& path, const ReplayOptions& o
   if (!reader) return tl::unexpected(reader.error());
   Result<rig::LogHeader> header = rig::decode_log_header((*reader)->header());
   if (!header) return tl::unexpected(header.error());
-  Result<config::Config> config = config::parse(header->config_toml, path, "/");
+  const Result<config::Config> recorded = config::parse(header->config_toml, path, "/");
+  if (!recorded) return tl::unexpected(recorded.error());
+  const auto overrides = overrides_of(options);
+  if (!overrides) return tl::unexpected(overrides.error());
+  const Result<config::Config> config = config::parse(header->config_toml, path, "/", *overrides);
   if (!config) return tl::unexpected(config.error());
-  if (options.scheduler) config->policy.scheduler = {*options.scheduler};
-  if (options.eviction) config->policy.eviction = {*options.eviction};
-  if (options.preemption) config->policy.preemption = {*options.preemption};
+  ReplayResult result;
+  result.replaced = replaced(recorded->policy, config->policy, options);
   const engine::Options engine_opts = rig::engine_options(*config, header->facts);
   const policy::Host host = rig::plugin_host(*config);
   auto precision = rig::load_precision(*config, host, header->facts.cost);
-  if (!precision) return tl::unexpected(precision.error());
+  if (!precision) return tl::unexpected(config->places.placed(precision.error()));
   Result<engine::Policies> policies = rig::load_policies(*config, host, engine_opts, *precision);
-  if (!policies) return tl::unexpected(policies.error());
-  const bool others = options.scheduler || options.eviction || options.preemption;
+  if (!policies) return tl::unexpected(config->places.placed(policies.error()));
+  const bool others = !result.replaced.empty();
   if (!options.any_build && !others)
     if (Status same = check_builds(*header, *policies, *config); !same) return tl::unexpected(same.error());
 
@@ -245,7 +265,6 @@ Result<ReplayResult> replay_file(const std::string& path, const ReplayOptions& o
   if (!engine) return tl::unexpected(engine.error());
   if (options.recorded_answers) (*engine)->set_override([&](Item tag) { return script.peek(tag); });
 
-  ReplayResult result;
   std::unordered_set<std::uint64_t> seen;  // requests
   while (true) {
     const Result<bool> more = (*reader)->next(script.record);
@@ -270,6 +289,7 @@ Result<ReplayResult> replay_file(const std::string& path, const ReplayOptions& o
     if (options.each_step) options.each_step(**engine);
     if (options.progress && result.steps % 4096 == 0) options.progress(result.steps);
   }
+  result.idle = result.steps - std::min(result.steps, (*engine)->counters().steps);
   result.decisions = script.decisions;
   result.complete = (*reader)->complete() || result.difference.has_value();
   result.wall_seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begun).count();
@@ -286,9 +306,11 @@ std::string Difference::text() const {
 Result<ReplayResult> replay(const std::string& path, const ReplayOptions& options) {
   std::error_code ignored;
   if (std::filesystem::is_directory(path, ignored))
-    return fail(fmt::format("'{}' is not a step log", path), "a file written by `[observe] log`", "a folder");
+    return fail(fmt::format("'{}' is not a step log", path),
+                "a file that `serveloop bench`, `--log` or `[observe] log` wrote", "a folder");
   Result<ReplayResult> result = replay_file(path, options);
-  if (result || result.error().what.find(path) != std::string::npos) return result;
+  if (result || result.error().what.find(path) != std::string::npos || result.error().what.starts_with("--"))
+    return result;
   Error error = result.error();
   error.what = path + ": " + error.what;
   return tl::unexpected(error);

@@ -9,6 +9,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "engine/engine.hpp"
 #include "observe/step_log.hpp"
@@ -17,9 +18,12 @@ namespace serveloop::experiment {
 
 struct ReplayOptions {
   bool any_build = false;  // go on though a plugin's object differs from the one that wrote the log
-  bool recorded_answers =
-      false;  // policies are not asked: the log answers for them (tables as a function of the log)
-  std::optional<std::string> scheduler, eviction, preemption;  // try others in their place
+  // Policies are not asked: the log answers for them (tables as a function of the log).
+  bool recorded_answers = false;
+  std::optional<std::string> scheduler, eviction, preemption;  // try others in their place: ids or paths
+  // As --set takes them, after these: of policy.scheduler, .eviction, .preemption and .search alone, since all else
+  // is as the log has it.
+  std::vector<std::string> overrides;
   std::function<void(std::uint64_t steps)> progress;
   std::function<void(const engine::Engine&)> each_step;  // for tests
 };
@@ -33,7 +37,9 @@ struct Difference {
 };
 
 struct ReplayResult {
-  std::uint64_t steps = 0, decisions = 0;  // decisions: answers of policies compared
+  std::uint64_t steps = 0, idle = 0;  // idle: of these, in which nothing was planned or collected
+  std::uint64_t decisions = 0;        // answers of policies compared
+  std::vector<std::string> replaced;  // "scheduler sarathi in place of fcfs", as the options asked
   double wall_seconds = 0;
   bool complete = true;  // false: the log was cut off; all of it was equal
   std::optional<Difference> difference;

@@ -47,7 +47,7 @@ Result<Parts> load_parts(const Rig& rig, const std::vector<PlannedSwap>& planned
                   fmt::format("a gate below {}, the number of policy.gates", config.policy.gates.size()),
                   std::to_string(swap.gate));
     auto order = rig::load_swap(swap, rig.host, rig::limits(*o));
-    if (!order) return tl::unexpected(order.error());
+    if (!order) return config.places.under("--swap " + asked.text, order.error());
     swaps.push_back({swap, *order});
   }
   std::stable_sort(swaps.begin(), swaps.end(),

@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <string>
+#include <utility>
 #include <vector>
 
 #include "engine/decisions.hpp"
@@ -33,6 +35,14 @@ struct Shown {
   }
 };
 
+// What most answers leave at 0 is shown where it is not.
+void add_unless_zero(std::string& row, const char* name, std::uint64_t value) {
+  if (value == SL_NEVER)
+    row += fmt::format(" {} never", name);
+  else if (value != 0)
+    row += fmt::format(" {} {}", name, value);
+}
+
 Shown show_plan(Bytes bytes, const engine::Engine& engine) {
   observe::Reader in(bytes);
   if (const std::uint64_t reason = in.u64(); reason != 0)
@@ -44,9 +54,13 @@ Shown show_plan(Bytes bytes, const engine::Engine& engine) {
   Shown out{{}, "entries", {}};
   for (std::uint32_t i = 0; i < *count; ++i) {
     const sl_entry& e = entries[i];
-    out.rows.push_back(fmt::format("{} {}.{} x{}", engine::verb_name(e.verb), SL_SEQ_SLOT(e.seq),
-                                   SL_SEQ_GENERATION(e.seq), e.tokens));
-    if (e.reason != 0) out.rows.back() += fmt::format(" reason {}", e.reason);
+    std::string row = fmt::format("{} {}.{} x{}", engine::verb_name(e.verb), SL_SEQ_SLOT(e.seq),
+                                  SL_SEQ_GENERATION(e.seq), e.tokens);
+    add_unless_zero(row, "blocks", e.blocks);
+    add_unless_zero(row, "drafts", e.drafts);
+    add_unless_zero(row, "arg", e.arg);
+    add_unless_zero(row, "reason", e.reason);
+    out.rows.push_back(std::move(row));
   }
   return out;
 }
@@ -59,14 +73,22 @@ Shown show_rows(Item tag, Bytes bytes) {
   if (tag == Item::evict) {
     std::vector<sl_victim> rows(bytes.size());
     const auto count = engine::decode_rows(in, std::span(rows));
-    for (std::uint32_t i = 0; i < count.value_or(0); ++i)
-      out.rows.push_back(fmt::format("block {}", rows[i].block));
+    for (std::uint32_t i = 0; i < count.value_or(0); ++i) {
+      std::string row = fmt::format("block {} key {:016x}", rows[i].block, rows[i].key);
+      if (rows[i].to != SL_TIER_NONE) row += fmt::format(" to tier {}", rows[i].to);
+      add_unless_zero(row, "reason", rows[i].reason);
+      out.rows.push_back(std::move(row));
+    }
   } else {
     std::vector<sl_yield> rows(bytes.size());
     const auto count = engine::decode_rows(in, std::span(rows));
-    for (std::uint32_t i = 0; i < count.value_or(0); ++i)
-      out.rows.push_back(fmt::format("{}.{} mode {}", SL_SEQ_SLOT(rows[i].seq),
-                                     SL_SEQ_GENERATION(rows[i].seq), rows[i].mode));
+    for (std::uint32_t i = 0; i < count.value_or(0); ++i) {
+      std::string row = fmt::format("{}.{} mode {}", SL_SEQ_SLOT(rows[i].seq), SL_SEQ_GENERATION(rows[i].seq),
+                                    rows[i].mode);
+      add_unless_zero(row, "keep_blocks", rows[i].keep_blocks);
+      add_unless_zero(row, "reason", rows[i].reason);
+      out.rows.push_back(std::move(row));
+    }
   }
   return out;
 }
@@ -88,8 +110,6 @@ std::pair<std::string, std::string> show_both(const LogItem& recorded, const Log
   std::size_t from = 0;
   if (recorded.tag == replayed.tag)
     while (from < std::min(a.rows.size(), b.rows.size()) && a.rows[from] == b.rows[from]) ++from;
-  // Answers that differ in what is not shown: all of it.
-  if (from == a.rows.size() && from == b.rows.size()) from = 0;
   return {a.text(from), b.text(from)};
 }
 

@@ -73,6 +73,15 @@ std::vector<Row> rows() {
        [](S s) { return static_cast<double>(s.counters.recomputed_tokens); }, true},
       {"evicted blocks", "evicted_blocks", [](S s) { return static_cast<double>(s.counters.evicted_blocks); },
        true},
+      {"  demoted to host memory", "demoted_blocks",
+       [](S s) { return static_cast<double>(s.counters.demoted_blocks); }},
+      {"  brought back", "brought_in_blocks",
+       [](S s) { return static_cast<double>(s.counters.brought_in_blocks); }},
+      {"sequences swapped out", "swapped_out",
+       [](S s) { return static_cast<double>(s.counters.swapped_out); }},
+      {"  swapped in", "swapped_in", [](S s) { return static_cast<double>(s.counters.swapped_in); }},
+      {"  lost, so computed again", "copies_lost",
+       [](S s) { return static_cast<double>(s.counters.copies_lost); }},
       {"answers taken by the fallback", "fallbacks",
        [](S s) {
          double sum = 0;
@@ -188,6 +197,12 @@ std::string notes(const Summary& run) {
   return out;
 }
 
+std::string joined(const std::vector<std::string>& words) {
+  std::string out;
+  for (const std::string& word : words) out += (out.empty() ? "" : " ") + word;
+  return out;
+}
+
 std::string quoted(const std::string& text) {
   return nlohmann::json(text).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
 }
@@ -219,8 +234,7 @@ std::string to_json(const std::vector<Summary>& runs) {
   for (std::size_t i = 0; i < runs.size(); ++i) {
     const Summary& run = runs[i];
     out += fmt::format("{}\n  {{\"name\": {}, \"policies\": {}, \"interrupted\": {}", i == 0 ? "" : ",",
-                       quoted(run.name), quoted(fmt::format("{}", fmt::join(run.policies, " "))),
-                       run.interrupted);
+                       quoted(run.name), quoted(joined(run.policies)), run.interrupted);
     for (const Row& row : rows()) {
       std::string key = row.key;
       std::replace(key.begin(), key.end(), ' ', '_');

@@ -5,12 +5,15 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <charconv>
+#include <chrono>
 #include <cmath>
 #include <cstdio>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
+#include <system_error>
 
 namespace serveloop::experiment {
 
@@ -21,7 +24,8 @@ constexpr std::size_t kMostBlocks = std::size_t{1} << 20;      // of a request
 constexpr std::uint64_t kMostTokens = std::uint64_t{1} << 28;  // of a prompt or an output
 constexpr std::uint64_t kSecond_ns = 1'000'000'000, kMilli_ns = 1'000'000;
 constexpr std::uint64_t kMostSeconds = std::uint64_t{1} << 32;  // so that nanoseconds fit
-constexpr std::string_view kTimestampForm = "a time like 2023-11-16 18:17:03.9799600";
+constexpr std::string_view kTimestampForm =
+    "a time like 2023-11-16 18:17:03.9799600, of a day that there was";
 
 std::string shown(std::string_view text) {
   if (text.empty()) return "nothing";
@@ -58,15 +62,6 @@ std::optional<std::uint64_t> whole(std::string_view text) {
   return value;
 }
 
-// Days since 1970-01-01 in the Gregorian calendar (Hinnant, 2013).
-std::int64_t days_of(std::int64_t year, unsigned month, unsigned day) {
-  year -= month <= 2;
-  const std::int64_t era = year / 400;
-  const auto of_era = static_cast<unsigned>(year - era * 400);
-  const unsigned of_year = (153 * (month + (month > 2 ? -3 : 9)) + 2) / 5 + day - 1;
-  return era * 146097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719468;
-}
-
 // "2023-11-16 18:17:03.9799600", with at most nine digits of a second; "+00:00" or "Z" may follow.
 // Nanoseconds since 1970.
 std::optional<std::uint64_t> timestamp_ns(std::string_view text) {
@@ -85,7 +80,9 @@ std::optional<std::uint64_t> timestamp_ns(std::string_view text) {
       return std::nullopt;
   }
   const auto [year, month, day, hour, minute, second] = parts;
-  if (year < 1970 || year > 2200 || month < 1 || month > 12 || day < 1 || day > 31) return std::nullopt;
+  const std::chrono::year_month_day date{std::chrono::year(static_cast<int>(year)), std::chrono::month(month),
+                                         std::chrono::day(day)};
+  if (year < 1970 || year > 2200 || !date.ok()) return std::nullopt;
   if (hour > 23 || minute > 59 || second > 60) return std::nullopt;
   std::uint64_t fraction_ns = 0;
   if (std::string_view digits = text.substr(kForm.size()); !digits.empty()) {
@@ -95,8 +92,8 @@ std::optional<std::uint64_t> timestamp_ns(std::string_view text) {
     fraction_ns = *value;
     for (std::size_t i = digits.size(); i < 10; ++i) fraction_ns *= 10;
   }
-  const auto seconds =
-      static_cast<std::uint64_t>(days_of(year, month, day)) * 86400 + hour * 3600 + minute * 60 + second;
+  const auto days = static_cast<std::uint64_t>(std::chrono::sys_days(date).time_since_epoch().count());
+  const std::uint64_t seconds = days * 86400 + hour * 3600 + minute * 60 + second;
   return seconds * kSecond_ns + fraction_ns;
 }
 
@@ -215,18 +212,19 @@ std::vector<TraceRow> settled(std::vector<TraceRow> rows) {
 
 Result<std::string> read_file(const std::string& path) {
   const std::unique_ptr<std::FILE, int (*)(std::FILE*)> file(std::fopen(path.c_str(), "rb"), std::fclose);
-  if (!file) return fail("trace", "a file that can be read", "none at " + path);
+  if (!file)
+    return fail("", "a file that can be read",
+                errno == ENOENT ? "none at " + path : path + ": " + std::generic_category().message(errno));
   std::string text;
   constexpr std::size_t kChunk = std::size_t{1} << 20;
   for (std::size_t got = kChunk; got == kChunk;) {
     const std::size_t had = text.size();
-    if (had > kMostBytes) return fail("trace " + path, fmt::format("at most {} bytes", kMostBytes), "more");
+    if (had > kMostBytes) return fail(path, fmt::format("at most {} bytes", kMostBytes), "more");
     text.resize(had + kChunk);
     got = std::fread(text.data() + had, 1, kChunk, file.get());
     text.resize(had + got);
   }
-  if (std::ferror(file.get()) != 0)
-    return fail("trace " + path, "a file that can be read", "an error of the system");
+  if (std::ferror(file.get()) != 0) return fail(path, "a file that can be read", "an error of the system");
   return text;
 }
 

@@ -94,7 +94,7 @@ Result<Workload> Workload::make(const config::Workload& config, std::uint32_t co
 // Keeps the window's rows, with times from its start.
 Status Workload::open_trace() {
   Result<std::vector<TraceRow>> rows = read_trace(config_.trace, config_.format);
-  if (!rows) return tl::unexpected(rows.error());
+  if (!rows) return about("workload.trace", rows.error());
   rows_ = std::move(*rows);
   if (config_.window) {
     const std::uint64_t from_ns = ns_of(config_.window->from_s), to_ns = ns_of(config_.window->to_s);
@@ -204,14 +204,15 @@ Status Workload::check_pool(std::uint32_t blocks, std::uint32_t block_tokens) co
   for (std::uint64_t i = 0; i < count_; ++i) {
     const Lengths l = lengths(i);
     if (l.sum() <= most || reason_to_drop(l) != nullptr) continue;
-    return fail(place_of(i) + ": a request that the KV pool can never hold",
-                fmt::format("at most {} blocks of {} tokens, the whole pool", blocks, block_tokens),
-                fmt::format("{} blocks for a prompt of {} and an output of {} tokens",
-                            (l.sum() - 1 + block_tokens - 1) / block_tokens, l.prompt, l.output),
-                fmt::format("raise engine.kv_memory or engine.kv_blocks, shorten requests ({}), or lower "
-                            "engine.context_tokens to drop and count the long ones",
-                            trace_ ? "workload.prompt_scale, output_scale"
-                                   : "workload.prompt.max_tokens, workload.output.max_tokens"));
+    return fail(
+        (trace_ ? "workload.trace: " : "") + place_of(i) + ": a request that the KV pool can never hold",
+        fmt::format("at most {} blocks of {} tokens, the whole pool", blocks, block_tokens),
+        fmt::format("{} blocks for a prompt of {} and an output of {} tokens",
+                    (l.sum() - 1 + block_tokens - 1) / block_tokens, l.prompt, l.output),
+        fmt::format("raise engine.kv_memory or engine.kv_blocks, shorten requests ({}), or lower "
+                    "engine.context_tokens to drop and count the long ones",
+                    trace_ ? "workload.prompt_scale, output_scale"
+                           : "workload.prompt.max_tokens, workload.output.max_tokens"));
   }
   return {};
 }

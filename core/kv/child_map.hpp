@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/huge_pages.hpp"
 #include "kv/types.hpp"
 
 namespace serveloop::kv {
@@ -67,12 +68,12 @@ class ChildMap {
     return i;
   }
   void grow() {
-    std::vector<Entry> old(entries_.size() * 2);
+    HugeVector<Entry> old(entries_.size() * 2);
     std::swap(old, entries_);
     for (const Entry& entry : old)
       if (entry.child != SL_NONE) entries_[place(entry.parent, entry.key)] = entry;
   }
-  std::vector<Entry> entries_;
+  HugeVector<Entry> entries_;
   std::size_t used_ = 0;
 };
 

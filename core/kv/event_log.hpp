@@ -1,7 +1,7 @@
 // What happened to blocks and nodes since the step loop last drained it.
 //
-// Block events lie in the mapping, where policies read them. Between two drains a block can be hung in, idle
-// and gone a few times each, but hit by every sequence: so hits beyond their share of the buffer are left out
+// Block events lie in the mapping, where policies read them. Between two drains a block can be hung in, moved,
+// idle and gone a few times each, but hit by every sequence: so hits beyond their share of the buffer are left out
 // (the row's `hits` counts them all), and the rest of it holds the others. During a handover the log also
 // keeps the stream of the policy to come.
 #pragma once
@@ -17,12 +17,16 @@ namespace serveloop::kv {
 
 class EventLog {
  public:
-  EventLog(Mapping& mapping, std::uint32_t blocks);
+  EventLog(Mapping& mapping, std::uint32_t blocks);  // of both tiers
   static std::size_t capacity(std::uint32_t blocks) { return kSpare + std::size_t{8} * blocks; }
 
-  void block(const sl_block_event& event) {
-    if (count_ >= (event.kind == SL_BLOCK_HIT ? hits_end_ : capacity_)) return overflow(event);
-    rows_[count_++] = event;
+  // The place of the next block event, for the caller to fill in and to hand to added(); null if it is left out. Filled
+  // in place: a copy would wait until all that was written before has left the processor.
+  sl_block_event* next(std::uint16_t kind) {
+    if (count_ >= (kind == SL_BLOCK_HIT ? hits_end_ : capacity_)) return overflow(kind);
+    return &rows_[count_++];
+  }
+  void added(const sl_block_event& event) {
     if (following_) follow(event);
   }
   sl_table blocks() const { return table_of(rows_, count_); }
@@ -50,7 +54,7 @@ class EventLog {
  private:
   static constexpr std::size_t kSpare = 4096;
   void follow(const sl_block_event& event);
-  void overflow(const sl_block_event& event);
+  sl_block_event* overflow(std::uint16_t kind) const;
 
   sl_block_event* rows_;
   std::size_t count_ = 0, capacity_, hits_end_;

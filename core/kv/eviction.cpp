@@ -2,6 +2,8 @@
 #include <serveloop/reasons.h>
 
 #include <cassert>
+#include <unordered_map>
+#include <unordered_set>
 
 #include "kv/state.hpp"
 
@@ -11,7 +13,8 @@ namespace {
 std::uint16_t check_one(Pool& pool, const sl_victim& victim, std::uint32_t answer) {
   if (victim.block >= pool.total()) return SL_REASON_UNKNOWN_ID;
   if (!pool.indexed(victim.block) || pool.row(victim.block).key != victim.key) return SL_REASON_STALE_ID;
-  if (victim.to != SL_TIER_NONE && victim.to != SL_TIER_HOST) return SL_REASON_BAD_NUMBER;
+  const bool may_demote = pool.tier_of(victim.block) == SL_TIER_DEVICE;
+  if (victim.to != SL_TIER_NONE && !(victim.to == SL_TIER_HOST && may_demote)) return SL_REASON_BAD_NUMBER;
   if (pool.row(victim.block).refs > 0) return SL_REASON_PINNED;
   BlockState& state = pool.state(victim.block);
   if (state.answer == answer) return SL_REASON_TWICE;
@@ -21,26 +24,38 @@ std::uint16_t check_one(Pool& pool, const sl_victim& victim, std::uint32_t answe
 }
 }  // namespace
 
-std::uint16_t Cache::check(std::span<const sl_victim> victims, std::uint32_t need) {
+std::uint16_t Cache::check(std::span<const sl_victim> victims, std::uint32_t need, std::uint32_t host_need,
+                           std::uint32_t* bad_row) {
+  const auto broke = [&](const sl_victim& victim, std::uint16_t reason) {
+    if (bad_row != nullptr) *bad_row = static_cast<std::uint32_t>(&victim - victims.data());
+    return reason;
+  };
   Pool& pool = state_->pool;
   if (++state_->answer == 0) ++state_->answer;  // 0: no answer yet
   const std::uint32_t answer = state_->answer;
   for (const sl_victim& victim : victims)
-    if (const std::uint16_t reason = check_one(pool, victim, answer)) return reason;
+    if (const std::uint16_t reason = check_one(pool, victim, answer)) return broke(victim, reason);
+  std::uint32_t on_device = 0;
   for (const sl_victim& victim : victims) {
-    const BlockId parent = pool.row(victim.block).parent;
-    if (parent != SL_NONE && pool.state(parent).answer == answer) ++pool.state(parent).answer_children;
+    const sl_block_row& row = pool.row(victim.block);
+    on_device += row.tier == SL_TIER_DEVICE ? 1 : 0;
+    if (row.parent != SL_NONE && pool.row(row.parent).tier == row.tier &&
+        pool.state(row.parent).answer == answer)
+      ++pool.state(row.parent).answer_children;
   }
   for (const sl_victim& victim : victims)
     if (pool.state(victim.block).answer_children != pool.row(victim.block).cached_children)
-      return SL_REASON_CACHED_CHILDREN;
-  if (victims.size() < need && pool.evictable() >= need) return SL_REASON_TOO_FEW;
+      return broke(victim, SL_REASON_CACHED_CHILDREN);
+  if (on_device < need && pool.evictable(SL_TIER_DEVICE) >= need) return SL_REASON_TOO_FEW;
+  if (victims.size() - on_device < host_need && fallback_victims(0, host_need).size() == host_need)
+    return SL_REASON_TOO_FEW;
   return SL_REASON_NONE;
 }
 
 // In passes, so that a parent may be named before its children.
-std::uint32_t Cache::apply(std::span<const sl_victim> victims) {
+Evicted Cache::apply(std::span<const sl_victim> victims) {
   State& state = *state_;
+  if (state.options.host_blocks > 0) return state.apply_tiers(victims);
   std::vector<NodeId>& nodes = state.scratch_nodes;
   nodes.clear();
   for (const sl_victim& victim : victims) {
@@ -54,21 +69,42 @@ std::uint32_t Cache::apply(std::span<const sl_victim> victims) {
   }
   for (const sl_victim& victim : victims) state.pool.give_back(victim.block);
   for (const NodeId node : nodes) state.tree.tidy(node);
-  return static_cast<std::uint32_t>(victims.size());
+  return {static_cast<std::uint32_t>(victims.size()), 0, 0, 0};
 }
 
-std::vector<sl_victim> Cache::fallback_victims(std::uint32_t need) const {
+std::vector<sl_victim> Cache::fallback_victims(std::uint32_t need, std::uint32_t host_need) const {
   const Pool& pool = state_->pool;
   std::vector<sl_victim> victims;
-  for (BlockId block = pool.oldest(); block != SL_NONE && victims.size() < need;
-       block = pool.state(block).newer)
+  const auto name = [&](BlockId block) {
     victims.push_back({pool.row(block).key, block, SL_TIER_NONE, SL_REASON_NONE});
+  };
+  for (BlockId block = pool.oldest(SL_TIER_DEVICE); block != SL_NONE && victims.size() < need;
+       block = pool.state(block).newer)
+    name(block);
+  // In the host a parent may have been idle for longer than its child: it follows the last of its children.
+  const std::size_t most = victims.size() + host_need;
+  std::unordered_map<BlockId, std::uint32_t> children;  // named
+  std::unordered_set<BlockId> passed;
+  const auto all_below = [&](BlockId block) {
+    const std::uint32_t has = pool.row(block).cached_children;
+    return has == 0 || (children.contains(block) && children.at(block) == has);
+  };
+  for (BlockId block = pool.oldest(SL_TIER_HOST); block != SL_NONE && victims.size() < most;
+       block = pool.state(block).newer) {
+    passed.insert(block);
+    for (BlockId at = block; victims.size() < most && passed.contains(at) && all_below(at);) {
+      name(at);
+      at = pool.row(at).parent;
+      if (at != SL_NONE) ++children[at];
+    }
+  }
   return victims;
 }
 
 void Cache::State::tell(BlockId block) {
   if (log.told(block)) return;
-  sl_block_event event = event_of(SL_BLOCK_INSERTED, block, {});
+  sl_block_event event;
+  describe(event, SL_BLOCK_INSERTED, block, {});
   log.tell(event);
   if (pool.row(block).refs > 0) return;
   event.kind = SL_BLOCK_IDLE;
@@ -78,15 +114,16 @@ void Cache::State::tell(BlockId block) {
 
 void Cache::begin_handover() {
   state_->log.follow_begin();
-  state_->pool.cursor = state_->pool.oldest();
+  for (const std::uint16_t tier : kTiers) state_->pool.cursor(tier) = state_->pool.oldest(tier);
   state_->scan = 0;
 }
 
 bool Cache::hand_over(std::uint32_t most) {
   State& state = *state_;
   Pool& pool = state.pool;
-  for (; pool.cursor != SL_NONE && most > 0; pool.cursor = pool.state(pool.cursor).newer, --most)
-    state.tell(pool.cursor);
+  for (const std::uint16_t tier : kTiers)
+    for (BlockId& at = pool.cursor(tier); at != SL_NONE && most > 0; at = pool.state(at).newer, --most)
+      state.tell(at);
   // Then those in use, by id; what became idle meanwhile was told with its event. 16 rows are looked at for
   // each to tell.
   for (std::uint64_t rows = std::uint64_t{most} * 16; state.scan < pool.total() && rows > 0 && most > 0;
@@ -95,13 +132,14 @@ bool Cache::hand_over(std::uint32_t most) {
       state.tell(state.scan);
       --most;
     }
-  return pool.cursor != SL_NONE || state.scan < pool.total();
+  return pool.cursor(SL_TIER_DEVICE) != SL_NONE || pool.cursor(SL_TIER_HOST) != SL_NONE ||
+         state.scan < pool.total();
 }
 
 std::vector<sl_block_event>& Cache::successor_events() { return state_->log.successor(); }
 
 void Cache::end_handover() {
-  state_->pool.cursor = SL_NONE;
+  for (const std::uint16_t tier : kTiers) state_->pool.cursor(tier) = SL_NONE;
   state_->log.follow_end();
 }
 

@@ -1,5 +1,6 @@
 // Blocks that submitted steps are still writing.
-#include <cassert>
+#include <serveloop/reasons.h>
+
 #include <utility>
 
 #include "kv/state.hpp"
@@ -49,32 +50,14 @@ void Cache::filled(std::uint64_t step) {
 void Cache::failed(std::uint64_t step) {
   State& state = *state_;
   const Filling lost = take_out(state.pending, step);
-  for (const BlockId block : lost.blocks)
-    if (state.pool.state(block).filling_by == lost.serial) state.drop_below(block);
-}
-
-void Cache::State::drop_below(BlockId block) {
-  const NodeId top = pool.row(block).node;
-  std::vector<NodeId>& nodes = scratch_nodes;  // those with device blocks below, each after its parent
-  nodes.assign(1, top);
-  for (std::size_t i = 0; i < nodes.size(); ++i)
-    for (NodeId child = tree.node(nodes[i]).first_child; child != SL_NONE;
-         child = tree.node(child).next_sibling)
-      if (tree.row(child).device_blocks > 0) nodes.push_back(child);
-
-  for (std::size_t i = nodes.size(); i-- > 0;) {
-    const sl_node_row& row = tree.row(nodes[i]);
-    const std::uint32_t keep = i == 0 ? pool.row(block).depth - row.depth_blocks : 0;
-    while (row.device_blocks > keep) {
-      const BlockId last = tree.block(nodes[i], row.device_blocks - 1);
-      assert(pool.row(last).refs == 0 && "a table still holds a block of a failed step");
-      emit(SL_BLOCK_GONE, last, 0);
-      pool.drop_evictable(last);
-      unhang(last);
-      pool.give_back(last);
-    }
+  for (const BlockId block : lost.blocks) {
+    if (state.pool.state(block).filling_by != lost.serial) continue;  // left the tree since
+    const BlockId above = state.pool.row(block).parent;
+    state.drop_below(block, SL_REASON_STEP_FAILED);
+    state.sweep(above);
   }
-  for (std::size_t i = nodes.size(); i-- > 0;) tree.tidy(nodes[i]);
+  state.tidy_left();
+  state.lose_copies();
 }
 
 }  // namespace serveloop::kv

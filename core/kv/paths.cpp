@@ -27,6 +27,7 @@ void Cache::unbind(Slot slot) {
   Sequence& sequence = state.sequences[slot];
   assert(sequence.bound);
   state.release(sequence, 0);
+  state.drop_copy(sequence);
   set_waiting(slot, false);
   if (sequence.placed) {
     --state.tree.row(sequence.node).live;

@@ -1,5 +1,6 @@
 // Planning: what an entry hits in the tree, now and once the entries before it are committed.
 #include <algorithm>
+#include <cassert>
 
 #include "kv/state.hpp"
 
@@ -12,6 +13,7 @@ std::uint32_t Cache::pin_prefix(Slot slot, std::uint32_t limit_blocks, std::uint
   Sequence& sequence = state.sequences[slot];
   state.now_ns = now_ns;
   const std::uint32_t end = state.tree.end(sequence.node);
+  assert(sequence.arriving == 0);
   if (sequence.indexed >= end) return sequence.held();
   Walk walk(state.tree, sequence.node, sequence.indexed, state.scratch);
   for (; sequence.indexed < std::min(sequence.held(), end); ++sequence.indexed, walk.next()) {

@@ -11,7 +11,7 @@ Tree::Tree(Mapping& mapping, Pool& pool, EventLog& log, std::uint32_t block_toke
       block_tokens_(block_tokens),
       max_nodes_(max_nodes),
       rows_(mapping.lay_out<sl_node_row>(max_nodes)),
-      cells_(block_tokens),
+      cells_(block_tokens, pool.total()),
       map_(1024) {
   nodes_.reserve(max_nodes);
   nodes_.emplace_back();
@@ -94,15 +94,17 @@ NodeId Tree::split(NodeId lower, std::uint32_t blocks) {
 
   above.edge_blocks = blocks;
   above.device_blocks = std::min(blocks, below.device_blocks);
-  for (std::uint32_t i = 0; i < above.device_blocks; ++i) {
+  above.host_blocks = std::min(blocks - above.device_blocks, below.host_blocks);
+  for (std::uint32_t i = 0; i < cached(upper); ++i) {
     sl_block_row& row = pool_.row(block(upper, i));
     row.node = upper;
-    if (row.flags & SL_BLOCK_FLAG_FILLING) ++above.filling;
+    if (i < above.device_blocks && (row.flags & SL_BLOCK_FLAG_FILLING)) ++above.filling;
   }
   below.parent = upper;
   below.depth_blocks += blocks;
   below.edge_blocks -= blocks;
   below.device_blocks -= above.device_blocks;
+  below.host_blocks -= above.host_blocks;
   below.filling -= above.filling;
 
   nodes_[upper].plan = nodes_[lower].plan;
@@ -117,16 +119,16 @@ void Tree::tidy(NodeId node) {
   while (node != kRoot && in_use(node) && rows_[node].live == 0) {
     sl_node_row& row = rows_[node];
     const NodeId parent = row.parent;
-    if (nodes_[node].children == 0 && row.device_blocks == 0) {
+    if (nodes_[node].children == 0 && cached(node) == 0) {
       remove(node);
       node = parent;
       continue;
     }
-    if (nodes_[node].children == 0 && row.device_blocks < row.edge_blocks) {
-      row.edge_blocks = row.device_blocks;
+    if (nodes_[node].children == 0 && cached(node) < row.edge_blocks) {
+      row.edge_blocks = cached(node);
       truncate(node, row.edge_blocks);
       changed(node);
-    } else if (nodes_[node].children == 1 && row.device_blocks == 0) {
+    } else if (nodes_[node].children == 1 && cached(node) == 0) {
       merge_into_child(node);
     }
     return;
@@ -138,7 +140,7 @@ void Tree::merge_into_child(NodeId upper) {
   const NodeId lower = nodes_[upper].first_child;
   const NodeId parent = rows_[upper].parent;
   const std::uint32_t blocks = rows_[upper].edge_blocks;
-  assert(rows_[lower].device_blocks == 0);
+  assert(cached(lower) == 0);
   map_.erase(upper, key(lower, 0));
   map_.replace(parent, key(upper, 0), lower);
   std::vector<CellId>& edge = nodes_[lower].edge;

@@ -1,9 +1,9 @@
 // The prompt tree: a radix tree of whole blocks.
 //
 // Invariants: children of a node differ in the key of their first block; the device blocks of a path are a
-// prefix of it; a node other than the root has a live sequence, a device block or at least two children; an
-// edge without live sequences or children below it ends where its device blocks end. A split keeps the id
-// below, a merge too: sequences name the lower node.
+// prefix of it, and its host blocks follow them without a gap; a node other than the root has a live sequence, a
+// cached block (of either tier) or at least two children; an edge without live sequences or children below it
+// ends where its cached blocks end. A split keeps the id below, a merge too: sequences name the lower node.
 #pragma once
 
 #include <serveloop/rows.h>
@@ -60,6 +60,9 @@ class Tree {
   const std::vector<NodeId>& free_list() const { return free_; }
   const ChildMap& map() const { return map_; }
 
+  std::uint32_t cached(NodeId node) const {
+    return rows_[node].device_blocks + rows_[node].host_blocks;
+  }  // blocks of its edge in either tier: its first
   std::uint32_t end(NodeId node) const {
     return rows_[node].depth_blocks + rows_[node].edge_blocks;
   }  // blocks of its path
@@ -75,8 +78,8 @@ class Tree {
  private:
   NodeId add(NodeId parent, Key salt);  // an empty node; SL_NONE when all are used
   NodeId add_leaf(NodeId parent, Key salt, std::span<const Key> keys, std::span<const Token> tokens);
-  NodeId split(NodeId lower,
-               std::uint32_t blocks);  // returns the new upper node, or SL_NONE when all are used
+  // Returns the new upper node, or SL_NONE when all are used.
+  NodeId split(NodeId lower, std::uint32_t blocks);
   std::uint32_t matched(NodeId node, std::span<const Key> keys, std::span<const Token> tokens) const;
   void merge_into_child(NodeId upper);
   void remove(NodeId node);
@@ -88,13 +91,13 @@ class Tree {
   EventLog& log_;
   std::uint32_t block_tokens_, max_nodes_;
   sl_node_row* rows_;
-  std::vector<Node> nodes_;  // never moves: reserved in full
+  HugeVector<Node> nodes_;  // never moves: reserved in full
   std::vector<NodeId> free_;
   CellStore cells_;
   ChildMap map_;
 };
 
-// The places of a path from `from` on, top down. Requires: `from` is on the path that ends at `leaf`.
+// The places of a path from `from` on, top down. Requires: `from` is on the path that ends at `leaf`, or its end.
 class Walk {
  public:
   Walk(const Tree& tree, NodeId leaf, std::uint32_t from, std::vector<NodeId>& scratch)
@@ -107,8 +110,12 @@ class Walk {
     offset = from - tree.row(node).depth_blocks;
     if (offset == tree.row(node).edge_blocks) descend();
   }
-  BlockId block() const {
+  BlockId block() const {  // on the device
     return offset < tree_.row(node).device_blocks ? tree_.block(node, offset) : SL_NONE;
+  }
+  BlockId host_block() const {
+    return offset >= tree_.row(node).device_blocks && offset < tree_.cached(node) ? tree_.block(node, offset)
+                                                                                  : SL_NONE;
   }
   void next() {
     if (++offset == tree_.row(node).edge_blocks) descend();

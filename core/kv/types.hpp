@@ -24,10 +24,10 @@ using Slot = std::uint32_t;  // a sequence's slot in the sequences table
 
 struct Options {
   std::uint32_t blocks = 0;       // device blocks
-  std::uint32_t host_blocks = 0;  // 0 = no host tier; this version has none
+  std::uint32_t host_blocks = 0;  // ids from `blocks` on; 0 = no host tier
   std::uint32_t block_tokens = 16;
   std::uint32_t sequence_slots = 0;
-  std::uint32_t max_nodes = 0;  // 0: 2 * (sequence_slots + blocks) + 1, which is never too few
+  std::uint32_t max_nodes = 0;  // 0: 2 * (sequence_slots + blocks + host_blocks) + 1, which is never too few
 };
 
 // Chained keys of the whole blocks of `tokens`: key[i] = XXH3(tokens of block i, seeded with key[i - 1]),

@@ -1,4 +1,5 @@
-// Where the time of a request goes (DESIGN section 6): a ledger in which every nanosecond has one cause.
+// Where the time of a request goes: a ledger in which every nanosecond has one cause. docs/SIMULATOR.md tells what each
+// cause means.
 //
 // Slot k of a sequence's life runs from the collection of step k-1 to that of step k; in it the sequence has
 // the one state that the checked plan k gave it. Sequences of equal state share one running total; each keeps
@@ -80,7 +81,6 @@ class Ledger {
 
   // The host did `phase` from the last mark until now.
   void mark(Phase phase, std::uint64_t now_ns);
-  std::uint64_t slot_start() const { return slot_start_; }
 
   // A sequence arrived, and was ready to be planned at `ready_ns`.
   void open(Account& account, std::uint64_t arrival_ns, std::uint64_t ready_ns);

@@ -33,7 +33,6 @@ Result<std::unique_ptr<LogWriter>> LogWriter::create(const std::string& path,
   std::unique_ptr<LogWriter> log(new LogWriter(file, path));
   std::fwrite(kMagic, 1, sizeof(kMagic), file);
   std::fputc(kLogVersion, file);
-  log->written_ = sizeof(kMagic) + 1;
   log->record(Record::header, header);
   return log;
 }
@@ -48,7 +47,6 @@ void LogWriter::record(Record type, std::span<const std::uint8_t> payload) {
   frame_.u64(payload.size());
   std::fwrite(frame_.bytes().data(), 1, frame_.size(), file_);
   if (!payload.empty()) std::fwrite(payload.data(), 1, payload.size(), file_);
-  written_ += frame_.size() + payload.size();
 }
 
 void LogWriter::begin_step(std::uint64_t step) {
@@ -81,8 +79,8 @@ Result<std::unique_ptr<LogReader>> LogReader::open(const std::string& path) {
   if (fd < 0 || ::fstat(fd, &info) != 0) {
     const int error = errno;
     if (fd >= 0) ::close(fd);
-    return fail(fmt::format("cannot read the step log '{}'", path), "a file written by `[observe] log`",
-                std::strerror(error));
+    return fail(fmt::format("cannot read the step log '{}'", path),
+                "a file that `serveloop bench`, `--log` or `[observe] log` wrote", std::strerror(error));
   }
   const auto size = static_cast<std::size_t>(info.st_size);
   void* mapped = size == 0 ? MAP_FAILED : ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE, fd, 0);

@@ -1,4 +1,4 @@
-// The step log, version 2 (docs/STEP_LOG.md): everything that went into the loop and everything that it
+// The step log, version 3 (docs/STEP_LOG.md): everything that went into the loop and everything that it
 // decided, in order.
 //
 //   file   := "SLOG" u8(version) record*
@@ -23,7 +23,7 @@
 
 namespace serveloop::observe {
 
-inline constexpr std::uint8_t kLogVersion = 2;
+inline constexpr std::uint8_t kLogVersion = 3;
 
 enum class Record : std::uint8_t { header = 1, step = 2, end = 3 };
 
@@ -67,7 +67,6 @@ class LogWriter final : public StepLog {
   void end_step() override;
   // Writes the end record and closes. Fails if the disk did.
   Status finish(std::span<const std::uint8_t> summary);
-  std::uint64_t bytes_written() const { return written_; }
 
  private:
   explicit LogWriter(std::FILE* file, std::string path) : file_(file), path_(std::move(path)) {}
@@ -75,7 +74,6 @@ class LogWriter final : public StepLog {
   std::FILE* file_;
   std::string path_;
   Writer step_, frame_;
-  std::uint64_t written_ = 0;
 };
 
 struct StepRecord {

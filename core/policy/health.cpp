@@ -6,7 +6,6 @@ namespace serveloop::policy {
 
 void Health::refused(std::uint16_t reason) {
   ++refusals_;
-  ++fallbacks_;
   ++consecutive_;
   debt_ += rule_.forgive_calls;
   const auto at =

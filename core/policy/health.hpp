@@ -31,8 +31,6 @@ class Health {
     debt_ -= debt_ > 0 ? 1 : 0;
   }
   void refused(std::uint16_t reason);
-  // The fallback answered although nothing was refused (no progress, say).
-  void fell_back() { ++fallbacks_; }
 
   bool should_eject() const {
     return consecutive_ >= rule_.consecutive || debt_ >= std::uint64_t{rule_.total} * rule_.forgive_calls;
@@ -41,14 +39,13 @@ class Health {
   std::uint64_t calls() const { return calls_; }
   std::uint64_t refusals() const { return refusals_; }
   std::uint64_t refusals(std::uint16_t reason) const;
-  std::uint64_t fallbacks() const { return fallbacks_; }
   std::uint32_t consecutive() const { return consecutive_; }
   // {reason, count}, in the order of first occurrence.
   const std::vector<std::pair<std::uint16_t, std::uint64_t>>& by_reason() const { return by_reason_; }
 
  private:
   EjectRule rule_;
-  std::uint64_t calls_ = 0, refusals_ = 0, fallbacks_ = 0;
+  std::uint64_t calls_ = 0, refusals_ = 0;
   std::uint64_t debt_ = 0;  // in good answers still owed
   std::uint32_t consecutive_ = 0;
   std::vector<std::pair<std::uint16_t, std::uint64_t>> by_reason_;

@@ -109,6 +109,17 @@ Instance::~Instance() {
   }
 }
 
+void Instance::refused(std::uint16_t reason, std::uint32_t bad, const void* row) {
+  health_.refused(reason);
+  if (asked_ == 0 || reason == SL_REASON_CALL_FAILED)
+    return;  // that answer's status tells, or it was no answer
+  Answered& last = last_[(asked_ - 1) % last_.size()];
+  last.reason = reason;
+  if (bad >= last.count) return;
+  last.bad = bad;
+  std::memcpy(last.bad_row.data(), row, std::min(last.stride, Answered::kRowBytes));
+}
+
 std::string Instance::reason_name(std::uint16_t code) const { return policy::reason_name(code, &manifest()); }
 
 std::int32_t Instance::caught() noexcept {

@@ -40,13 +40,18 @@ inline std::uint16_t reason_of(std::int32_t status) {
   return status == kOverflow ? SL_REASON_OVERFLOW : SL_REASON_CALL_FAILED;
 }
 
-// The first rows of an answer, as written.
+inline constexpr std::uint32_t kNoRow = UINT32_MAX;
+
+// The first rows of an answer, as written, and the one that broke a rule.
 struct Answered {
-  static constexpr std::uint32_t kBytes = 1024;
+  static constexpr std::uint32_t kBytes = 1024, kRowBytes = 64;
   std::uint64_t step = 0;
   std::int32_t status = 0;
   std::uint32_t count = 0, stride = 0, kept = 0;  // rows
   alignas(8) std::array<std::byte, kBytes> rows;
+  std::uint16_t reason = 0;  // why it was refused: SL_REASON_*
+  std::uint32_t bad = kNoRow;
+  alignas(8) std::array<std::byte, kRowBytes> bad_row;
 };
 
 class Instance {
@@ -67,6 +72,8 @@ class Instance {
 
   Health& health() { return health_; }
   const Health& health() const { return health_; }
+  // The last answer was refused. `bad`: its row that broke the rule, which lies at `row`; kNoRow where no single one did.
+  void refused(std::uint16_t reason, std::uint32_t bad = kNoRow, const void* row = nullptr);
   // Text for a person: kind, id, counts by reason, last failure, the plugin's own dump, its last answers.
   // [control]
   std::string report();
@@ -124,6 +131,7 @@ class Instance {
   void keep(std::uint64_t step, std::int32_t status, const sl_out& rows) {
     Answered& last = last_[asked_++ % last_.size()];
     last.step = step, last.status = status, last.count = rows.count, last.stride = rows.stride;
+    last.reason = 0, last.bad = kNoRow;
     const std::uint32_t room = rows.stride == 0 ? 0 : Answered::kBytes / rows.stride;
     last.kept = std::min({rows.count, rows.capacity, room});
     if (last.kept > 0) std::memcpy(last.rows.data(), rows.base, std::size_t{last.kept} * last.stride);

@@ -19,15 +19,6 @@ constexpr std::size_t kLongestName = 64;
 constexpr std::array<const char*, 4> kKinds = {"scheduler", "eviction", "preemption", "precision"};
 constexpr std::array<const char*, 3> kSwaps = {"events", "state", "none"};
 
-bool is_name(std::string_view text) {
-  const auto fits = [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
-           c == '_' || c == '.';
-  };
-  return !text.empty() && text.size() <= kLongestName && text.front() != '.' &&
-         std::all_of(text.begin(), text.end(), fits);
-}
-
 Status check_names(const TableReader& table, const char* key, const std::vector<std::string>& names) {
   if (names.size() > kMostNames) {
     return fail(table.named(key), "at most " + std::to_string(kMostNames), std::to_string(names.size()));
@@ -127,6 +118,15 @@ Result<Manifest> read_document(const toml::Value& document, const std::string& f
 }
 
 }  // namespace
+
+bool is_name(std::string_view text) {
+  const auto fits = [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
+           c == '_' || c == '.';
+  };
+  return !text.empty() && text.size() <= kLongestName && text.front() != '.' &&
+         std::all_of(text.begin(), text.end(), fits);
+}
 
 const char* name_of(Kind kind) { return kKinds[static_cast<std::size_t>(kind) - 1]; }
 

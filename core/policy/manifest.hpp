@@ -15,6 +15,9 @@
 
 namespace serveloop::policy {
 
+// What a plugin, a reason and a gauge may be called: 1 to 64 letters, digits, '-', '_' and '.', the first no '.'.
+bool is_name(std::string_view text);
+
 enum class Kind : std::uint32_t {
   scheduler = SL_KIND_SCHEDULER,
   eviction = SL_KIND_EVICTION,
@@ -54,7 +57,7 @@ struct OptionSpec {
 struct Manifest {
   std::string file;    // where it was read from
   std::string folder;  // of that file: the object lies in it
-  std::string id;      // letters, digits, '-', '_', '.'
+  std::string id;      // is_name()
   Kind kind = Kind::scheduler;
   std::string version, license, summary;
   std::string library;  // the object's file name; `<id>.so` where not stated

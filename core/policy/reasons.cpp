@@ -17,6 +17,9 @@ const char* core_reason_name(std::uint16_t code) {
     case SL_REASON_NO_HOST_TIER: return "no_host_tier";
     case SL_REASON_AFTER_PREEMPTION: return "after_preemption";
     case SL_REASON_STEP_FAILED: return "step_failed";
+    case SL_REASON_HOST_FULL: return "host_full";
+    case SL_REASON_STILL_FILLING: return "still_filling";
+    case SL_REASON_COPY_FAILED: return "copy_failed";
     case SL_REASON_UNKNOWN_ID: return "unknown_id";
     case SL_REASON_STALE_ID: return "stale_id";
     case SL_REASON_WRONG_STATE: return "wrong_state";

@@ -26,8 +26,12 @@ std::string seq_text(sl_seq seq) {
 template <class Row>
 Row row_at(const Answered& answer, std::uint32_t i) {
   Row row{};
-  std::memcpy(&row, answer.rows.data() + std::size_t{i} * answer.stride,
-              std::min<std::size_t>(sizeof(row), answer.stride));
+  if (i == answer.bad)
+    std::memcpy(&row, answer.bad_row.data(),
+                std::min<std::size_t>({sizeof(row), answer.stride, Answered::kRowBytes}));
+  else
+    std::memcpy(&row, answer.rows.data() + std::size_t{i} * answer.stride,
+                std::min<std::size_t>(sizeof(row), answer.stride));
   return row;
 }
 
@@ -62,9 +66,16 @@ std::string row_text(const Instance& instance, const Answered& answer, std::uint
 std::string answer_text(const Instance& instance, const Answered& answer) {
   std::string out = "  step " + std::to_string(answer.step) + ": " + std::to_string(answer.count) + " rows";
   if (answer.status < 0) out += ", status " + std::to_string(answer.status);
+  const std::string why = answer.reason == 0 ? "" : "refused: " + instance.reason_name(answer.reason);
+  if (!why.empty()) out += ", " + why;
   const std::uint32_t shown = std::min(answer.kept, kMostRows);
-  for (std::uint32_t i = 0; i < shown; ++i) out += "\n    " + row_text(instance, answer, i);
+  const auto row = [&](std::uint32_t i) {
+    return row_text(instance, answer, i) +
+           (i == answer.bad ? "  <- row " + std::to_string(i) + " " + why : "");
+  };
+  for (std::uint32_t i = 0; i < shown; ++i) out += "\n    " + row(i);
   if (answer.count > shown) out += "\n    ... and " + std::to_string(answer.count - shown) + " more";
+  if (answer.bad != kNoRow && answer.bad >= shown) out += ", among them\n    " + row(answer.bad);
   return out + "\n";
 }
 
@@ -74,8 +85,7 @@ std::string Instance::report() {
   std::string out = std::string(name_of(kind())) + " '" + id() + "' " + manifest().version +
                     (is_gate_ ? " (gate)" : "") + ", " + manifest().library_path() + "\n";
   out += "calls " + std::to_string(health_.calls()) + ", refused " + std::to_string(health_.refusals()) +
-         ", fallbacks " + std::to_string(health_.fallbacks()) + ", refused in a row " +
-         std::to_string(health_.consecutive()) + "\n";
+         ", refused in a row " + std::to_string(health_.consecutive()) + "\n";
   for (const auto& [reason, count] : health_.by_reason()) {
     out += "  " + reason_name(reason) + ": " + std::to_string(count) + "\n";
   }

@@ -101,7 +101,9 @@ Result<Found> find_by_path(const std::string& plugin) {
   Result<Manifest> manifest = read_manifest(file.string());
   if (!manifest) return tl::unexpected(manifest.error());
   if (path.extension() == ".so" && !fs::is_directory(path, error) && path.filename() != manifest->library) {
-    return fail(file.string() + ": library", path.filename().string(), manifest->library);
+    return fail(file.string() + ": library", path.filename().string(), manifest->library,
+                "an object has its policy's id as its name: rename it, or state library = \"" +
+                    path.filename().string() + "\" in the manifest");
   }
   return Found{std::move(*manifest), true};
 }
@@ -120,9 +122,7 @@ Search::Search(SearchOptions options) : options_(std::move(options)) {
   if (options_.standard_places) add_standard_places(places_);
 }
 
-bool Search::is_path(std::string_view plugin) {
-  return plugin.find('/') != std::string_view::npos || plugin.ends_with(".so") || plugin.ends_with(".toml");
-}
+bool Search::is_path(std::string_view plugin) { return plugin.find('/') != std::string_view::npos; }
 
 Result<Found> Search::find(const std::string& plugin, Kind kind) const {
   if (!is_path(plugin)) return find_by_id(plugin, &kind);
@@ -160,9 +160,11 @@ Result<Found> Search::find_by_id(const std::string& id, const Kind* kind) const 
   const std::string what = kind == nullptr ? "plugin" : name_of(*kind);
   const std::string near = nearest(id, names);
   std::error_code ignored;
-  if (id == "." || id == ".." || fs::exists(fs::path(id) / "plugin.toml", ignored)) {
+  const bool folder = id == "." || id == ".." || fs::exists(fs::path(id) / "plugin.toml", ignored);
+  if (folder || id.ends_with(".so") || id.ends_with(".toml")) {
     return fail(what + " '" + id + "' not found", "an id, or a path, which holds a '/'", "",
-                "for the folder write '" + (id[0] == '.' ? id + "/'" : "./" + id + "'"));
+                std::string("for the ") + (folder ? "folder" : "file") + " write '" +
+                    (id == "." || id == ".." ? id + "/'" : "./" + id + "'"));
   }
   return fail(
       what + " '" + id + "' not found", "one of: " + joined(names, "(none found)"), "",

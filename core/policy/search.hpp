@@ -40,8 +40,7 @@ class Search {
  public:
   explicit Search(SearchOptions options = {});
 
-  // A name with a '/', or that ends in ".so" or ".toml", is a path: a plugin's folder, its manifest or its
-  // object.
+  // A name with a '/' is a path: a plugin's folder, its manifest or its object.
   static bool is_path(std::string_view plugin);
 
   // Finds a plugin of that kind. The error lists the ids of the kind that were found, and where it looked; or

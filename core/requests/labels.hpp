@@ -10,7 +10,7 @@
 #include <string>
 #include <vector>
 
-#include "requests/manager.hpp"
+#include "requests/spec.hpp"
 
 namespace serveloop::requests {
 
@@ -36,6 +36,13 @@ struct PriorityRule {
   std::optional<std::uint32_t> service_class;
 
   bool matches(const RequestSpec& spec, const std::string& tenant_name) const;
+};
+
+// What rules and tables of names made of a spec's texts.
+struct Labels {
+  std::uint32_t tenant = 0, tenant_weight_milli = 1000, category = 0, service_class = 0;
+  std::int32_t priority = 0;
+  std::int32_t rule = -1;  // index of the priority rule that fired; -1 = none
 };
 
 // Holds marks of keys only, and takes keys and marks alike.

@@ -1,4 +1,4 @@
-// Invariants: ready list = waiting or reserved sequences with not_ready == 0; running_[at(s).running_at] == s
+// Invariants: ready list = waiting, reserved or swapped sequences with not_ready == 0; running_[at(s).running_at] == s
 // for running sequences; holders_ = sequences that hold blocks and do not run; a slot is reused only after
 // its end was told.
 #include "requests/manager.hpp"
@@ -18,8 +18,10 @@ Manager::Manager(Mapping& mapping, const Options& options)
       running_(mapping.lay_out<std::uint32_t>(std::size_t{2} * options.max_sequences + 1)),
       events_(mapping.lay_out<sl_event>(std::size_t{8} * capacity_ + 4096 + options.node_events)),
       event_capacity_(8 * capacity_ + 4096 + options.node_events),
-      heap_(mapping, options.heap_bytes) {
+      heap_(mapping, options.heap_bytes),
+      tokens_(std::size_t{options.max_sequences} * kExpectedTokens) {
   sequences_.resize(capacity_);
+  checked_.resize(capacity_);
   links_.resize(capacity_);
   for (Slot slot = capacity_; slot-- > 0;) {
     free_slots_.push_back(slot);
@@ -31,10 +33,8 @@ void Manager::event(std::uint16_t kind, sl_seq subject, std::uint64_t a, std::ui
                     std::uint32_t node) {
   stirred_ = stirred_ || (kind != SL_EV_PARKED && kind != SL_EV_FELL && kind != SL_EV_NODE_CHANGED &&
                           kind != SL_EV_NODE_GONE && kind != SL_EV_SPLIT);
-  if (event_count_ == event_capacity_) {  // only after calls that failed in a row and so kept theirs
-    ++lost_events_;
-    return;
-  }
+  // It is lost: only after calls that failed in a row, and so kept theirs.
+  if (event_count_ == event_capacity_) return;
   events_[event_count_++] = {kind, 0, node, subject, a, b};
 }
 
@@ -44,9 +44,15 @@ void Manager::forget_events(std::uint32_t count) {
   event_count_ -= count;
 }
 
+namespace {
+bool may_be_ready(const sl_seq_row& row) {
+  return row.state == SL_WAITING || row.state == SL_RESERVED || row.state == SL_SWAPPED;
+}
+}  // namespace
+
 void Manager::update_ready(Slot slot, bool front) {
   const sl_seq_row& row = seqs_[slot];
-  const bool ready = (row.state == SL_WAITING || row.state == SL_RESERVED) && row.not_ready == 0;
+  const bool ready = may_be_ready(row) && row.not_ready == 0;
   if (ready && !links_[slot].in_ready) ready_push(slot, front);
   if (!ready && links_[slot].in_ready) ready_remove(slot);
 }
@@ -58,7 +64,7 @@ void Manager::clear_not_ready(Slot slot, std::uint16_t bits, std::uint64_t now_n
   if (row.not_ready != 0) return;
   cold_[slot].ready_ns = now_ns;
   update_ready(slot, false);
-  if (row.state == SL_WAITING || row.state == SL_RESERVED) event(SL_EV_READY, row.id);
+  if (may_be_ready(row)) event(SL_EV_READY, row.id);
 }
 
 // The row's bits and wake time from who holds the sequence; returns the bits that nobody holds up any more.
@@ -142,15 +148,38 @@ void Manager::compact_running() {
   running_dirty_ = false;
 }
 
-void Manager::preempt(Slot slot, std::uint16_t reason, sl_seq for_seq, std::uint64_t now_ns) {
+void Manager::preempt(Slot slot, std::uint16_t reason, sl_seq for_seq, bool swapped, std::uint64_t now_ns) {
   sl_seq_row& row = seqs_[slot];
   if (row.state == SL_RUNNING) stop_running(slot);
-  if (row.state != SL_PAUSED) row.state = SL_WAITING;
+  if (row.state != SL_PAUSED) row.state = swapped ? SL_SWAPPED : SL_WAITING;
+  // What was arriving for it is given up with all that it held.
+  row.not_ready = static_cast<std::uint16_t>(row.not_ready & ~SL_NOT_READY_TRANSFER);
+  if (swapped) row.not_ready |= SL_NOT_READY_TRANSFER;
   ++sequences_[slot].life;
   ++row.preemptions;
   cold_[slot].ready_ns = now_ns;
   update_ready(slot, true);
   event(SL_EV_PREEMPTED, row.id, reason, for_seq);
+}
+
+void Manager::transfer(Slot slot) {
+  seqs_[slot].not_ready |= SL_NOT_READY_TRANSFER;
+  update_ready(slot, false);
+  event(SL_EV_IN_TRANSIT, seqs_[slot].id);
+}
+
+void Manager::transferred(Slot slot, std::uint32_t blocks, std::uint16_t tier, std::uint64_t now_ns) {
+  event(SL_EV_TRANSFERRED, seqs_[slot].id, blocks, tier);
+  if ((seqs_[slot].not_ready & SL_NOT_READY_TRANSFER) != 0)
+    clear_not_ready(slot, SL_NOT_READY_TRANSFER, now_ns);
+  else if (links_[slot].in_ready)  // it was there at once: may be named by another verb
+    event(SL_EV_READY, seqs_[slot].id);
+}
+
+void Manager::copy_lost(Slot slot, std::uint64_t now_ns) {
+  sl_seq_row& row = seqs_[slot];
+  if (row.state == SL_SWAPPED) row.state = SL_WAITING;
+  transferred(slot, 0, SL_TIER_NONE, now_ns);
 }
 
 void Manager::pause(Slot slot, std::uint64_t until_ns) {
@@ -166,9 +195,10 @@ void Manager::pause(Slot slot, std::uint64_t until_ns) {
   event(SL_EV_PAUSED, row.id, until_ns);
 }
 
-void Manager::resume(Slot slot, bool holds_blocks, std::uint64_t now_ns) {
+void Manager::resume(Slot slot, std::uint64_t now_ns) {
   sl_seq_row& row = seqs_[slot];
-  row.state = holds_blocks ? SL_RESERVED : SL_WAITING;
+  const bool holds_blocks = row.blocks_device > 0;
+  row.state = holds_blocks ? SL_RESERVED : row.blocks_host > 0 ? SL_SWAPPED : SL_WAITING;
   row.not_ready = static_cast<std::uint16_t>(row.not_ready & ~SL_NOT_READY_PAUSED);
   cold_[slot].pause_until_ns = SL_NEVER;
   cold_[slot].ready_ns = now_ns;
@@ -225,14 +255,14 @@ void Manager::ready_remove(Slot slot) {
 }
 
 void Manager::copy_tokens(Slot slot, std::uint32_t from, std::span<Token> into) const {
-  const std::span<const Token> all = prompt(slot);
-  const std::span<const Token> head = all.subspan(std::min<std::size_t>(from, all.size()));
-  const std::size_t of_prompt = std::min(head.size(), into.size());
-  std::copy_n(head.begin(), of_prompt, into.begin());
-  if (of_prompt < into.size())
-    tokens_.copy(sequences_[slot].generated,
-                 from + static_cast<std::uint32_t>(of_prompt) - static_cast<std::uint32_t>(all.size()),
-                 into.subspan(of_prompt));
+  const std::uint32_t prompt_tokens = checked_[slot].prompt_tokens;
+  if (from < prompt_tokens) {
+    const std::size_t of_prompt = std::min<std::size_t>(prompt_tokens - from, into.size());
+    std::copy_n(prompt(slot).begin() + from, of_prompt, into.begin());
+    into = into.subspan(of_prompt);
+    from = prompt_tokens;
+  }
+  if (!into.empty()) tokens_.copy(sequences_[slot].generated, from - prompt_tokens, into);
 }
 
 void Manager::live_push(Slot slot) {

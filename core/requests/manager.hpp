@@ -5,9 +5,11 @@
 //
 // A sequence's states and what moves it (SL_* of serveloop/rows.h):
 //   arrive -> WAITING -admit-> RUNNING -end-> ENDED -reclaim-> FREE
-//   RUNNING -preempt-> WAITING
-//   RUNNING, WAITING, RESERVED -pause-> PAUSED -resume-> RESERVED (holding blocks) or WAITING
-//   WAITING -reserve-> RESERVED
+//   RUNNING, RESERVED -preempt-> WAITING, or SWAPPED (its blocks go to host memory)
+//   RUNNING, WAITING, RESERVED, SWAPPED -pause-> PAUSED -resume-> RESERVED (holding blocks), SWAPPED or WAITING
+//   WAITING, SWAPPED -reserve-> RESERVED
+//   SWAPPED -copy_lost-> WAITING
+// While blocks of its are being copied it is not ready: transfer ... transferred.
 #pragma once
 
 #include <serveloop/reasons.h>
@@ -17,16 +19,17 @@
 #include <span>
 #include <vector>
 
+#include "base/huge_pages.hpp"
 #include "base/mapping.hpp"
 #include "base/result.hpp"
 #include "requests/holds.hpp"
+#include "requests/labels.hpp"
+#include "requests/sequence.hpp"
 #include "requests/spec.hpp"
 #include "requests/timers.hpp"
 #include "requests/token_store.hpp"
 
 namespace serveloop::requests {
-
-using Slot = std::uint32_t;
 
 struct Options {
   std::uint32_t max_waiting = 65536;
@@ -36,47 +39,14 @@ struct Options {
   std::uint32_t slots() const { return max_waiting + 2 * max_sequences; }
 };
 
-// What rules and tables of names made of a spec's texts.
-struct Labels {
-  std::uint32_t tenant = 0, tenant_weight_milli = 1000, category = 0, service_class = 0;
-  std::int32_t priority = 0;
-  std::int32_t rule = -1;  // index of the priority rule that fired; -1 = none
-};
-
-// The core's own part of a sequence that a step touches: one cache line beside the hot row. Index = slot.
-struct alignas(64) Sequence {
-  std::uint32_t row = SL_NONE;  // executor row, while running
-  std::uint32_t life = 0;       // counts preemptions: KV of an earlier life no longer counts
-  std::uint32_t prompt_tokens = 0, max_tokens = 0;
-  std::uint32_t seen = 0;    // stamp of the last check that named it
-  std::uint8_t planned = 0;  // what the last plan made of it; the engine's to define
-  bool has_stops = false;
-  std::uint64_t named_step = UINT64_MAX;  // last step that ran it or let its entry fall
-  std::uint64_t longest_gap_ns = 0;       // between two of its tokens
-  TokenList generated;                    // in the manager's token store
-};
-static_assert(sizeof(Sequence) == 64);
-
-// The rest of it: where it stands in the manager's lists.
-struct Links {
-  std::uint32_t generation = 0;
-  std::uint32_t running_at = SL_NONE;
-  std::uint32_t ready_prev = SL_NONE, ready_next = SL_NONE;  // list of ready sequences
-  std::uint32_t holder_at = SL_NONE;                         // place among holders that do not run
-  bool in_ready = false;
-  std::uint64_t begun_step = UINT64_MAX;                   // last step in which it entered the executor
-  std::uint64_t serial = 0;                                // order of arrival
-  std::uint32_t live_prev = SL_NONE, live_next = SL_NONE;  // list of live sequences, by arrival
-};
-
 class Manager {
  public:
   Manager(Mapping& mapping, const Options& options);
 
   // ---- Lifecycle. All take a live slot; times are the engine's clock.
-  // Lays out a request and its n sequences, not ready (SL_NOT_READY_UNGATED). Returns the first slot of each
-  // fork in `slots`. Requires room(n). The prompt was checked and made whole by intake.
   bool room(std::uint32_t sequences) const { return free_slots_.size() >= sequences; }
+  // Lays out a request and its n sequences, not ready (SL_NOT_READY_UNGATED). Returns their slots in `slots`, by
+  // fork. Requires room(n). The prompt was checked and made whole by intake.
   Status arrive(std::uint64_t id, const RequestSpec& spec, std::span<const Token> prompt,
                 std::uint32_t max_tokens, const Labels& labels, std::vector<Slot>& slots);
   void clear_not_ready(Slot slot, std::uint16_t bits, std::uint64_t now_ns);  // READY when none is left
@@ -88,10 +58,14 @@ class Manager {
   std::vector<Slot> held_by(Holder who) const { return holds_.held_by(who); }
   void admit(Slot slot, std::uint32_t row, std::uint32_t hit_tokens, std::uint64_t now_ns);
   void reserve(Slot slot);
-  void preempt(Slot slot, std::uint16_t reason, sl_seq for_seq,
-               std::uint64_t now_ns);  // the row's counts are the caller's
+  // The row's counts are the caller's. `swapped`: its blocks are on their way to host memory.
+  void preempt(Slot slot, std::uint16_t reason, sl_seq for_seq, bool swapped, std::uint64_t now_ns);
+  void transfer(Slot slot);
+  // `blocks` of its are in `tier` now.
+  void transferred(Slot slot, std::uint32_t blocks, std::uint16_t tier, std::uint64_t now_ns);
+  void copy_lost(Slot slot, std::uint64_t now_ns);
   void pause(Slot slot, std::uint64_t until_ns);
-  void resume(Slot slot, bool holds_blocks, std::uint64_t now_ns);
+  void resume(Slot slot, std::uint64_t now_ns);
   void end(Slot slot, std::uint32_t finish);
   // Frees the rows of sequences whose end has been told. Call when events were delivered.
   void reclaim();
@@ -103,7 +77,6 @@ class Manager {
   sl_table events(std::uint32_t from = 0) const { return table_of(events_ + from, event_count_ - from); }
   std::uint32_t event_count() const { return event_count_; }
   std::uint32_t event_capacity() const { return event_capacity_; }
-  std::uint64_t lost_events() const { return lost_events_; }  // the buffer was full
   // Something happened that a policy may answer by letting go of what it holds: more than that something was parked
   // or could not be placed. Until the events so far were told.
   bool stirred() const { return stirred_; }
@@ -123,6 +96,7 @@ class Manager {
   const sl_request_row& request_of(Slot slot) const { return requests_[seqs_[slot].request]; }
   Sequence& at(Slot slot) { return sequences_[slot]; }
   const Sequence& at(Slot slot) const { return sequences_[slot]; }
+  Checked& checked(Slot slot) { return checked_[slot]; }
   void prefetch(Slot slot) const {
     __builtin_prefetch(&seqs_[slot], 1);
     __builtin_prefetch(&cold_[slot], 1);
@@ -133,9 +107,8 @@ class Manager {
   std::vector<Token> generated(Slot slot) const { return tokens_.all(sequences_[slot].generated); }
   // What it knows, from token `from` of its prompt and output on. Requires that it knows as many.
   void copy_tokens(Slot slot, std::uint32_t from, std::span<Token> into) const;
-  void prefetch_next_token(Slot slot) const {
-    __builtin_prefetch(tokens_.end(sequences_[slot].generated), 1);
-  }
+  void prefetch_tokens(Slot slot) const { tokens_.prefetch(sequences_[slot].generated); }
+  void prefetch_newest(Slot slot) const { tokens_.prefetch_newest(sequences_[slot].generated); }
   Links& links(Slot slot) { return links_[slot]; }
   const Links& links(Slot slot) const { return links_[slot]; }
   bool alive(sl_seq id) const {
@@ -180,6 +153,7 @@ class Manager {
   std::uint64_t next_serial() const { return next_serial_; }
 
  private:
+  Slot lay_out_sequence(std::uint32_t request, std::uint32_t fork, bool has_stops);
   void ready_push(Slot slot, bool front);
   void ready_remove(Slot slot);
   void stop_running(Slot slot);
@@ -193,6 +167,8 @@ class Manager {
   void drop(std::uint64_t at, std::size_t size);             // of store(), npos too
   void release_request(std::uint32_t request);
 
+  static constexpr std::size_t kExpectedTokens = 1024;  // that a running sequence generates
+
   std::uint32_t capacity_;
   sl_seq_row* seqs_;
   sl_seq_cold_row* cold_;
@@ -200,12 +176,12 @@ class Manager {
   std::uint32_t* running_;
   sl_event* events_;
   std::uint32_t event_capacity_, event_count_ = 0;
-  std::uint64_t lost_events_ = 0;
   bool stirred_ = false;
   Heap heap_;
-  std::vector<Sequence> sequences_;
+  HugeVector<Sequence> sequences_;
+  HugeVector<Checked> checked_;
   TokenStore tokens_;
-  std::vector<Links> links_;
+  HugeVector<Links> links_;
   std::vector<Slot> free_slots_, free_requests_, ended_, holders_;
   Holds holds_;
   Timers timers_;

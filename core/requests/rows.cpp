@@ -84,41 +84,45 @@ Status Manager::arrive(std::uint64_t id, const RequestSpec& spec, std::span<cons
   request.hints_at = hints_at;
   request.retention_at = retention_at;
   slots.clear();
-  for (std::uint32_t fork = 0; fork < spec.n; ++fork) {
-    const Slot slot = free_slots_.back();
-    free_slots_.pop_back();
-    slot_count_ = std::max({slot_count_, slot + 1, index + 1});
-    Sequence& sequence = sequences_[slot];
-    Links& links = links_[slot];
-    links.generation = links.generation == UINT32_MAX ? 1 : links.generation + 1;
-    links.serial = next_serial_++;
-    links.begun_step = UINT64_MAX;
-    sequence.life = 0;
-    sequence.planned = 0;
-    sequence.prompt_tokens = request.prompt_tokens;
-    sequence.max_tokens = max_tokens;
-    sequence.has_stops = !spec.sampling.stop_ids.empty();
-    sequence.named_step = UINT64_MAX;
-    sequence.longest_gap_ns = 0;
-    sl_seq_row& row = seqs_[slot];
-    row = {};
-    row.id = (std::uint64_t{links.generation} << 32) | slot;
-    row.request = index;
-    row.fork = fork;
-    row.node = SL_NONE;
-    row.state = SL_WAITING;
-    row.not_ready = SL_NOT_READY_UNGATED;
-    row.tokens_left = request.prompt_tokens + max_tokens - 1;
-    row.runnable = request.prompt_tokens;
-    cold_[slot] = {};
-    cold_[slot].wake_ns = cold_[slot].pause_until_ns = SL_NEVER;
-    ++waiting_;
-    live_push(slot);
-    timers_.add({request.end_deadline_ns, row.id, Timer::deadline});
-    event(SL_EV_ARRIVED, row.id);
-    slots.push_back(slot);
-  }
+  for (std::uint32_t fork = 0; fork < spec.n; ++fork)
+    slots.push_back(lay_out_sequence(index, fork, !spec.sampling.stop_ids.empty()));
   return {};
+}
+
+Slot Manager::lay_out_sequence(std::uint32_t request, std::uint32_t fork, bool has_stops) {
+  const Slot slot = free_slots_.back();
+  free_slots_.pop_back();
+  slot_count_ = std::max({slot_count_, slot + 1, request + 1});
+  const sl_request_row& of = requests_[request];
+  Sequence& sequence = sequences_[slot];
+  Links& links = links_[slot];
+  links.generation = links.generation == UINT32_MAX ? 1 : links.generation + 1;
+  links.serial = next_serial_++;
+  links.begun_step = UINT64_MAX;
+  sequence.life = 0;
+  sequence.planned = 0;
+  checked_[slot].prompt_tokens = of.prompt_tokens;
+  sequence.max_tokens = of.max_tokens;
+  sequence.has_stops = has_stops;
+  sequence.named_step = UINT64_MAX;
+  sequence.longest_gap_ns = 0;
+  sl_seq_row& row = seqs_[slot];
+  row = {};
+  row.id = (std::uint64_t{links.generation} << 32) | slot;
+  row.request = request;
+  row.fork = fork;
+  row.node = SL_NONE;
+  row.state = SL_WAITING;
+  row.not_ready = SL_NOT_READY_UNGATED;
+  row.tokens_left = of.prompt_tokens + of.max_tokens - 1;
+  row.runnable = of.prompt_tokens;
+  cold_[slot] = {};
+  cold_[slot].wake_ns = cold_[slot].pause_until_ns = SL_NEVER;
+  ++waiting_;
+  live_push(slot);
+  timers_.add({of.end_deadline_ns, row.id, Timer::deadline});
+  event(SL_EV_ARRIVED, row.id);
+  return slot;
 }
 
 void Manager::reclaim() {

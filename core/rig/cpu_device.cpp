@@ -1,17 +1,11 @@
 #include "rig/cpu_device.hpp"
 
-#include <fmt/format.h>
-#include <sched.h>
-
 #include <algorithm>
-#include <bit>
 
-#include "base/hash.hpp"
 #include "engine/precision_setup.hpp"
 #include "execute/cpu/cpu_executor.hpp"
-#include "model/memory_plan.hpp"
 #include "rig/machine.hpp"
-#include "rig/model_file.hpp"
+#include "rig/model_device.hpp"
 
 namespace serveloop::rig {
 
@@ -20,22 +14,6 @@ namespace {
 using execute::cpu::CpuExecutor;
 
 constexpr std::uint64_t kMostDefaultPool = std::uint64_t{4} << 30;  // bytes
-constexpr double kMega = 1024 * 1024;
-
-// Weights, plan and instruction set: what the values in a block depend on beside its tokens.
-std::uint64_t numerics_id(const std::string& model_identity, std::span<const sl_op_plan> plans,
-                          kernels::cpu::Isa isa) {
-  std::uint64_t id = static_cast<std::uint64_t>(isa);
-  const auto add = [&](const char* data, std::size_t size) {
-    for (std::size_t i = 0; i < size; ++i) id = mix(id, static_cast<unsigned char>(data[i]));
-  };
-  add(model_identity.data(), model_identity.size());
-  static_assert(std::has_unique_object_representations_v<decltype(sl_op_plan::accumulate)>);
-  for (const sl_op_plan& p : plans)
-    for (const sl_format* f : {&p.weight, &p.input, &p.output})
-      id = mix(id, std::uint64_t{f->dtype} << 16 | std::uint64_t{f->granularity} << 8 | f->source);
-  return id;
-}
 
 }  // namespace
 
@@ -44,19 +22,12 @@ Result<Device> cpu_device(const config::Config& config, const sl_cost& cost, pol
   Device device;
   const config::Engine& e = config.engine;
   const unsigned threads = e.threads > 0 ? e.threads : usable_cores();
-  if (progress) progress("reading " + config.model.path);
-  Result<NamedModel> named = read_model(config.model, threads);
-  if (!named) return tl::unexpected(named.error());
-  const model::Architecture a = named->model.architecture;
-  if (e.context_tokens && *e.context_tokens > a.max_positions)
-    return fail("engine.context_tokens", fmt::format("at most {}, the model's positions", a.max_positions),
-                std::to_string(*e.context_tokens));
-  LoadedModel& loaded = device.model.emplace();
-  loaded.name = named->name;
-  loaded.vocabulary = std::move(named->model.vocabulary);
-  loaded.weight_bytes = model::weight_bytes(named->model.weights, a).total;
-  loaded.description = fmt::format("{}: {}, {} layers, {:.0f} MiB of weights", loaded.name, a.family,
-                                   a.layers.size(), static_cast<double>(loaded.weight_bytes) / kMega);
+  Result<ModelToRun> read = model_to_run(config, threads, progress);
+  if (!read) return tl::unexpected(read.error());
+  LoadedModel& loaded = device.model.emplace(std::move(read->loaded));
+  loaded.processor = processor_name();
+  loaded.threads = threads;
+  const std::uint32_t vocabulary = read->named.model.architecture.vocabulary;
 
   constexpr const char* kSmaller = "use a smaller model, or one of fewer bits a weight";
   if (Status fits = check_room("weights", loaded.weight_bytes, kSmaller); !fits)
@@ -71,7 +42,8 @@ Result<Device> cpu_device(const config::Config& config, const sl_cost& cost, pol
   options.max_sequences = e.max_sequences;
   options.token_budget = e.token_budget;
   options.block_tokens = e.block_tokens;
-  auto executor = CpuExecutor::create(*device.clock, std::move(named->model), options);
+  loaded.instruction_set = kernels::cpu::name(options.isa);
+  auto executor = CpuExecutor::create(*device.clock, std::move(read->named.model), options);
   if (!executor) return tl::unexpected(executor.error());
   auto plans = engine::assign(precision, (*executor)->op_keys(), 0);
   if (!plans) return tl::unexpected(plans.error());
@@ -85,11 +57,23 @@ Result<Device> cpu_device(const config::Config& config, const sl_cost& cost, pol
                                e.kv_blocks ? "lower engine.kv_blocks" : "lower engine.kv_memory");
       !fits)
     return tl::unexpected(fits.error());
-  (*executor)->set_blocks(*blocks);
+  const Result<std::uint32_t> in_host = host_blocks(e, static_cast<double>(*block_bytes));
+  if (!in_host) return tl::unexpected(in_host.error());
+  if (Status fits =
+          check_room("a KV pool and its host tier", (*blocks + std::uint64_t{*in_host}) * *block_bytes,
+                     "lower engine.host_kv_memory");
+      !fits)
+    return tl::unexpected(fits.error());
+  (*executor)->set_blocks(*blocks, *in_host);
 
-  device.facts = {cost,         {},
-                  *blocks,      e.context_tokens.value_or(a.max_positions),
-                  a.vocabulary, numerics_id(named->identity, *plans, options.isa)};
+  const auto isa = static_cast<std::uint64_t>(options.isa);
+  device.facts = {.cost = cost,
+                  .host = {},
+                  .kv_blocks = *blocks,
+                  .host_kv_blocks = *in_host,
+                  .context_tokens = read->context_tokens,
+                  .vocabulary = vocabulary,
+                  .numerics = numerics_id(read->named.identity, *plans, isa)};
   device.executor = std::move(*executor);
   return device;
 }

@@ -5,6 +5,7 @@
 #include "execute/factory.hpp"
 #include "rig/calibration.hpp"
 #include "rig/cpu_device.hpp"
+#include "rig/cuda_device.hpp"
 #include "rig/settings.hpp"
 
 namespace serveloop::rig {
@@ -20,15 +21,18 @@ Result<Device> virtual_device(const config::Config& config, const config::Calibr
   facts.cost = cost_of(calibration, e.block_tokens);
   facts.host = host_of(calibration);
   facts.context_tokens = e.context_tokens.value_or(kContext);
-  const Result<std::uint32_t> blocks = pool_blocks(
-      e, static_cast<double>(calibration.kv_bytes_per_token) * e.block_tokens, calibration.kv_memory_bytes);
+  const double block_bytes = static_cast<double>(calibration.kv_bytes_per_token) * e.block_tokens;
+  const Result<std::uint32_t> blocks = pool_blocks(e, block_bytes, calibration.kv_memory_bytes);
   if (!blocks) return tl::unexpected(blocks.error());
+  const Result<std::uint32_t> in_host = host_blocks(e, block_bytes);
+  if (!in_host) return tl::unexpected(in_host.error());
   facts.kv_blocks = *blocks;
+  facts.host_kv_blocks = *in_host;
   auto clock = std::make_unique<VirtualClock>(facts.host);
   device.virtual_clock = clock.get();
   device.clock = std::move(clock);
-  auto executor = execute::make_executor(
-      e.executor, {*device.clock, facts.cost, e.lag, e.max_sequences, e.block_tokens, facts.kv_blocks});
+  auto executor = execute::make_executor(e.executor, {*device.clock, facts.cost, e.lag, e.max_sequences,
+                                                      e.block_tokens, facts.kv_blocks, facts.host_kv_blocks});
   if (!executor) return tl::unexpected(executor.error());
   device.executor = std::move(*executor);
   return device;
@@ -36,38 +40,50 @@ Result<Device> virtual_device(const config::Config& config, const config::Calibr
 
 }  // namespace
 
-bool is_real(const config::Config& config) { return config.engine.executor == "cpu"; }
+bool is_real(const config::Config& config) {
+  return config.engine.executor == "cpu" || config.engine.executor == "cuda";
+}
 
 Result<std::uint32_t> pool_blocks(const config::Engine& e, double block_bytes, std::uint64_t default_bytes) {
   const std::uint64_t memory = e.kv_memory_bytes.value_or(default_bytes);
   const double blocks = e.kv_blocks       ? *e.kv_blocks
                         : block_bytes > 0 ? static_cast<double>(memory) / block_bytes
                                           : 0;
-  if (blocks < 1 || blocks > 1e8)
-    return fail("the KV pool is out of range", "1 to 100,000,000 blocks",
-                fmt::format("{} bytes at {} bytes a block", memory, block_bytes),
+  if (blocks < 1 || blocks > config::kMostKvBlocks)
+    return fail(e.kv_blocks ? "engine.kv_blocks" : "engine.kv_memory",
+                fmt::format("a KV pool of 1 to {} blocks", config::kMostKvBlocks),
+                e.kv_blocks ? fmt::format("{} blocks", *e.kv_blocks)
+                            : fmt::format("{} bytes at {} bytes a block", memory, block_bytes),
                 "set engine.kv_blocks or engine.kv_memory");
   return static_cast<std::uint32_t>(blocks);
 }
 
+Result<std::uint32_t> host_blocks(const config::Engine& e, double block_bytes) {
+  if (e.host_kv_memory_bytes == 0) return 0u;
+  const double blocks = block_bytes > 0 ? static_cast<double>(e.host_kv_memory_bytes) / block_bytes : 0;
+  if (blocks < 1 || blocks > 1e8)
+    return fail("engine.host_kv_memory", "0, or 1 to 100,000,000 blocks",
+                fmt::format("{} bytes at {} bytes a block", e.host_kv_memory_bytes, block_bytes));
+  return static_cast<std::uint32_t>(blocks);
+}
+
 Result<Device> make_device(const config::Config& config, const policy::Host& host, const Progress& progress) {
-  if (config.engine.host_kv_memory_bytes > 0)
-    return fail("engine.host_kv_memory", "0 (there is no host tier yet)",
-                std::to_string(config.engine.host_kv_memory_bytes));
   const Result<config::Calibration> calibration = config::load_calibration(config.simulated.calibration);
-  if (!calibration) return tl::unexpected(calibration.error());
+  if (!calibration) return about("simulated.calibration", calibration.error());
   const sl_cost cost = cost_of(*calibration, config.engine.block_tokens);
   auto precision = load_precision(config, host, cost);
   if (!precision) return tl::unexpected(precision.error());
-  Result<Device> device = is_real(config) ? cpu_device(config, cost, **precision, progress)
-                                          : virtual_device(config, *calibration);
+  const std::string& executor = config.engine.executor;
+  Result<Device> device = executor == "cpu"    ? cpu_device(config, cost, **precision, progress)
+                          : executor == "cuda" ? cuda_device(config, cost, **precision, progress)
+                                               : virtual_device(config, *calibration);
   if (device) device->precision = *precision;
   return device;
 }
 
 Status resolve_calibration(config::Config& config, const std::string& folder) {
   std::string& name = config.simulated.calibration;
-  if (name.empty()) name = is_real(config) ? "cpu-smollm2-135m" : "h100-llama3.1-8b";
+  if (name.empty()) name = config.engine.executor == "cpu" ? "cpu-smollm2-135m" : "h100-llama3.1-8b";
   const Result<std::string> path = config::find_calibration(name, config::calibration_folders(folder));
   if (!path) return tl::unexpected(path.error());
   name = *path;

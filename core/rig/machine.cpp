@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 #include <sched.h>
+#include <sys/utsname.h>
 
 #include <algorithm>
 #include <fstream>
@@ -58,6 +59,17 @@ unsigned usable_cores() {
   cpu_set_t set;
   if (sched_getaffinity(0, sizeof(set), &set) != 0) return 1;
   return static_cast<unsigned>(std::max(CPU_COUNT(&set), 1));
+}
+
+std::string processor_name(const fs::path& root) {
+  std::ifstream in(root / "proc/cpuinfo");
+  for (std::string line; std::getline(in, line);) {
+    const std::size_t value = line.find_first_not_of(" \t", line.find(':') + 1);
+    if (line.starts_with("model name") && line.find(':') != std::string::npos && value != std::string::npos)
+      return line.substr(value);
+  }
+  struct utsname system {};
+  return ::uname(&system) == 0 ? system.machine : "unknown";
 }
 
 std::uint64_t available_memory(const fs::path& root) {

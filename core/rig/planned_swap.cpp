@@ -31,15 +31,15 @@ std::string cut(std::string& text, char end) {
 bool is_bare(const std::string& plugin) { return plugin.find(',') == std::string::npos; }
 
 // "NAME", "NAME,OPTION=VALUE,..." or "NAME,options={...}".
-Result<policy::Choice> parse_choice(std::string plugin) {
+Result<policy::Choice> parse_choice(std::string plugin, const std::string& option) {
   const bool bare = is_bare(plugin);
   policy::Choice choice{cut(plugin, ','), {}};
   if (bare) return choice;
-  Result<toml::Value> options = toml::parse_value("{" + plugin + "}", "--swap");
+  Result<toml::Value> options = toml::parse_value("{" + plugin + "}", option);
   if (!options) return tl::unexpected(options.error());
   const toml::Value* table = options->find("options");
   if (table != nullptr && table->is_table() && options->entries().size() > 1)
-    return fail("--swap", "either options={...} or OPTION=VALUE,...", "both");
+    return fail(option, "either options={...} or OPTION=VALUE,...", "both");
   if (table != nullptr && table->is_table()) {
     toml::Value inner = *table;  // a part of what it is assigned to
     *options = std::move(inner);
@@ -104,7 +104,9 @@ bool take_kind(const std::string& word, std::string& rest, PlannedSwap& swap) {
 }  // namespace
 
 Result<PlannedSwap> parse_swap(const std::string& text) {
-  const auto bad = [&] { return fail("--swap", kForm, "'" + text + "'"); };
+  const auto bad = [&] {
+    return fail("--swap", kForm, "'" + text + "'", text.starts_with("at=") ? "" : "at= comes first");
+  };
   PlannedSwap swap;
   swap.text = text;
   std::string rest = text;
@@ -118,7 +120,7 @@ Result<PlannedSwap> parse_swap(const std::string& text) {
   if (!is_bare(rest) && names_another(rest.substr(rest.find(',') + 1)))
     return fail("--swap", "one policy", "'" + text + "'", "repeat --swap for each");
   swap.states_options = !is_bare(rest);
-  Result<policy::Choice> choice = parse_choice(rest);
+  Result<policy::Choice> choice = parse_choice(rest, "--swap " + text);
   if (!choice) return tl::unexpected(choice.error());
   swap.choice = std::move(*choice);
   std::string& name = swap.choice.plugin;
@@ -135,7 +137,7 @@ PlannedSwap with_configured_options(PlannedSwap swap, const config::Policy& poli
   return swap;
 }
 
-Result<policy::Choice> recorded_choice(const std::string& plugin) { return parse_choice(plugin); }
+Result<policy::Choice> recorded_choice(const std::string& plugin) { return parse_choice(plugin, "swap"); }
 
 Result<std::shared_ptr<engine::SwapOrder>> load_swap(const PlannedSwap& swap, const policy::Host& host,
                                                      const policy::Limits& limits) {

@@ -11,9 +11,12 @@ void encode(const execute::Collected& done, observe::Writer& out) {
   out.text(done.why);
   out.u64(done.tokens.size());
   for (const std::uint32_t token : done.tokens) out.u64(token);
+  out.u64(done.copies_ended);
+  out.u64(done.copies_failed.size());
+  for (const std::uint64_t copy : done.copies_failed) out.u64(copy);
 }
 
-execute::Collected decode_collected(observe::Reader& in, std::vector<std::uint32_t>& tokens) {
+execute::Collected decode_collected(observe::Reader& in, CollectedParts& parts) {
   execute::Collected done;
   done.step = in.u64();
   done.device_start_ns = in.u64();
@@ -21,9 +24,13 @@ execute::Collected decode_collected(observe::Reader& in, std::vector<std::uint32
   done.decode_ns = in.u64();
   done.failed = in.u8() != 0;
   done.why = in.text();
-  tokens.clear();
-  for (std::uint64_t n = in.u64(); n > 0 && in.ok(); --n) tokens.push_back(in.u32());
-  done.tokens = tokens;
+  parts.tokens.clear();
+  for (std::uint64_t n = in.u64(); n > 0 && in.ok(); --n) parts.tokens.push_back(in.u32());
+  done.tokens = parts.tokens;
+  done.copies_ended = in.u64();
+  parts.copies_failed.clear();
+  for (std::uint64_t n = in.u64(); n > 0 && in.ok(); --n) parts.copies_failed.push_back(in.u64());
+  done.copies_failed = parts.copies_failed;
   return done;
 }
 

@@ -27,6 +27,11 @@ class RecordingExecutor final : public execute::Executor {
 
 // Without log-probabilities: nothing that the loop decides depends on them.
 void encode(const execute::Collected& done, observe::Writer& out);
-execute::Collected decode_collected(observe::Reader& in, std::vector<std::uint32_t>& tokens);
+// What a decoded result points to.
+struct CollectedParts {
+  std::vector<std::uint32_t> tokens;
+  std::vector<std::uint64_t> copies_failed;
+};
+execute::Collected decode_collected(observe::Reader& in, CollectedParts& parts);
 
 }  // namespace serveloop::rig

@@ -28,7 +28,7 @@ Status Rig::start(engine::Output& output) {
     encode(header, bytes);
     Result<std::unique_ptr<observe::LogWriter>> created =
         observe::LogWriter::create(config.observe.log, bytes.bytes());
-    if (!created) return tl::unexpected(created.error());
+    if (!created) return config.places.under("observe.log", created.error());
     log = std::move(*created);
     recording_clock = std::make_unique<observe::RecordingClock>(*clock, *log);
     recording_executor = std::make_unique<RecordingExecutor>(*executor, *log);

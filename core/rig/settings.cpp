@@ -15,6 +15,7 @@ engine::Options engine_options(const config::Config& config, const DeviceFacts& 
   o.bypass_steps = e.bypass_steps;
   o.seed = e.seed;
   o.kv_blocks = facts.kv_blocks;
+  o.host_kv_blocks = facts.host_kv_blocks;
   o.context_tokens = facts.context_tokens;
   o.vocabulary = facts.vocabulary;
   o.numerics = facts.numerics;
@@ -52,7 +53,9 @@ Result<std::shared_ptr<policy::Precision>> load_precision(const config::Config& 
                                                           const policy::Host& host, const sl_cost& cost) {
   engine::Options options = engine_options(config, {});
   options.cost = cost;
-  return host.load_precision(choice_of(config.policy.precision), limits(options));
+  auto loaded = host.load_precision(choice_of(config.policy.precision), limits(options));
+  if (!loaded) return config.places.under("policy.precision", loaded.error());
+  return loaded;
 }
 
 Result<engine::Policies> load_policies(const config::Config& config, const policy::Host& host,
@@ -61,16 +64,17 @@ Result<engine::Policies> load_policies(const config::Config& config, const polic
   const policy::Limits l = limits(options);
   engine::Policies p;
   for (const std::string& id : config.policy.gates) {
+    const std::string key = "policy.gate." + id;
     auto gate = host.load_gate(choice_of(config.policy.gate.at(id)), l);
-    if (!gate) return tl::unexpected(gate.error());
+    if (!gate) return config.places.under(config.places.states(key) ? key : "policy.gates", gate.error());
     p.gates.push_back(*gate);
   }
   auto scheduler = host.load_scheduler(choice_of(config.policy.scheduler), l);
-  if (!scheduler) return tl::unexpected(scheduler.error());
+  if (!scheduler) return config.places.under("policy.scheduler", scheduler.error());
   auto eviction = host.load_eviction(choice_of(config.policy.eviction), l);
-  if (!eviction) return tl::unexpected(eviction.error());
+  if (!eviction) return config.places.under("policy.eviction", eviction.error());
   auto preemption = host.load_preemption(choice_of(config.policy.preemption), l);
-  if (!preemption) return tl::unexpected(preemption.error());
+  if (!preemption) return config.places.under("policy.preemption", preemption.error());
   p.scheduler = *scheduler;
   p.eviction = *eviction;
   p.preemption = *preemption;

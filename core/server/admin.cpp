@@ -33,21 +33,13 @@ std::string shown(const std::vector<service::PolicyInForce>& policies, std::stri
     out += R"({"kind":)" + json_quoted(p.kind);
     if (!p.place.empty()) out += R"(,"gate":)" + json_quoted(p.place);
     out += R"(,"plugin":)" + json_quoted(p.id) + R"(,"version":)" + json_quoted(p.version) + R"(,"sha256":)" +
-           json_quoted(p.sha256) + R"(,"options":)" + json_quoted(p.options_toml) + "}";
+           json_quoted(p.sha256) + R"(,"options":)" + to_json(p.options) + "}";
   }
   return out + "]}";
 }
 
-// As manifests have it (core/policy/manifest.cpp), and no file's name: nothing else reaches the loader.
-bool is_plugin_id(std::string_view text) {
-  constexpr std::size_t kLongest = 64;
-  const auto fits = [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
-           c == '_' || c == '.';
-  };
-  return !text.empty() && text.size() <= kLongest && text.front() != '.' &&
-         std::all_of(text.begin(), text.end(), fits) && !policy::Search::is_path(text);
-}
+// Nothing but an id reaches the loader: a manifest's, and no file's name.
+bool is_plugin_id(std::string_view text) { return policy::is_name(text) && !policy::Search::is_path(text); }
 
 ApiResult<std::string> text_field(const Json& body, const char* key) {
   const Json* found = body.find(key);

@@ -47,14 +47,23 @@ void Exposition::open(std::string_view suffix, Labels labels, std::string_view b
   text_ += ' ';
 }
 
-void Exposition::value(std::uint64_t value, Labels labels) {
-  open("", labels);
+template <class Number>
+void Exposition::line(std::string_view suffix, Number value, Labels labels, std::string_view bound) {
+  open(suffix, labels, bound);
   fmt::format_to(std::back_inserter(text_), "{}\n", value);
 }
 
-void Exposition::value(double value, Labels labels) {
-  open("", labels);
-  fmt::format_to(std::back_inserter(text_), "{}\n", value);
+void Exposition::value(std::uint64_t value, Labels labels) { line("", value, labels); }
+void Exposition::value(double value, Labels labels) { line("", value, labels); }
+
+void Exposition::bucket(std::string_view bound, std::uint64_t count, Labels labels) {
+  line("_bucket", count, labels, bound);
+}
+
+template <class Number>
+void Exposition::sum_and_count(Number sum, std::uint64_t count, Labels labels) {
+  line("_sum", sum, labels);
+  line("_count", count, labels);
 }
 
 void Exposition::histogram(std::string_view name, std::string_view help,
@@ -64,37 +73,25 @@ void Exposition::histogram(std::string_view name, std::string_view help,
   for (std::size_t i = 0; i < histogram.counts.size(); ++i) {
     below += histogram.counts[i];
     const bool last = i == service::TimeHistogram::kBounds.size();
-    open("_bucket", labels, last ? "+Inf" : fmt::format("{}", service::TimeHistogram::kBounds[i]));
-    fmt::format_to(std::back_inserter(text_), "{}\n", below);
+    bucket(last ? "+Inf" : fmt::format("{}", service::TimeHistogram::kBounds[i]), below, labels);
   }
-  open("_sum", labels);
-  fmt::format_to(std::back_inserter(text_), "{}\n", histogram.sum_s);
-  open("_count", labels);
-  fmt::format_to(std::back_inserter(text_), "{}\n", histogram.count);
+  sum_and_count(histogram.sum_s, histogram.count, labels);
 }
 
 void Exposition::powers_of_two(std::span<const std::uint64_t> counts, std::uint64_t sum) {
   std::uint64_t below = 0;
   for (std::size_t i = 0; i < counts.size(); ++i) {
     below += counts[i];
-    open("_bucket", {}, i + 1 == counts.size() ? "+Inf" : fmt::format("{}", std::uint64_t{1} << i));
-    fmt::format_to(std::back_inserter(text_), "{}\n", below);
+    bucket(i + 1 == counts.size() ? "+Inf" : fmt::format("{}", std::uint64_t{1} << i), below, {});
   }
-  open("_sum", {});
-  fmt::format_to(std::back_inserter(text_), "{}\n", sum);
-  open("_count", {});
-  fmt::format_to(std::back_inserter(text_), "{}\n", below);
+  sum_and_count(sum, below, {});
 }
 
 void Exposition::summed(std::string_view name, std::string_view help, std::uint64_t sum, std::uint64_t count,
                         Labels labels) {
   metric(name, "histogram", help);
-  open("_bucket", labels, "+Inf");
-  fmt::format_to(std::back_inserter(text_), "{}\n", count);
-  open("_sum", labels);
-  fmt::format_to(std::back_inserter(text_), "{}\n", sum);
-  open("_count", labels);
-  fmt::format_to(std::back_inserter(text_), "{}\n", count);
+  bucket("+Inf", count, labels);
+  sum_and_count(sum, count, labels);
 }
 
 }  // namespace serveloop::server

@@ -42,7 +42,13 @@ class Exposition {
   std::string take() { return std::move(text_); }
 
  private:
-  void open(std::string_view suffix, Labels labels, std::string_view bound = {});
+  void open(std::string_view suffix, Labels labels, std::string_view bound);  // a line, up to its number
+  template <class Number>
+  void line(std::string_view suffix, Number value, Labels labels, std::string_view bound = {});
+  // What a histogram is made of: lines of buckets, each counting those below it too, then these two.
+  void bucket(std::string_view bound, std::uint64_t count, Labels labels);
+  template <class Number>
+  void sum_and_count(Number sum, std::uint64_t count, Labels labels);
   std::string text_, name_;
 };
 

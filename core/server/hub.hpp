@@ -32,15 +32,15 @@ namespace serveloop::server {
 
 struct HttpLimits {
   std::size_t body_bytes = std::size_t{32} << 20;
-  std::size_t all_bodies_bytes = std::size_t{512}
-                                 << 20;  // of requests not yet parsed, all connections together
+  // Of requests not yet parsed, all connections together.
+  std::size_t all_bodies_bytes = std::size_t{512} << 20;
   std::uint32_t header_bytes = 64 << 10;
   std::uint32_t connections = 1024;
   std::chrono::milliseconds header{60'000};  // from the last answer (or the connect) to a whole header
   std::chrono::milliseconds body_pause{30'000};
   std::chrono::milliseconds body{600'000};
-  std::chrono::milliseconds write_pause{
-      60'000};                           // for a client to take a portion, or less where there is no more
+  // For a client to take a portion, or less where there is no more.
+  std::chrono::milliseconds write_pause{60'000};
   std::size_t portion_bytes = 64 << 10;  // of a stream: written at one time
 };
 

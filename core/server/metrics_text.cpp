@@ -15,7 +15,7 @@ using service::Snapshot;
 
 double seconds(std::uint64_t ns) { return static_cast<double>(ns) / 1e9; }
 std::uint32_t used_blocks(const Snapshot& s) {
-  const std::uint32_t spare = s.kv_free + s.kv_cached;
+  const std::uint32_t spare = s.kv_free + s.kv_cached + s.in_transit;
   return s.kv_blocks > spare ? s.kv_blocks - spare : 0;
 }
 double kv_use(const Snapshot& s) {
@@ -61,10 +61,27 @@ void cache(Exposition& out, const Snapshot& s) {
   out.value(wide(used_blocks(s)), {{"state", "used"}});
   out.value(wide(s.kv_cached), {{"state", "cached"}});
   out.value(wide(s.kv_free), {{"state", "free"}});
+  out.value(wide(s.in_transit), {{"state", "in_transit"}});
+  out.metric("serveloop_host_kv_blocks", "gauge", "Blocks of the KV tier in host memory, by state.");
+  const std::uint32_t host_spare = s.host_free + s.host_cached;
+  out.value(wide(s.host_blocks > host_spare ? s.host_blocks - host_spare : 0), {{"state", "used"}});
+  out.value(wide(s.host_cached), {{"state", "cached"}});
+  out.value(wide(s.host_free), {{"state", "free"}});
   out.gauge("serveloop_kv_block_tokens", "Tokens of a block.", wide(s.block_tokens));
   out.gauge("serveloop_kv_use_ratio", "Blocks in use of all; 1 is full.", kv_use(s));
-  out.counter("serveloop_evicted_blocks_total", "Blocks dropped from the prefix cache.",
-              s.counters.evicted_blocks);
+  const engine::Counters& c = s.counters;
+  out.counter("serveloop_evicted_blocks_total", "Blocks dropped from the prefix cache.", c.evicted_blocks);
+  out.counter("serveloop_demoted_blocks_total", "Cached blocks moved to host memory.", c.demoted_blocks);
+  out.counter("serveloop_brought_in_blocks_total", "Blocks moved from host memory to the device.",
+              c.brought_in_blocks);
+  out.metric(
+      "serveloop_swapped_sequences_total", "counter",
+      "Sequences whose KV moved, by direction; lost: it could not be brought back, and was computed again.");
+  out.value(c.swapped_out, {{"direction", "out"}});
+  out.value(c.swapped_in, {{"direction", "in"}});
+  out.value(c.copies_lost, {{"direction", "lost"}});
+  out.counter("serveloop_block_copies_total", "Blocks copied between device and host memory.", c.copies);
+  out.counter("serveloop_failed_block_copies_total", "Of these, those that failed.", c.copies_failed);
 }
 
 void steps(Exposition& out, const Snapshot& s) {

@@ -97,6 +97,8 @@ std::string Server::url() const {
   return fmt::format("http://{}:{}", parts_->listener->address(), parts_->listener->port());
 }
 
+bool Server::loopback() const { return parts_->http.loopback; }
+
 void Server::stop_listening() {
   asio::post(parts_->io, [&parts = *parts_] {
     parts.listener->close();

@@ -20,8 +20,8 @@ struct ServerOptions {
   config::Admin admin;
   std::map<std::string, config::Tenant> tenants;
   std::string version;
-  std::uint32_t connections =
-      1024;  // at one time; each is a descriptor, and a few more while they are refused
+  // At one time; each is a descriptor, and a few more while they are refused.
+  std::uint32_t connections = 1024;
 };
 
 // Whether a server could listen there now: asked before a model is loaded, which takes long.
@@ -35,6 +35,7 @@ class Server {
   Server(const Server&) = delete;
 
   std::string url() const;  // "http://127.0.0.1:8000"
+  bool loopback() const;    // only this machine reaches it
   // Takes no new connections, and closes each as soon as it has its answer.
   void stop_listening();
   // Waits until no connection is open, but no longer.

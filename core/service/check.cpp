@@ -52,6 +52,9 @@ Result<std::string> check(const config::Config& config) {
   line("weights", mebibytes(model.weight_bytes));
   line("KV pool", fmt::format("{}: {} blocks of {} tokens, {} bytes a token", mebibytes(pool), o.kv_blocks,
                               o.block_tokens, model.kv_block_bytes / o.block_tokens));
+  if (o.host_kv_blocks > 0)
+    line("host tier",
+         fmt::format("{}: {} blocks", mebibytes(o.host_kv_blocks * model.kv_block_bytes), o.host_kv_blocks));
   line("context", fmt::format("{} tokens; the longest request {}", o.context_tokens, longest));
   line("sequences", fmt::format("at most {} at once; {} of the longest fit, {} of 1,024 tokens",
                                 o.max_sequences, fit(longest), fit(1024)));

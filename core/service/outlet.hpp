@@ -1,6 +1,6 @@
 // Where the loop's tokens become text: one stream a choice, stop strings matched, receivers told.
 //
-// Thread safety: open() and cancelled requests come from any thread; the rest is called by the loop.
+// Thread safety: as tagged; what is not is called by the loop.
 #pragma once
 
 #include <functional>
@@ -37,7 +37,7 @@ class Outlet final : public engine::Output {
   // [any thread] Before the request is posted to the loop.
   // False: abandoned already.
   bool open(std::uint64_t request, StreamOptions options, std::shared_ptr<Receiver> receiver);
-  void close(std::uint64_t request);  // it was not posted after all
+  void close(std::uint64_t request);  // [any thread] it was not posted after all
 
   void tokens(std::span<const engine::Delivered> tokens) override;
   bool wants_tokens() const override { return true; }
@@ -46,7 +46,7 @@ class Outlet final : public engine::Output {
   void abandon();
   const Totals& totals() const { return totals_; }                                // [loop]
   void each_open(const std::function<void(std::uint64_t request)>& visit) const;  // [any thread]
-  std::size_t open_requests() const;
+  std::size_t open_requests() const;                                              // [any thread]
 
  private:
   // One choice's way from tokens to text.
@@ -76,8 +76,7 @@ class Outlet final : public engine::Output {
   mutable std::mutex mutex_;  // guards streams_ and abandoned_
   std::unordered_map<std::uint64_t, std::shared_ptr<Stream>> streams_;
   bool abandoned_ = false;
-  // Of the loop: the last one found, since a step's tokens come in runs; and text under way.
-  std::string piece_, kept_;
+  std::string piece_, kept_;  // the loop's: a token's text under way
 };
 
 }  // namespace serveloop::service

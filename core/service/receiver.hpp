@@ -16,8 +16,8 @@ struct Piece {
   std::uint32_t choice = 0;  // 0 .. n - 1
   std::uint32_t token = 0;
   std::string_view text;  // whole characters that it completed; empty while stop strings may begin
-  std::span<const TokenLogprob>
-      logprobs;  // its own, then the alternatives, likeliest first; empty: not asked for
+  // Its own, then the alternatives, likeliest first; empty: not asked for.
+  std::span<const TokenLogprob> logprobs;
 };
 
 enum class Finish : std::uint8_t { stop, length, cancelled, deadline, rejected, error };

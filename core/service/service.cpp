@@ -19,6 +19,8 @@ namespace serveloop::service {
 
 namespace {
 
+using engine::Message;
+
 constexpr auto kSwapPatience = std::chrono::seconds(60);
 constexpr auto kEndPatience = std::chrono::seconds(10);
 constexpr auto kGlance = std::chrono::milliseconds(5);
@@ -33,15 +35,14 @@ tl::unexpected<Refusal> refuse(Refusal::Why why, std::string parameter, Error er
   return tl::unexpected<Refusal>(Refusal{why, std::move(parameter), std::move(error)});
 }
 
-PolicyInForce in_force(const char* kind, const std::string& place, const policy::Instance* instance,
-                       const toml::Value& options) {
-  PolicyInForce out{kind, place, "fallback", "", "", ""};
+PolicyInForce in_force(const char* kind, const std::string& place, const policy::Instance* instance) {
+  PolicyInForce out{kind, place, "fallback", "", "", {}};
   if (instance == nullptr) return out;
   const rig::PluginMark mark = rig::mark_of(*instance);
   out.id = mark.id;
   out.version = mark.version;
   out.sha256 = mark.sha256;
-  out.options_toml = toml::to_inline(options);
+  out.options = instance->options();
   return out;
 }
 
@@ -54,22 +55,18 @@ struct Service::Parts {
   std::optional<Text> text;
   std::unique_ptr<Outlet> outlet;
   std::atomic<bool> closing = false;
-  std::mutex swap_mutex;    // one change at a time; held while it waits for the loop
-  std::mutex config_mutex;  // guards `config`, held for moments
-  config::Policy config;    // of the policies in force
+  std::mutex swap_mutex;           // one change at a time; held while it waits for the loop
+  std::vector<std::string> gates;  // as configured; these never change
   std::unique_ptr<Loop> loop;
 
-  void remember(const SwapAsk& ask);
+  void wait_for_ends(std::chrono::nanoseconds longest) const;
 };
 
-// Of a change that came into force.
-void Service::Parts::remember(const SwapAsk& ask) {
-  const std::lock_guard lock(config_mutex);
-  config::PluginChoice& place = !ask.gate.empty()                      ? config.gate.at(ask.gate)
-                                : ask.kind == policy::Kind::eviction   ? config.eviction
-                                : ask.kind == policy::Kind::preemption ? config.preemption
-                                                                       : config.scheduler;
-  place = {ask.choice.plugin, ask.choice.options};
+// Until no request is open, the loop has ended, or `longest` passed.
+void Service::Parts::wait_for_ends(std::chrono::nanoseconds longest) const {
+  const auto until = std::chrono::steady_clock::now() + longest;
+  while (outlet->open_requests() > 0 && loop->running() && std::chrono::steady_clock::now() < until)
+    std::this_thread::sleep_for(kGlance);
 }
 
 Service::Service(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) {}
@@ -95,17 +92,13 @@ Result<std::unique_ptr<Service>> Service::start(const config::Config& config,
   Parts* p = parts.get();
   parts->outlet =
       std::make_unique<Outlet>(p->text ? &*p->text : nullptr, [p](std::uint64_t request, std::uint32_t fork) {
-        engine::Message message;
-        message.what = engine::Message::What::stop;
-        message.request = request;
-        message.a = fork;
-        p->rig->engine->inject(std::move(message));
+        p->rig->engine->inject({.what = Message::What::stop, .request = request, .a = fork});
       });
   if (Status started = parts->rig->start(*parts->outlet); !started) return tl::unexpected(started.error());
   const engine::Options& o = parts->rig->options;
   parts->info = {model.name, unix_seconds(), o.vocabulary, parts->rig->engine->longest_request(),
                  o.max_waiting};
-  parts->config = config.policy;
+  parts->gates = config.policy.gates;
   parts->loop = std::make_unique<Loop>(*parts->rig->engine, parts->rig->clock());
   parts->loop->start([p] { p->outlet->abandon(); });
   return std::unique_ptr<Service>(new Service(std::move(parts)));
@@ -114,10 +107,7 @@ Result<std::unique_ptr<Service>> Service::start(const config::Config& config,
 Service::~Service() {
   parts_->closing = true;
   parts_->outlet->each_open([this](std::uint64_t request) { cancel(request); });
-  const auto until = std::chrono::steady_clock::now() + kEndPatience;
-  while (parts_->outlet->open_requests() > 0 && parts_->loop->running() &&
-         std::chrono::steady_clock::now() < until)
-    std::this_thread::sleep_for(kGlance);
+  parts_->wait_for_ends(kEndPatience);
   parts_->loop->stop();
   if (parts_->rig->log != nullptr)
     if (Status written = parts_->rig->log->finish({}); !written)
@@ -153,10 +143,8 @@ tl::expected<std::uint64_t, Refusal> Service::submit(Ask ask, std::shared_ptr<Re
   const std::uint64_t id = (*arrival)->id;
   if (!p.outlet->open(id, std::move(stream), std::move(receiver)))
     return refuse(Why::closing, "", {"the service has ended", "", "", "try another"});
-  engine::Message message;
-  message.what = engine::Message::What::arrive;
-  message.arrival = std::move(*arrival);
-  if (Status posted = p.loop->post(std::move(message)); !posted) {
+  Status posted = p.loop->post({.what = Message::What::arrive, .arrival = std::move(*arrival)});
+  if (!posted) {
     p.outlet->close(id);
     return refuse(Why::full, "", posted.error());
   }
@@ -164,18 +152,13 @@ tl::expected<std::uint64_t, Refusal> Service::submit(Ask ask, std::shared_ptr<Re
 }
 
 void Service::cancel(std::uint64_t request) {
-  engine::Message message;
-  message.what = engine::Message::What::cancel;
-  message.request = request;
-  static_cast<void>(parts_->loop->post(std::move(message)));  // only arrivals are ever refused
+  // Only arrivals are ever refused.
+  static_cast<void>(parts_->loop->post({.what = Message::What::cancel, .request = request}));
 }
 
 void Service::drain(std::uint64_t longest_ns) {
   parts_->closing = true;
-  const auto until = std::chrono::steady_clock::now() + std::chrono::nanoseconds(longest_ns);
-  while (parts_->outlet->open_requests() > 0 && parts_->loop->running() &&
-         std::chrono::steady_clock::now() < until)
-    std::this_thread::sleep_for(kGlance);
+  parts_->wait_for_ends(std::chrono::nanoseconds(longest_ns));
 }
 
 const Info& Service::info() const { return parts_->info; }
@@ -193,6 +176,11 @@ Snapshot Service::snapshot() {
     out.kv_blocks = parts_->rig->options.kv_blocks;
     out.kv_free = static_cast<std::uint32_t>(tier.free);
     out.kv_cached = static_cast<std::uint32_t>(tier.evictable);
+    out.in_transit = tier.in_transit;
+    const sl_tier host = engine.cache().tier(SL_TIER_HOST);
+    out.host_blocks = host.total;
+    out.host_free = host.free;
+    out.host_cached = host.evictable;
     out.block_tokens = parts_->rig->options.block_tokens;
     for (const auto& [key, count] : engine.decisions().counts())
       out.decisions.push_back({std::get<0>(key), std::string(std::get<1>(key)), count.reason, count.count});
@@ -205,15 +193,14 @@ Snapshot Service::snapshot() {
 std::vector<PolicyInForce> Service::policies() {
   engine::Policies now;
   if (!parts_->loop->call([&](engine::Engine& engine) { now = engine.policies(); })) return {};
-  const std::lock_guard lock(parts_->config_mutex);
-  const config::Policy& c = parts_->config;
+  const std::vector<std::string>& gates = parts_->gates;
   std::vector<PolicyInForce> out;
-  out.push_back(in_force("scheduler", "", now.scheduler.get(), c.scheduler.options));
-  for (std::size_t i = 0; i < now.gates.size() && i < c.gates.size(); ++i)
-    out.push_back(in_force("gate", c.gates[i], now.gates[i].get(), c.gate.at(c.gates[i]).options));
-  out.push_back(in_force("eviction", "", now.eviction.get(), c.eviction.options));
-  out.push_back(in_force("preemption", "", now.preemption.get(), c.preemption.options));
-  out.push_back(in_force("precision", "", now.precision.get(), c.precision.options));
+  out.push_back(in_force("scheduler", "", now.scheduler.get()));
+  for (std::size_t i = 0; i < now.gates.size() && i < gates.size(); ++i)
+    out.push_back(in_force("gate", gates[i], now.gates[i].get()));
+  out.push_back(in_force("eviction", "", now.eviction.get()));
+  out.push_back(in_force("preemption", "", now.preemption.get()));
+  out.push_back(in_force("precision", "", now.precision.get()));
   return out;
 }
 
@@ -232,24 +219,18 @@ Status Service::swap_alone(const SwapAsk& ask) {
   planned.kind = ask.kind;
   planned.is_gate = !ask.gate.empty();
   if (planned.is_gate) {
-    const std::vector<std::string>& gates = p.config.gates;  // these never change
-    const auto found = std::find(gates.begin(), gates.end(), ask.gate);
-    if (found == gates.end()) return fail("gate", "one of policy.gates", "'" + ask.gate + "'");
-    planned.gate = static_cast<std::uint32_t>(found - gates.begin());
+    const auto found = std::find(p.gates.begin(), p.gates.end(), ask.gate);
+    if (found == p.gates.end()) return fail("gate", "one of policy.gates", "'" + ask.gate + "'");
+    planned.gate = static_cast<std::uint32_t>(found - p.gates.begin());
   }
   planned.choice = ask.choice;
   auto order = rig::load_swap(planned, p.rig->host, rig::limits(p.rig->options));
   if (!order) return tl::unexpected(order.error());
   auto promise = std::make_shared<std::promise<Status>>();
   std::future<Status> done = promise->get_future();
-  (*order)->done = [promise, &p, ask](Status status) {
-    if (status) p.remember(ask);
-    promise->set_value(std::move(status));
-  };
-  engine::Message message;
-  message.what = engine::Message::What::swap;
-  message.swap = std::move(*order);
-  if (Status posted = p.loop->post(std::move(message)); !posted) return posted;
+  (*order)->done = [promise](Status status) { promise->set_value(std::move(status)); };
+  Status posted = p.loop->post({.what = Message::What::swap, .swap = std::move(*order)});
+  if (!posted) return posted;
   const auto until = std::chrono::steady_clock::now() + kSwapPatience;
   while (done.wait_for(kGlance) != std::future_status::ready) {
     if (!p.loop->running()) return fail("swap", "a running engine", "one that has ended");

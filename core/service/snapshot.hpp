@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "base/toml.hpp"
 #include "engine/output.hpp"
 
 namespace serveloop::service {
@@ -26,7 +27,8 @@ struct PolicyInForce {
   std::string kind;   // scheduler, gate, eviction, preemption, precision
   std::string place;  // a gate's id in the configuration; empty for others
   std::string id;     // "fallback": the linked-in one, after an ejection
-  std::string version, sha256, options_toml;
+  std::string version, sha256;
+  toml::Value options;  // a table, defaults filled in; of the linked-in one empty
 };
 
 struct Decision {
@@ -39,6 +41,8 @@ struct Snapshot {
   std::uint32_t running = 0, waiting = 0;  // sequences
   std::uint32_t kv_blocks = 0, kv_free = 0,
                 kv_cached = 0;  // device blocks; cached: held by nobody, evictable
+  std::uint32_t host_blocks = 0, host_free = 0, host_cached = 0;  // of the tier in host memory
+  std::uint32_t in_transit = 0;                                   // device blocks with a copy pending
   std::uint32_t block_tokens = 0;
   std::vector<Decision> decisions;
   std::map<std::string, std::uint64_t> finished;  // sequences by finish reason

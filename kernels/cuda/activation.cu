@@ -34,8 +34,8 @@ __global__ void __launch_bounds__(threads)
 __global__ void __launch_bounds__(threads)
     gather_kernel(const bf16* table, const std::int32_t* id, bf16* out, int vocabulary, int hidden,
                   float scale, bool aligned) {
-  let_successor_start();
   wait_for_predecessor();
+  let_successor_start();  // not before: attention relies on it where it reads early
   const std::int64_t row = blockIdx.x;
   const int at = 8 * (blockIdx.y * threads + threadIdx.x);
   if (at >= hidden) return;
@@ -68,9 +68,8 @@ Status gather_embedding(const __nv_bfloat16* table, const std::int32_t* id, __nv
   if (hidden < 1 || vocabulary < 1) return {"gather_embedding: table, expected at least one element"};
   if (rows == 0) return {};
   const bool aligned = hidden % 8 == 0 && is_aligned(table) && is_aligned(out);
-  return launch("gather_embedding", gather_kernel,
-                {grid_of(rows, hidden), dim3(threads), 0, stream, 1, false}, table, id, out, vocabulary,
-                hidden, scale, aligned);
+  return launch("gather_embedding", gather_kernel, {grid_of(rows, hidden), dim3(threads), 0, stream}, table,
+                id, out, vocabulary, hidden, scale, aligned);
 }
 
 }  // namespace serveloop::kernels::cuda

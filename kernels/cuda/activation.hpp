@@ -21,7 +21,7 @@ Status gated_activation(Gate gate, const __nv_bfloat16* gate_up, __nv_bfloat16* 
                         int intermediate, cudaStream_t stream);
 
 // out[r] = table[id[r]] * scale, rounded once; zeros where the id is not in [0, vocabulary).
-// Not launched early: it opens a step, and what comes after may rely on all before it having ended.
+// It opens a step: no successor starts before all before it has ended, which attention relies on where it reads early.
 // table: [vocabulary, hidden]; id: [rows]; out: [rows, hidden]; scale: 1, or sqrt(hidden) for Gemma.
 Status gather_embedding(const __nv_bfloat16* table, const std::int32_t* id, __nv_bfloat16* out, int rows,
                         int vocabulary, int hidden, float scale, cudaStream_t stream);

@@ -51,9 +51,10 @@ struct AttentionCache {
   int table_stride = 0;                       // blocks a row
 };
 
-// The list of (token, group) pairs of one step, in device memory; layers with equal `window` share it.
+// The list of (token, group) pairs of one step with what is looked up for them, in device memory; layers with equal
+// `window` share it.
 struct AttentionPlan {
-  std::int32_t* words = nullptr;  // attention_plan_words() of them
+  std::int32_t* words = nullptr;  // attention_plan_words() of them, 16-byte aligned
   int max_tokens = 0;             // what the two buffers were sized for
   int max_items = 0;              // at least the sum over tokens of attention_items()
 };

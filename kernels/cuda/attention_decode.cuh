@@ -40,10 +40,12 @@ __device__ void store_leaf(const LeafState<head_dim>& state, int heads, float* v
   }
 }
 
-// Draws the block's next piece. Every block draws once past the end; the last of those draws resets the ticket.
-__device__ inline int draw(const Job& job, int total) {
+// Draws a ticket for the block's next piece.
+__device__ inline int draw(const Job& job) { return atomicAdd(job.ticket, 1); }
+
+// The piece that a ticket stands for. Every block draws once past the end; the last of those draws resets the ticket.
+__device__ inline int work_of(const Job& job, int total, int drawn) {
   const int blocks = gridDim.x;
-  const int drawn = atomicAdd(job.ticket, 1);
   if (drawn == max(total - blocks, 0) + blocks - 1) *job.ticket = 0;
   return blocks + drawn;
 }
@@ -65,7 +67,8 @@ __global__ void __launch_bounds__(warps * 32) decode_kernel(const __grid_constan
   bool waits = early;  // still: in the first piece
   for (int work = blockIdx.x;; work = next_work) {
     __syncthreads();  // nobody reads the former piece's shared memory any more
-    if (!waits && threadIdx.x == 0) next_work = draw(job, total);
+    int drawn = 0;    // on its way while the piece is worked on
+    if (!waits && threadIdx.x == 0) drawn = draw(job);
     Piece piece = {};
     if (work < total) piece = piece_of(job, work);
     for (int index = warp; index < group_leaves && work < total; index += warps) {
@@ -89,9 +92,10 @@ __global__ void __launch_bounds__(warps * 32) decode_kernel(const __grid_constan
     }
     if (waits) {
       wait_for_predecessor();
-      if (threadIdx.x == 0) next_work = draw(job, total);  // the ticket may be in use until here
+      if (threadIdx.x == 0) drawn = draw(job);  // the ticket may be in use until here
       waits = false;
     }
+    if (threadIdx.x == 0) next_work = work_of(job, total, drawn);
     __syncthreads();
     if (work < total && finish_group<head_dim>(job, piece, results, arrived))
       fold_groups<head_dim>(job, piece);

@@ -37,6 +37,7 @@ struct Piece {
   int items, first_item;  // of the token
   int kv_head, q_head, heads;
   int first, last;  // visible positions
+  int table_row;
 };
 
 // Checks the arguments, as attention.hpp has them, and lays out the workspace.
@@ -48,18 +49,19 @@ __device__ inline Piece piece_of(const Job& job, int work) {
   Piece piece;
   piece.item = work / job.packs;
   piece.pack = work % job.packs;
-  const int2 pair = plan_items(job.plan)[piece.item];
-  piece.token = pair.x;
-  piece.group = pair.y;
-  piece.first_item = job.plan.words[2 + piece.token];
-  piece.items = job.plan.words[3 + piece.token] - piece.first_item;
+  const PlanItem item = plan_items(job.plan)[piece.item];
+  piece.token = item.token;
+  piece.group = item.group;
+  piece.first_item = item.first_item;
+  piece.items = item.items;
   piece.kv_head = piece.pack / job.head_packs;
   const int group_heads = job.shape.q_heads / job.shape.kv_heads;
   const int done = piece.pack % job.head_packs * job.pack_heads;
   piece.q_head = piece.kv_head * group_heads + done;
   piece.heads = min(job.pack_heads, group_heads - done);
-  piece.last = job.rows.position[piece.token];
+  piece.last = item.last;
   piece.first = job.shape.window > 0 ? max(0, piece.last - job.shape.window + 1) : 0;
+  piece.table_row = item.table_row;
   return piece;
 }
 
@@ -77,8 +79,7 @@ __device__ inline Leaf leaf_of(const Job& job, const Piece& piece, int index) {
   const int unit = threadIdx.x % 32;
   if (unit >= leaf.first_unit && unit < leaf.end_unit) {
     const int position = leaf.start + unit * unit_tokens;
-    const std::int64_t row =
-        static_cast<std::int64_t>(job.rows.table_row[piece.token]) * job.cache.table_stride;
+    const std::int64_t row = static_cast<std::int64_t>(piece.table_row) * job.cache.table_stride;
     const int block = job.cache.block_table[row + (position >> job.block_shift)];
     const int within = position & (job.shape.block_tokens - 1);
     leaf.unit_offset =

@@ -1,6 +1,6 @@
 // The work list of a step. Layout of the plan's words:
 //   [0] items needed, [1] items in the list (0 where it did not fit), [2, 2 + tokens] first item of each token and
-//   the end, then from an even index on pairs (token, group).
+//   the end, then from a multiple of four on the items.
 #include "attention_plan.cuh"
 #include "hopper.cuh"
 #include "launch.hpp"
@@ -10,7 +10,7 @@ namespace {
 
 constexpr int plan_threads = 1024;
 
-// One block. Pass 1 scans the tokens' counts into first_item; pass 2 lets one warp a token write its pairs.
+// One block. Pass 1 scans the tokens' counts into first_item; pass 2 lets one warp a token write its items.
 __global__ void __launch_bounds__(plan_threads)
     plan_kernel(AttentionRows rows, int window, AttentionPlan plan) {
   __shared__ int warp_totals[32];
@@ -45,12 +45,15 @@ __global__ void __launch_bounds__(plan_threads)
     plan.words[1] = carried <= plan.max_items ? carried : 0;
   }
   if (carried > plan.max_items) return;
-  int2* items = plan_items(plan);
+  PlanItem* items = plan_items(plan);
   for (int token = warp; token < rows.tokens; token += plan_threads / 32) {
     const int count = attention_items(rows.position[token], window);
-    const int last = rows.position[token] / attention_group_tokens;
+    const int position = rows.position[token];
+    const int table_row = rows.table_row[token];
+    const int last = position / attention_group_tokens;
     const int start = first_item[token];
-    for (int i = lane; i < count; i += 32) items[start + i] = make_int2(token, last - count + 1 + i);
+    for (int i = lane; i < count; i += 32)
+      items[start + i] = {token, last - count + 1 + i, position, table_row, start, count, {}};
   }
 }
 
@@ -71,7 +74,7 @@ Status check_attention(const AttentionShape& shape) {
 }
 
 std::size_t attention_plan_words(int max_tokens, int max_items) {
-  return plan_items_at(max_tokens) + 2 * static_cast<std::size_t>(max_items);
+  return plan_items_at(max_tokens) + plan_item_words * static_cast<std::size_t>(max_items);
 }
 
 Status plan_attention(const AttentionRows& rows, int window, const AttentionPlan& plan, cudaStream_t stream) {
@@ -80,6 +83,8 @@ Status plan_attention(const AttentionRows& rows, int window, const AttentionPlan
   if (window < 0) return {"plan_attention: window, expected 0 or more"};
   if (plan.words == nullptr || plan.max_items < 0)
     return {"plan_attention: plan, expected words and a capacity"};
+  if (reinterpret_cast<std::uintptr_t>(plan.words) % 16 != 0)
+    return {"plan_attention: plan, expected words at a multiple of 16 bytes"};
   return launch("plan_attention", plan_kernel, {dim3(1), dim3(plan_threads), 0, stream}, rows, window, plan);
 }
 

@@ -20,9 +20,9 @@ Status launch_step(const StepKernelJob& job, cudaStream_t stream) {
     error = cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, bytes);
   if (error != cudaSuccess) return {"step_attention: launch configuration", error};
   const int most = std::max(1, job.attention.plan.max_items * job.attention.packs);
+  const int clusters = std::min(processors / 2, most);
   return launch("step_attention", kernel,
-                {dim3(static_cast<unsigned>(std::min(processors, most))), dim3(step_threads), bytes, stream},
-                job);
+                {dim3(static_cast<unsigned>(2 * clusters)), dim3(step_threads), bytes, stream, 2}, job);
 }
 
 template <int head_dim>

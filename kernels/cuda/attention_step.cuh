@@ -1,8 +1,10 @@
 // The kernel of step_attention().
 //
-// A block takes a piece (attention_piece.cuh) and works on two of its leaves at a time, four warps each. Of a leaf a
-// warp brings and multiplies two of the eight units of K, then, with everyone's scores, a quarter of the columns of V.
-// So what a warp brings it alone reads, and only scores cross. The order of every sum is attend_leaf()'s.
+// A block works on two leaves of a piece (attention_piece.cuh) at a time, four warps each. Where a step has pieces for
+// half of the blocks at most, the two blocks of a cluster share each: the second takes what is past two leaves and puts
+// its results beside those of the first. Of a leaf a warp brings and multiplies two of the eight units of K, then, with
+// everyone's scores, a quarter of the columns of V. So what a warp brings it alone reads, and only scores cross. The
+// order of every sum is attend_leaf()'s.
 //
 // The token's own key and value come from the projection: they are turned here, put where the copy left them out,
 // and written to the cache.
@@ -18,6 +20,8 @@ namespace serveloop::kernels::cuda {
 inline constexpr int leaf_warps = 4;
 inline constexpr int leaves_at_once = 2;
 inline constexpr int step_threads = leaf_warps * leaves_at_once * 32;
+inline constexpr int block_tokens_at_once = leaves_at_once * attention_leaf_tokens;
+static_assert(attention_group_tokens == 2 * block_tokens_at_once);  // so two blocks take a group at once
 
 struct StepKernelJob {
   Job attention;
@@ -180,13 +184,13 @@ __device__ void finish_leaf(const LeafShare<head_dim>& share, const AttentionSha
   }
 }
 
-// Turns the pack's queries, and in the block that has the token's own position its key and value, which it writes to
-// the cache. queries: [heads], `stride` elements each; own: key, value.
+// Turns the pack's queries, and where the block has the token's own position (`has_own`) its key and value, which it
+// writes to the cache. queries: [heads], `stride` elements each; own: key, value.
 template <int head_dim>
-__device__ void turn_heads(const RopeJob& job, const Piece& piece, bf16* queries, int stride, bf16* own) {
+__device__ void turn_heads(const RopeJob& job, const Piece& piece, bool has_own, bf16* queries, int stride,
+                           bf16* own) {
   const int element = threadIdx.x % 32 * (head_dim / 32);
   const int total = job.q_heads + 2 * job.kv_heads;
-  const bool has_own = piece.last / attention_group_tokens == piece.group;
   for (int i = threadIdx.x / 32; i < piece.heads + (has_own ? 2 : 0); i += step_threads / 32) {
     const int side = i - piece.heads;  // 0: K, 1: V
     const int head = side < 0 ? piece.q_head + i : job.q_heads + side * job.kv_heads + piece.kv_head;
@@ -224,8 +228,14 @@ __global__ void __launch_bounds__(step_threads) step_kernel(const __grid_constan
   let_successor_start();
   if (!job.early) wait_for_predecessor();
   const int total = attention.plan.words[1] * attention.packs;
-  for (int work = blockIdx.x; work < total; work += gridDim.x) {
+  const int blocks = total * 2 <= static_cast<int>(gridDim.x) ? 2 : 1;  // of a piece
+  const int rank = blocks == 2 ? static_cast<int>(cluster_rank()) : 0;
+  if (blocks == 2) cluster_arrive();  // the first block's results may be written
+  for (int work = blockIdx.x / blocks; work < total; work += gridDim.x / blocks) {
     const Piece piece = piece_of(attention, work);
+    const int seen = min(piece.last - piece.group * attention_group_tokens, attention_group_tokens - 1);
+    const bool shared = blocks == 2 && seen >= block_tokens_at_once;
+    if (rank > 0 && !shared) continue;
     LeafShare<head_dim> share;
     share.warp = warp;
     share.keys = shared_address(memory) + side * 2 * Memory::side_bytes;
@@ -235,13 +245,16 @@ __global__ void __launch_bounds__(step_threads) step_kernel(const __grid_constan
       share.fresh = piece.last - share.leaf.start;
       if (share.leaf.first <= share.leaf.last) share.start_copies();
     };
-    start(side);
+    int first = rank * leaves_at_once;
+    start(first + side);
+    const bool has_own = piece.last / attention_group_tokens == piece.group &&
+                         (blocks == 1 || seen / block_tokens_at_once == rank);
     wait_for_predecessor();
-    turn_heads<head_dim>(job.rope, piece, queries, stride, own);
+    turn_heads<head_dim>(job.rope, piece, has_own, queries, stride, own);
     __syncthreads();
-    const int seen = min(piece.last - piece.group * attention_group_tokens, attention_group_tokens - 1);
-    for (int index = side; (index - side) * attention_leaf_tokens <= seen; index += leaves_at_once) {
-      if (index != side) start(index);
+    if (shared) cluster_wait();
+    while (true) {
+      const int index = first + side;
       const bool works = share.leaf.first <= share.leaf.last;
       if (works) {
         share.put_fresh(own);
@@ -253,17 +266,25 @@ __global__ void __launch_bounds__(step_threads) step_kernel(const __grid_constan
       }
       __syncthreads();
       if (works) {
-        finish_leaf<head_dim, both_halves, capped>(
-            share, attention.shape, piece.heads, scores[side],
-            reinterpret_cast<float*>(memory + Memory::results_at + index * Memory::leaf_bytes(heads_limit)),
-            sums[index]);
+        char* values = memory + Memory::results_at + index * Memory::leaf_bytes(heads_limit);
+        float2* leaf_sums = sums[index];
+        if (rank > 0) values = in_cluster_block(values, 0), leaf_sums = in_cluster_block(leaf_sums, 0);
+        finish_leaf<head_dim, both_halves, capped>(share, attention.shape, piece.heads, scores[side],
+                                                   reinterpret_cast<float*>(values), leaf_sums);
       }
       __syncthreads();
+      first += blocks * leaves_at_once;
+      if (first * attention_leaf_tokens > seen) break;
+      start(first + side);
     }
-    if (finish_group<head_dim>(attention, piece, results, arrived)) fold_groups<head_dim>(attention, piece);
+    if (shared) cluster_barrier();  // all leaves have left their results
+    if (rank == 0 && finish_group<head_dim>(attention, piece, results, arrived))
+      fold_groups<head_dim>(attention, piece);
     __syncthreads();  // nobody reads this piece's shared memory any more
+    if (shared) cluster_arrive();
   }
-  wait_for_predecessor();
+  if (blocks == 2) cluster_wait();
+  if (blockIdx.x == 0) wait_for_predecessor();  // also where there is no work; idle blocks make room at once
 }
 
 }  // namespace serveloop::kernels::cuda

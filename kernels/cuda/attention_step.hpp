@@ -15,8 +15,9 @@ struct StepAttentionJob {
   AttentionPlan plan;            // of rope.position, rope.table_row and shape.window
   __nv_bfloat16* out = nullptr;  // [tokens, q_heads, head_dim], 8-byte aligned
   void* workspace = nullptr;     // as decode_attention() has it
-  // Reads plan, positions, block tables and cached keys before the launches before it have ended. Only where a launch
-  // that waited for all before it, as one that is not early does, lies between whatever wrote those and this one.
+  // Reads plan, positions, block tables and cached keys before the launches before it have ended. Only where, between
+  // whatever wrote those and this one, lies a launch that lets nothing after it start before all before it has ended, as
+  // gather_embedding() does.
   bool early = false;
 };
 

@@ -1,10 +1,12 @@
 // Ranges of row counts, what was chosen for them, and the text that keeps it.
 #include <array>
+#include <cctype>
 #include <cstring>
 #include <map>
 #include <sstream>
 #include <tuple>
 
+#include "cublaslt.hpp"
 #include "gemm.hpp"
 #include "gemm_search.hpp"
 
@@ -42,7 +44,7 @@ using Words = std::array<std::uint64_t, sizeof(cublasLtMatmulAlgo_t) / 8>;
 
 struct Gemm::State {
   cublasLtHandle_t handle = nullptr;
-  std::string where;  // device and version, without spaces
+  std::string where;
   std::map<Key, Chosen> chosen, recalled;
 
   ~State() {
@@ -54,17 +56,20 @@ Gemm::Gemm() : state_(std::make_unique<State>()) {}
 Gemm::~Gemm() = default;
 
 Status Gemm::open() {
+  if (const Status opened = open_cublaslt(); !opened.ok()) return opened;
   int device = 0;
   cudaDeviceProp properties;
   cudaError_t error = cudaGetDevice(&device);
   if (error == cudaSuccess) error = cudaGetDeviceProperties(&properties, device);
   if (error != cudaSuccess) return {"gemm: device", error};
-  state_->where = std::string(properties.name) + "/" + std::to_string(properties.multiProcessorCount) + "/" +
+  state_->where = std::string(properties.name) + "-" + std::to_string(properties.multiProcessorCount) + "-" +
                   std::to_string(cublasLtGetVersion());
   for (char& c : state_->where)
-    if (c == ' ') c = '-';
+    if (std::isalnum(static_cast<unsigned char>(c)) == 0) c = '-';
   return library_status(cublasLtCreate(&state_->handle), "gemm: cublasLtCreate");
 }
+
+const std::string& Gemm::where() const { return state_->where; }
 
 // gemm <where> <n> <k> <biased> <f32> <rows> <own> <eight words of the algorithm>
 std::string Gemm::text() const {

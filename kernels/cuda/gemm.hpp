@@ -55,6 +55,8 @@ class Gemm {
 
   // One line a choice.
   std::string text() const;
+  // The device, its multiprocessors and cuBLASLt's version, in letters that a file name may have.
+  const std::string& where() const;
   // nullptr where the shape or that many rows were not planned.
   const GemmChoice* choice(const GemmShape& shape, int rows) const;
 

@@ -56,9 +56,28 @@ __device__ __forceinline__ void barrier_arrive_in(std::uint32_t barrier, int blo
       : "memory");
 }
 
-// All threads of a cluster that have not ended.
+// A barrier of all threads of a cluster that have not ended, in two halves: each thread goes through both in turn.
+__device__ __forceinline__ void cluster_arrive() {
+  asm volatile("barrier.cluster.arrive.release;" ::: "memory");
+}
+__device__ __forceinline__ void cluster_wait() { asm volatile("barrier.cluster.wait.acquire;" ::: "memory"); }
 __device__ __forceinline__ void cluster_barrier() {
-  asm volatile("barrier.cluster.arrive.release;\nbarrier.cluster.wait.acquire;" ::: "memory");
+  cluster_arrive();
+  cluster_wait();
+}
+
+__device__ __forceinline__ std::uint32_t cluster_rank() {
+  std::uint32_t rank;
+  asm("mov.u32 %0, %%cluster_ctarank;" : "=r"(rank));
+  return rank;
+}
+
+// The same place of shared memory in block `rank` of the cluster, as a generic address.
+template <class T>
+__device__ __forceinline__ T* in_cluster_block(T* own, std::uint32_t rank) {
+  std::uint64_t there;
+  asm("mapa.u64 %0, %1, %2;" : "=l"(there) : "l"(reinterpret_cast<std::uint64_t>(own)), "r"(rank));
+  return reinterpret_cast<T*>(there);
 }
 
 // Orders this thread's plain writes to shared memory before reads by the copy engine and the tensor cores.

@@ -89,17 +89,17 @@ Status launch_linear(LinearPlan& plan, int blocks, const CUtensorMap& w, int gri
   }
 }
 
-template <int x_rows, LinearEnd end>
+template <int x_rows, LinearEnd end, bool normed = false>
 Status launch_narrow(const LinearPlan& plan, const CUtensorMap& x, const CUtensorMap& w,
                      cudaStream_t stream) {
   using Layout = NarrowLayout<x_rows, end>;
-  const auto kernel = linear_narrow_kernel<x_rows, end>;
+  const auto kernel = linear_narrow_kernel<x_rows, end, normed>;
   const int bytes = Layout::bytes(plan.job.k / linear_step);
   const cudaError_t error = cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, bytes);
   if (error != cudaSuccess) return {"linear: launch configuration", error};
   const int columns = end == LinearEnd::gate ? plan.job.n / 2 : plan.job.n;
   const Launch how{dim3(static_cast<unsigned>(ceil_div(columns, 8))),
-                   dim3(64),
+                   dim3(normed ? static_cast<unsigned>(std::max(2, ceil_div(plan.job.k, 256)) * 32) : 64),
                    static_cast<std::size_t>(bytes),
                    stream,
                    1,
@@ -125,6 +125,12 @@ Status launch_narrow(const LinearPlan& plan, cudaStream_t stream) {
   CUtensorMap x_map, w_map;
   if (const Status status = make_tensor_map(plan.job.x, x, x_map); !status.ok()) return status;
   if (const Status status = make_tensor_map(plan.job.weight, w, w_map); !status.ok()) return status;
+  if constexpr (x_rows == 8) {
+    if (plan.job.norm.weight != nullptr)
+      return plan.job.end == LinearEnd::gate
+                 ? launch_narrow<x_rows, LinearEnd::gate, true>(plan, x_map, w_map, stream)
+                 : launch_narrow<x_rows, LinearEnd::store, true>(plan, x_map, w_map, stream);
+  }
   switch (plan.job.end) {
     case LinearEnd::store: return launch_narrow<x_rows, LinearEnd::store>(plan, x_map, w_map, stream);
     case LinearEnd::store_f32: return launch_narrow<x_rows, LinearEnd::store_f32>(plan, x_map, w_map, stream);
@@ -178,10 +184,12 @@ GroupCut cut_group(int n, int rows, int processors) {
   GroupCut best;
   std::int64_t least = std::numeric_limits<std::int64_t>::max();
   for (const bool paired : {false, true}) {
-    if (paired && rows <= 64) continue;
+    if (paired ? rows <= 64 : rows > 128) continue;
+    const int shared = paired ? 2 : 1;
     for (int pieces = 1; pieces <= 8; ++pieces) {
-      const int rounds = ceil_div(ceil_div(n, pieces * 32), paired ? processors / 2 : processors);
-      const std::int64_t bytes = static_cast<std::int64_t>(rounds) * (pieces * 32 + (paired ? 64 : rows));
+      const int rounds = ceil_div(ceil_div(n, pieces * 32), processors / shared);
+      const std::int64_t bytes =
+          static_cast<std::int64_t>(rounds) * (pieces * 32 + ceil_div(rows, shared * 64) * 64);
       if (bytes < least) best = {pieces, paired}, least = bytes;
     }
   }
@@ -192,7 +200,7 @@ Status launch_group(LinearPlan& plan, int processors, cudaStream_t stream) {
   const LinearJob& job = plan.job;
   const bool gated = job.end == LinearEnd::gate;
   const GroupCut cut = cut_group(job.n, job.rows, processors);
-  const int tiles = cut.paired ? 1 : ceil_div(job.rows, 64);
+  const int tiles = ceil_div(job.rows, cut.paired ? 128 : 64);
   plan.paired = cut.paired;
   plan.warps = tiles * 4;
   plan.columns = cut.pieces * 32;
@@ -205,7 +213,7 @@ Status launch_group(LinearPlan& plan, int processors, cudaStream_t stream) {
   x.size[0] = w.size[0] = job.k;
   x.size[1] = job.rows;
   x.stride[1] = job.x_stride;
-  x.box[1] = cut.paired ? 64 : job.rows;
+  x.box[1] = cut.paired ? tiles * 64 : job.rows;
   w.size[1] = job.n;
   w.stride[1] = job.k;
   w.box[1] = cut.paired ? plan.columns / 2 : shown;
@@ -227,7 +235,7 @@ Status launch_group(LinearPlan& plan, int processors, cudaStream_t stream) {
 }
 
 Status check(const LinearJob& job) {
-  if (job.rows < 0 || job.rows > linear_max_rows) return {"linear: rows, expected 0 to 128"};
+  if (job.rows < 0 || job.rows > linear_max_rows) return {"linear: rows, expected 0 to 256"};
   if (job.n < 1) return {"linear: n, expected 1 or more"};
   if (job.k < 8 || job.k % 8 != 0) return {"linear: k, expected a multiple of 8"};
   if (job.x_stride % 8 != 0 || job.x_stride < job.k)
@@ -235,10 +243,23 @@ Status check(const LinearJob& job) {
   if (job.end == LinearEnd::gate && job.n % 2 != 0) return {"linear: n, expected an even number for a gate"};
   if (job.out_stride < (job.end == LinearEnd::gate ? job.n / 2 : job.n))
     return {"linear: out_stride, expected the columns of out or more"};
+  if (job.norm.weight != nullptr &&
+      (!takes_norm(job) || reinterpret_cast<std::uintptr_t>(job.norm.weight) % 16 != 0))
+    return {"linear: norm, expected a job that takes one, and weights at a multiple of 16 bytes"};
   return {};
 }
 
 }  // namespace
+
+bool takes_norm(const LinearJob& job) {
+  int device = 0;
+  int processors = 0;
+  if (cudaGetDevice(&device) != cudaSuccess ||
+      cudaDeviceGetAttribute(&processors, cudaDevAttrMultiProcessorCount, device) != cudaSuccess)
+    return false;
+  return job.rows <= most_normed_rows && job.k <= 8 * norm_few_threads && is_narrow(job, processors) &&
+         (job.end == LinearEnd::store || job.end == LinearEnd::gate);
+}
 
 Status linear(const LinearJob& job, cudaStream_t stream) {
   if (const Status status = check(job); !status.ok()) return status;

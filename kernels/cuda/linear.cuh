@@ -22,7 +22,7 @@ struct LinearPlan {
   int stages;
   bool pairs;   // out takes two elements in one access
   bool eights;  // out takes eight BF16 elements in one access
-  bool paired;  // two blocks of a cluster take 64 rows each of a band (linear_group.cuh)
+  bool paired;  // two blocks of a cluster take half of the rows each of a band (linear_group.cuh)
 };
 
 // row_tiles: of 16 rows; blocks: of 8 columns, a warp. Fragments of two products of 16 terms.

@@ -18,13 +18,20 @@
 
 namespace serveloop::kernels::cuda {
 
-inline constexpr int linear_max_rows = 128;
+inline constexpr int linear_max_rows = 256;
 
 enum class LinearEnd {
   store,      // out = product
   store_f32,  // out is F32, not rounded
   add,        // out += product, rounded twice: as add_rms_norm() adds
   gate  // out[m, i] = act(product[m, i]) product[m, n / 2 + i], as gated_activation(); out has n / 2 columns
+};
+
+// A norm of the rows of x before the product, with rms_norm()'s bits.
+struct LinearNorm {
+  const __nv_bfloat16* weight = nullptr;  // [k], 16-byte aligned; null: none
+  float eps = 0.0f;
+  float weight_offset = 0.0f;
 };
 
 struct LinearJob {
@@ -39,6 +46,7 @@ struct LinearJob {
   int k = 0;  // a multiple of 8
   LinearEnd end = LinearEnd::store;
   Gate gate = Gate::swish;
+  LinearNorm norm;  // only where takes_norm()
   // Starts while the kernel before it in the stream still runs, and reads weights meanwhile; x, bias and out are
   // touched only after that kernel has ended. The weights must not be what that kernel writes.
   bool early = false;
@@ -46,5 +54,8 @@ struct LinearJob {
 
 // x and weight 16-byte aligned, bias and out aligned to their elements.
 Status linear(const LinearJob& job, cudaStream_t stream);
+
+// Whether linear() would take a norm in, and is then faster than after rms_norm(): few rows of a small matrix.
+bool takes_norm(const LinearJob& job);
 
 }  // namespace serveloop::kernels::cuda

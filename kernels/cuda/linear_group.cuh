@@ -1,10 +1,10 @@
-// The kernel of linear() for 33 to 128 rows: warpgroup products (`wgmma`), 64 rows a warpgroup.
+// The kernel of linear() for 33 to 256 rows: warpgroup products (`wgmma`), 64 rows a warpgroup.
 //
 // A block owns all rows of a band of up to 256 columns at a time, as linear.cuh has it, with a like ring and a warp that
 // fills it. Both operands come from shared memory, and a band is a multiple of 32 columns, so that bands fit the number
-// of multiprocessors. Where bands are narrow, what a multiprocessor takes in is mostly x: there two blocks of a cluster
-// take 64 rows each of a wider band, and each brings half of its weights for both (`paired`). An output is the same
-// chain of sums of 16 terms.
+// of multiprocessors. Where bands are narrow, what a multiprocessor takes in is mostly x, and a block has room for the
+// sums of 128 rows: there two blocks of a cluster take 64 or 128 rows each of a band, and each brings half of its weights
+// for both (`paired`). An output is the same chain of sums of 16 terms.
 #pragma once
 
 #include "hopper_wide.cuh"
@@ -22,11 +22,11 @@ struct GroupPlace {
   int first_row = 0;
   int first_band, band_stride;
 
-  __device__ explicit GroupPlace(const LinearPlan& plan)
+  __device__ GroupPlace(const LinearPlan& plan, int tiles)
       : first_band(static_cast<int>(blockIdx.x)), band_stride(static_cast<int>(gridDim.x)) {
     if (!plan.paired) return;
     rank = first_band % 2;
-    first_row = rank * 64;
+    first_row = rank * tiles * 64;
     first_band /= 2;
     band_stride /= 2;
   }
@@ -38,12 +38,12 @@ __device__ void bring_group(const LinearPlan& plan, const CUtensorMap& x_map, co
                             LinearRing ring, int tiles) {
   constexpr bool gated = end == LinearEnd::gate;
   constexpr int terms = linear_step * depth;
-  const GroupPlace place(plan);
+  const GroupPlace place(plan, tiles);
   const int steps = (plan.job.k + terms - 1) / terms;
   const int shown = gated ? plan.columns / 2 : plan.columns;
   const int x_bytes = tiles * 64 * 128;
   const int w_bytes = plan.columns * 128;
-  const int bytes = ((plan.paired ? 64 : plan.job.rows) * 128 + w_bytes) * depth;
+  const int bytes = ((plan.paired ? tiles * 64 : plan.job.rows) * 128 + w_bytes) * depth;
   const int up_row = gated ? plan.job.n / 2 : plan.columns / 2;  // of the band's second half, from its first
   const std::uint64_t once = policy_evict_first();
   const std::uint64_t again = policy_evict_last();
@@ -166,7 +166,7 @@ __device__ void multiply_group(const LinearPlan& plan, LinearRing ring, int tile
   constexpr int w_bytes = pieces * 32 * 128;
   // The rings of the widest bands are short: there a stage goes back before the next one has come.
   constexpr int pending = pieces < 8 ? 1 : 0;
-  const GroupPlace place(plan);
+  const GroupPlace place(plan, tiles);
   const int warp = threadIdx.x / 32;
   const int x_bytes = tiles * 64 * 128;
   const int steps = (plan.job.k + linear_step * depth - 1) / (linear_step * depth);

@@ -4,14 +4,19 @@
 // A block has two warps and eight columns (a gate: eight of each half), and all of its x and weights fit into shared
 // memory: nothing is handed back, addresses are constants, and a barrier stands for four steps of k. All blocks run at
 // once, several to a multiprocessor. The chain is linear.cuh's.
+//
+// With a norm, warps read x themselves and put normalised rows where copies would have put x: every block repeats that,
+// which for few rows costs less than another launch.
 #pragma once
 
 #include "linear.cuh"
+#include "norm_row.cuh"
 
 namespace serveloop::kernels::cuda {
 
 inline constexpr int narrow_most_steps = 48;  // of 64 along k
 inline constexpr int narrow_group = 4;        // steps a barrier
+inline constexpr int most_normed_rows = 2;    // more are normalised sooner by a launch of their own
 
 // Shared memory: weights [steps][8 or 16 columns][128 bytes], in whole groups, then x [steps][x_rows][128 bytes].
 template <int x_rows, LinearEnd end>
@@ -61,8 +66,8 @@ __device__ __forceinline__ void touch_out(const LinearPlan& plan, int column) {
   }
 }
 
-// One thread.
-template <int x_rows, LinearEnd end>
+// One thread. normed: the weights alone.
+template <int x_rows, LinearEnd end, bool normed>
 __device__ void bring_narrow(const LinearPlan& plan, const CUtensorMap& x_map, const CUtensorMap& w_map,
                              std::uint32_t memory, std::uint32_t barriers) {
   using Layout = NarrowLayout<x_rows, end>;
@@ -72,13 +77,14 @@ __device__ void bring_narrow(const LinearPlan& plan, const CUtensorMap& x_map, c
   const std::uint64_t again = policy_evict_last();
   for (int group = 0; group < groups; ++group) {
     const int count = min(narrow_group, steps - group * narrow_group);
-    barrier_arrive_expecting(barriers + group * 8,
-                             narrow_group * Layout::w_step * Layout::blocks + count * plan.job.rows * 128);
+    barrier_arrive_expecting(barriers + group * 8, narrow_group * Layout::w_step * Layout::blocks +
+                                                       (normed ? 0 : count * plan.job.rows * 128));
     for (int i = 0; i < Layout::blocks; ++i)
       copy_box(memory + i * Layout::block_bytes(steps) + group * narrow_group * Layout::w_step, w_map,
                barriers + group * 8, 0, i * (plan.job.n / 2) + static_cast<int>(blockIdx.x) * 8,
                group * narrow_group, once);
   }
+  if constexpr (normed) return;
   wait_for_predecessor();
   const std::uint32_t x = memory + Layout::x_at(steps);
   for (int step = 0; step < steps; ++step)
@@ -138,8 +144,50 @@ __device__ void multiply_narrow(const LinearPlan& plan, std::uint32_t memory, st
   finish<Layout::tiles, blocks, end>(plan, static_cast<int>(blockIdx.x) * 8, sums);
 }
 
+// Rows of x, normalised, to shared memory: a warp a part of 256 elements, of all rows.
 template <int x_rows, LinearEnd end>
-__global__ void __launch_bounds__(64)
+__device__ void put_normed(const LinearPlan& plan, std::uint32_t memory) {
+  using Layout = NarrowLayout<x_rows, end>;
+  __shared__ float sums[most_normed_rows][norm_few_warps];
+  const LinearJob& job = plan.job;
+  const int part = threadIdx.x / 32;
+  const int lane = threadIdx.x % 32;
+  const int chunk = threadIdx.x;  // of eight elements
+  const bool has = chunk * 8 < job.k;
+  const uint4 packed = has ? reinterpret_cast<const uint4*>(job.norm.weight)[chunk] : uint4{};
+  wait_for_predecessor();
+  uint4 x[most_normed_rows];
+#pragma unroll
+  for (int row = 0; row < most_normed_rows; ++row)
+    if (row < job.rows)
+      x[row] = has ? reinterpret_cast<const uint4*>(job.x + row * job.x_stride)[chunk] : uint4{};
+#pragma unroll
+  for (int row = 0; row < most_normed_rows; ++row) {
+    if (row >= job.rows) break;
+    float values[8];
+    unpack(x[row], values);
+    const float sum = warp_sum(add_squares(values, 0.0f));
+    if (lane == 0) sums[row][part] = sum;
+  }
+  __syncthreads();
+  float weight[8];
+  unpack(packed, weight);
+  const int parts = (job.k + 255) / 256;
+  const std::uint32_t to = memory + Layout::x_at(job.k / linear_step) + chunk / 8 * Layout::x_step;
+#pragma unroll
+  for (int row = 0; row < most_normed_rows; ++row) {
+    if (row >= job.rows) break;
+    const float inverse = inverse_rms(warp_sum(lane < parts ? sums[row][lane] : 0.0f), job.k, job.norm.eps);
+    float values[8];
+    unpack(x[row], values);
+    scale_row(values, inverse, weight, job.norm.weight_offset);
+    if (has) store_shared(to + row * 128 + ((chunk % 8) ^ (row & 7)) * 16, pack(values));
+  }
+  __syncthreads();
+}
+
+template <int x_rows, LinearEnd end, bool normed>
+__global__ void __launch_bounds__(normed ? norm_few_threads : 64)
     linear_narrow_kernel(const __grid_constant__ CUtensorMap x_map, const __grid_constant__ CUtensorMap w_map,
                          const __grid_constant__ LinearPlan plan) {
   extern __shared__ __align__(1024) char memory[];
@@ -152,10 +200,12 @@ __global__ void __launch_bounds__(64)
   }
   __syncthreads();
   let_successor_start();
-  if (threadIdx.x / 32 == 1) {
-    if (threadIdx.x == 32) bring_narrow<x_rows, end>(plan, x_map, w_map, base, first);
-    return;
+  if (threadIdx.x == 32) bring_narrow<x_rows, end, normed>(plan, x_map, w_map, base, first);
+  if constexpr (normed) {
+    __syncwarp();
+    put_normed<x_rows, end>(plan, base);
   }
+  if (threadIdx.x >= 32) return;
   wait_for_predecessor();
   if constexpr (end == LinearEnd::add) touch_out<x_rows>(plan, static_cast<int>(blockIdx.x) * 8);
   multiply_narrow<x_rows, end>(plan, base, first);

@@ -1,10 +1,11 @@
 // A thread owns elements [8 (thread + i threads), + 8) of its row for i = 0, 1, ..., aligned or not, so the order
-// of the sum is the same whichever way elements are loaded. The row stays in registers between the two passes.
+// of the sum is the same whichever way elements are loaded. The row stays in registers between the two passes. Blocks
+// are small, so that a successor finds room beside them.
 #include <algorithm>
 
 #include "hopper.cuh"
 #include "launch.hpp"
-#include "norm.hpp"
+#include "norm_row.cuh"
 
 namespace serveloop::kernels::cuda {
 namespace {
@@ -26,6 +27,12 @@ template <int pieces>
 __global__ void __launch_bounds__(max_threads) norm_kernel(const NormJob job) {
   __shared__ float scratch[32];
   let_successor_start();
+  uint4 weights[pieces];
+#pragma unroll
+  for (int i = 0; i < pieces; ++i) {
+    const int at = 8 * (threadIdx.x + i * blockDim.x);
+    weights[i] = job.aligned && at < job.hidden ? *reinterpret_cast<const uint4*>(job.weight + at) : uint4{};
+  }
   wait_for_predecessor();
   const std::int64_t row = static_cast<std::int64_t>(blockIdx.x) * job.hidden;
   float values[pieces][8];
@@ -42,17 +49,18 @@ __global__ void __launch_bounds__(max_threads) norm_kernel(const NormJob job) {
         values[i][j] = __bfloat162float(__float2bfloat16_rn(before[j] + values[i][j]));
       store_8(job.residual + row, at, job.hidden, job.aligned, values[i]);
     }
-#pragma unroll
-    for (int j = 0; j < 8; ++j) sum = __fmaf_rn(values[i][j], values[i][j], sum);
+    sum = add_squares(values[i], sum);
   }
-  const float inverse_rms = rsqrtf(block_sum(sum, scratch) / static_cast<float>(job.hidden) + job.eps);
+  const float inverse = inverse_rms(block_sum(sum, scratch), job.hidden, job.eps);
 #pragma unroll
   for (int i = 0; i < pieces; ++i) {
     const int at = 8 * (threadIdx.x + i * blockDim.x);
     float weight[8];
-    load_8(job.weight, at, job.hidden, job.aligned, weight);
-#pragma unroll
-    for (int j = 0; j < 8; ++j) values[i][j] *= inverse_rms * (weight[j] + job.weight_offset);
+    if (job.aligned)
+      unpack(weights[i], weight);
+    else
+      load_8(job.weight, at, job.hidden, false, weight);
+    scale_row(values[i], inverse, weight, job.weight_offset);
     store_8(job.out + row, at, job.hidden, job.aligned, values[i]);
   }
 }
@@ -66,7 +74,8 @@ Status launch_norm(NormJob job, int rows, cudaStream_t stream) {
   job.aligned = job.hidden % 8 == 0 && is_aligned(job.x) && is_aligned(job.residual) &&
                 is_aligned(job.weight) && is_aligned(job.out);
   const int vectors = (job.hidden + 7) / 8;
-  const int threads = std::min(max_threads, (vectors + 31) / 32 * 32);
+  const int threads =
+      std::min(vectors > 4 * norm_few_threads ? max_threads : norm_few_threads, (vectors + 31) / 32 * 32);
   const int pieces = (vectors + threads - 1) / threads;
   const Launch how{dim3(static_cast<unsigned>(rows)), dim3(static_cast<unsigned>(threads)), 0, stream};
   switch (pieces) {

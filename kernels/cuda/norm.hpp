@@ -1,5 +1,5 @@
 // RMSNorm (Zhang and Sennrich, 2019), alone or after a residual addition. One block a row; how a row is summed
-// depends on `hidden` alone. Thread safety: stateless.
+// depends on `hidden` alone. Weights are read before the launches before this one have ended. Thread safety: stateless.
 #pragma once
 
 #include <cuda_bf16.h>

@@ -70,12 +70,45 @@ __device__ std::uint64_t first_key_as_they_came(const SamplingJob& job, int row,
   return combine<true>(part, best);
 }
 
+// The same of F32.
+__device__ std::uint64_t first_key_as_they_came_f32(const SamplingJob& job, int row, RowPart& part) {
+  const float* logits = job.logits_f32 + row * job.logits_stride + part.first;
+  std::uint64_t best = ~std::uint64_t{0};
+  constexpr int at_once = 8;
+  for (int i = threadIdx.x; i < part.size / 4; i += at_once * sampling_threads) {
+    float4 vectors[at_once];
+#pragma unroll
+    for (int j = 0; j < at_once; ++j) {
+      const int at = i + j * sampling_threads;
+      vectors[j] = at < part.size / 4 ? __ldcs(reinterpret_cast<const float4*>(logits) + at) : float4{};
+    }
+#pragma unroll
+    for (int j = 0; j < at_once; ++j) {
+      const int at = (i + j * sampling_threads) * 4;
+      if (at >= part.size) break;
+      const float values[4] = {vectors[j].x, vectors[j].y, vectors[j].z, vectors[j].w};
+      float most = clean_logit(values[0]);
+      int id = 0;
+#pragma unroll
+      for (int k = 1; k < 4; ++k) {
+        const float value = clean_logit(values[k]);
+        if (value > most) most = value, id = k;
+      }
+      const std::uint64_t key = order_key(most, part.first + at + id);
+      best = key < best ? key : best;
+    }
+  }
+  return combine<true>(part, best);
+}
+
 // Whether the row's logits stay as they came, and are looked at once.
 __device__ bool is_plain(const SamplingJob& job, const SamplingRow& row, const RowPart& part, int index) {
   const bool penalised = row.repetition != 1.0f || row.presence != 0.0f || row.frequency != 0.0f;
   return row.temperature <= 0.0f && row.alternatives < 0 && row.mask < 0 && row.bias_count == 0 &&
-         (row.history < 0 || !penalised) && job.logits != nullptr && job.vocabulary % 8 == 0 &&
-         reinterpret_cast<std::uintptr_t>(job.logits + index * job.logits_stride) % 16 == 0;
+         (row.history < 0 || !penalised) && job.vocabulary % 8 == 0 &&
+         (job.logits != nullptr
+              ? reinterpret_cast<std::uintptr_t>(job.logits + index * job.logits_stride) % 16 == 0
+              : reinterpret_cast<std::uintptr_t>(job.logits_f32 + index * job.logits_stride) % 16 == 0);
 }
 
 // Entries name each id once, so no two threads change one logit.
@@ -182,7 +215,8 @@ __global__ void __launch_bounds__(sampling_threads) sample_kernel(const Sampling
   if (position < 0) return;  // the whole cluster
   std::uint64_t first;
   if (is_plain(job, row, part, index)) {
-    first = first_key_as_they_came(job, index, part);
+    first = job.logits != nullptr ? first_key_as_they_came(job, index, part)
+                                  : first_key_as_they_came_f32(job, index, part);
   } else {
     load_logits(job, index, part);
     change_logits(job, row, part);

@@ -12,6 +12,7 @@
 #include <stdexcept>
 #include <vector>
 
+#include "../need.hpp"
 #include "base/steady_clock.hpp"
 #include "engine/engine.hpp"
 #include "execute/simulated.hpp"
@@ -19,6 +20,7 @@
 namespace {
 
 using namespace serveloop;
+using serveloop::test::need;
 
 struct Shape {
   std::uint32_t running, waiting, cached_blocks;
@@ -72,11 +74,6 @@ class World : public engine::Output {
 
  private:
   static constexpr std::uint32_t kWarmUp = 64;
-  template <class T>
-  static T need(Result<T> result) {
-    if (!result) throw std::runtime_error(result.error().message());
-    return std::move(*result);
-  }
   void ask(std::uint32_t prompt_tokens, std::uint32_t max_tokens) {
     requests::RequestSpec spec;
     spec.pieces = {{next_seed_++, prompt_tokens}};

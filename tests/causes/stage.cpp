@@ -7,6 +7,7 @@
 #include <fstream>
 #include <stdexcept>
 
+#include "../need.hpp"
 #include "base/hash.hpp"
 #include "config/calibration.hpp"
 #include "execute/hash.hpp"
@@ -16,12 +17,6 @@
 namespace serveloop::test {
 
 namespace {
-
-template <class T>
-T need(Result<T> result) {
-  if (!result) throw std::runtime_error(result.error().message());
-  return std::move(*result);
-}
 
 std::string write_calibration(const Scene& scene, const TempFolder& folder) {
   config::Calibration c;

@@ -1,4 +1,5 @@
 """Each kind of bad input: one clear line, exit code 2, nothing half started."""
+import pathlib
 import shutil
 import subprocess
 
@@ -40,7 +41,38 @@ class Simulate(stage.Case):
 
     def test_missing_trace(self):
         workload = '[workload]\ntrace = "gone.csv"\nformat = "azure"\n'
-        self.simulate(self.config(workload=workload), says=['gone.csv'])
+        self.simulate(self.config(workload=workload), says=[
+            'run.toml:', ': workload.trace: expected a file that can be read, found none at ', 'gone.csv',
+            "a relative path counts from the configuration's folder, " + str(self.folder)])
+        self.bad('simulate', '--config', self.config(workload=workload), '--set', 'workload.trace=other.csv',
+                 says=['serveloop: --set workload.trace=other.csv: expected', 'none at', 'the working directory'])
+
+    def test_an_error_of_the_engine_names_the_file_that_it_is_of(self):
+        def changed(old, new):
+            return self.write('run.toml', pathlib.Path(self.config()).read_text().replace(old, new))
+        self.simulate(changed('kv_blocks = 64', 'block_tokens = 12'), says=['run.toml:4:1: engine.block_tokens: expected a power of two'])
+        self.simulate(changed('kv_blocks = 64', 'kv_memory = 1'), says=['run.toml:4:1: engine.kv_memory: expected a KV pool of 1 to 100000000'])
+        self.simulate(changed('"fcfs"', '"sarathy"'), says=["run.toml:11:1: policy.scheduler: scheduler 'sarathy' not found"])
+        self.simulate(changed('h100-llama3.1-8b.toml', 'gone.toml'), says=['run.toml:14:1: simulated.calibration: expected'])
+        self.simulate(changed('source = "synthetic"', 'source = "trace"'), says=['run.toml:', 'workload.rate_per_second'])
+        self.simulate(self.config(workload=''), says=['run.toml: workload: expected trace'])
+
+    def test_an_option_is_blamed_for_its_value(self):
+        for option, more in (('engine.block_tokens=12', 'expected a power of two'), ('engine.kv_memory=1', 'expected a KV pool'),
+                             ('policy.scheduler=sarathy', "scheduler 'sarathy' not found"), ('policy.scheduler=', 'policy.scheduler'),
+                             ('policy.eviction={plugin="lru",options={ages=1}}', 'options.ages'), ('engine.lag=7', 'expected 0 to 1')):
+            self.bad('simulate', '--config', self.config(), '--set', option, says=[f'serveloop: --set {option}: {more}'])
+        self.bad('simulate', '--config', self.config(), '--vary', 'engine.lag=0', '--vary', 'engine.lag=7',
+                 says=['serveloop: --vary engine.lag=7: expected 0 to 1'])
+        self.bad('simulate', '--config', self.config(), '--vary', 'engine.lag=0', '--vary', 'engine.lag=1', '--log', 'x.slog',
+                 says=['--log: expected one run, found 2'])
+        self.bad('simulate', '--config', self.config(), '--log', 'no/such/x.slog', says=['serveloop: --log no/such/x.slog: '])
+        self.bad('simulate', '--config', self.config(), '--swap', 'at=3,scheduler=sarathy', says=['serveloop: --swap at=3,scheduler=sarathy: '])
+
+    def test_a_file_of_a_plugin_is_a_path_only_with_a_slash(self):
+        shutil.copytree(stage.BUILD / 'plugins/schedulers/fcfs', self.folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns('*.p'))
+        self.bad('simulate', '--config', self.config(), '--set', 'policy.scheduler=fcfs.so', says=["write './fcfs.so'"])
+        self.good('simulate', '--config', self.config(), '--set', 'policy.scheduler=./fcfs.so')
 
     def test_a_trace_line_that_cannot_be_read(self):
         self.write('bad.csv', 'TIMESTAMP,ContextTokens,GeneratedTokens\n2023-11-16 18:17:03.9799600,4808,10\n'
@@ -206,6 +238,7 @@ class Commands(stage.Case):
 
     def test_plugin(self):
         actions = 'serveloop: plugin: expected `list` or `info NAME`, found '
+        self.bad('plugin', '--colour', says=['try `serveloop plugin --help`'])
         self.bad('plugin', says=[actions + 'nothing; try'])
         self.bad('plugin', 'lost', says=[actions + "'lost'"])
         self.bad('plugin', 'list', 'fcfs', says=["serveloop: plugin list: expected no name, found 'fcfs'"])
@@ -215,9 +248,14 @@ class Commands(stage.Case):
         self.bad('plugin', 'list', '--config', 'gone.toml', says=['gone.toml'])
 
     def test_replay(self):
-        self.bad('replay', says=['log', 'serveloop replay'])
+        self.bad('replay', says=['log', 'try `serveloop replay --help`'])
+        self.good('simulate', '--config', self.config(), '--log', 'run.slog')
+        self.bad('replay', 'run.slog', '--set', 'engine.lag=1', says=['--set engine.lag=1: ', 'policy.scheduler', 'as the log has it'])
+        self.bad('replay', 'run.slog', '--set', 'policy.schedulers=1', says=['--set policy.schedulers=1: '])
+        self.bad('replay', 'run.slog', '--set', 'policy.scheduler.options.a=1', says=["--set policy.scheduler.options.a=1: options.a"])
+        self.bad('replay', 'run.slog', '--scheduler', 'sarathy', says=["--scheduler sarathy: policy.scheduler: scheduler 'sarathy' not found"])
         self.bad('replay', 'gone.slog', says=['gone.slog'])
         self.bad('replay', self.write('empty.slog', ''), says=['empty.slog', 'step log'])
         self.bad('replay', '.', says=["'.'", 'a folder'])
         self.bad('replay', self.write('other.slog', 'GIF89a and more'), says=['other.slog', 'not a step log'])
-        self.bad('replay', self.write('newer.slog', 'SLOG\x07and more'), says=['newer.slog', 'another version', 'expected 2, found 7'])
+        self.bad('replay', self.write('newer.slog', 'SLOG\x07and more'), says=['newer.slog', 'another version', 'expected 3, found 7'])

@@ -88,6 +88,14 @@ class Simulate(stage.Case):
         options = [part for path in [*paths, paths[0]] for part in ('--config', path)]
         self.assertRegex(self.good('simulate', *options).splitlines()[0], r'^ +a/run +b/run +other +a/run \(2\)$')
 
+    def test_two_policies_of_one_configuration_side_by_side(self):
+        vary = ('--vary', 'policy.scheduler=fcfs', '--vary', 'policy.scheduler=sarathi')
+        out = self.good('simulate', '--config', self.config(), *vary)
+        self.assertRegex(out.splitlines()[0], r'^ +scheduler=fcfs +scheduler=sarathi$')
+        self.assertRegex(out, r'(?m)^policies +fcfs +sarathi$')
+        out = self.good('simulate', '--config', self.config(), '--config', self.config('b.toml'), *vary)
+        self.assertRegex(out.splitlines()[0], r'^ +run scheduler=fcfs +run scheduler=sarathi +b scheduler=fcfs +b scheduler=sarathi$')
+
     def test_an_80_column_terminal(self):
         names = [self.config(f'a-configuration-{i}.toml') for i in range(4)]
         reader, writer = pty.openpty()
@@ -110,6 +118,15 @@ class Simulate(stage.Case):
         self.assertEqual(sum(len(re.findall(r' 20\b', line)) for line in table), 4, lines)
         self.assertEqual([line for line in lines if len(line) > 80 and 'took over' not in line], [])
 
+    def await_handlers(self, running):
+        """Until the run has begun, however slow the machine is: from then on it takes signals, and has done some steps."""
+        caught = 0
+        while not caught & (1 << (signal.SIGTERM - 1)):
+            time.sleep(0.02)
+            self.assertIsNone(running.poll())
+            caught = int(re.search(r'SigCgt:\s*(\w+)', pathlib.Path(f'/proc/{running.pid}/status').read_text())[1], 16)
+        time.sleep(0.5)
+
     def test_an_interrupt_ends_the_run_in_order(self):
         workload = stage.SYNTHETIC.replace('requests = 20', 'requests = 10000000')
         command = ['simulate', '--config', self.config(workload=workload), '--config', self.config('b.toml'),
@@ -117,7 +134,7 @@ class Simulate(stage.Case):
         for number, status in ((signal.SIGINT, 130), (signal.SIGTERM, 143)):
             running = subprocess.Popen([stage.PROGRAM, *command], cwd=self.folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
             self.addCleanup(running.kill)
-            time.sleep(1)
+            self.await_handlers(running)
             running.send_signal(number)
             out, err = running.communicate(timeout=60)
             self.assertEqual(running.returncode, status, err)
@@ -127,7 +144,7 @@ class Simulate(stage.Case):
         running = subprocess.Popen([stage.PROGRAM, *command[:3], '--log', 'run.slog'], cwd=self.folder, stdout=subprocess.DEVNULL,
                                    stderr=subprocess.DEVNULL)
         self.addCleanup(running.kill)
-        time.sleep(1)
+        self.await_handlers(running)
         running.send_signal(signal.SIGINT)
         self.assertEqual(running.wait(60), 130)
         self.assertRegex(self.good('replay', 'run.slog'), r'decisions equal, in [\d.]+ s\n$')
@@ -183,19 +200,36 @@ class Replay(stage.Case):
             for lag in '01':
                 self.logged('--set', f'engine.executor="{executor}"', '--set', f'engine.lag={lag}',
                             '--swap', 'at=10,scheduler=priority', '--swap', 'at=20,scheduler=sarathi,chunk_budget=16')
-                self.assertRegex(self.good('replay', 'run.slog'), r'^\d+ steps and \d+ decisions equal, in [\d.]+ s\n$')
+                self.assertRegex(self.good('replay', 'run.slog'), r'^\d+ steps( \(\d+ of them idle\))? and \d+ decisions equal, in [\d.]+ s\n$')
+
+    def test_other_options(self):
+        self.logged('--set', 'policy.scheduler=sarathi')
+        ran = self.run_program('replay', 'run.slog', '--set', 'policy.scheduler.options.chunk_budget=16')
+        self.assertEqual(ran.returncode, 1, ran.stderr)
+        self.assertRegex(ran.stdout, r'^scheduler sarathi with { chunk_budget = 16 } in place of sarathi\nfirst difference at step \d+: plan\n')
+        self.assertIn(' decisions equal', self.good('replay', 'run.slog', '--set', 'policy.scheduler.options.chunk_budget=512'))
+        ran = self.run_program('replay', 'run.slog', '--scheduler', 'fcfs', '--set', 'policy.scheduler={plugin="sarathi",options={chunk_budget=16}}')
+        self.assertIn('scheduler sarathi with { chunk_budget = 16 } in place of sarathi\n', ran.stdout)
 
     def test_another_scheduler(self):
         self.logged('--set', 'engine.token_budget=1024', '--set', 'workload.prompt={distribution="uniform",min_tokens=300,max_tokens=700}')
         ran = self.run_program('replay', 'run.slog', '--scheduler', 'sarathi')
         self.assertEqual(ran.returncode, 1, ran.stderr)
-        self.assertRegex(ran.stdout, r'^first difference at step \d+: plan\n  recorded: .*\n  replayed: .*\n  context: ')
+        self.assertRegex(ran.stdout, r'^scheduler sarathi in place of fcfs\nfirst difference at step \d+: plan\n  recorded: .*\n  replayed: .*\n  context: ')
         entries = [re.search(rf'{side}: \d+ entries: (?:(\d+) equal, )?\[(\d+)\] (.*?)(?: \[| \.\.\.|$)', ran.stdout, re.MULTILINE)
                    for side in ('recorded', 'replayed')]
         self.assertTrue(all(entries), ran.stdout)
         self.assertGreater(int(entries[0][1] or 0), 0, ran.stdout)
         self.assertEqual(entries[0][2], entries[1][2], ran.stdout)
         self.assertNotEqual(entries[0][3], entries[1][3], 'the first entry shown is the first that differs')
+        for side in ('--eviction=slru', '--preemption=swap'):
+            self.logged('--set', 'engine.kv_blocks=64', '--set', 'engine.max_sequences=16',
+                        '--set', 'workload.prompt={distribution="uniform",min_tokens=100,max_tokens=300}',
+                        '--set', 'workload.output={distribution="uniform",min_tokens=100,max_tokens=300}')
+            ran = self.run_program('replay', 'run.slog', side)
+            self.assertEqual(ran.returncode, 1, ran.stdout + ran.stderr)
+            recorded, replayed = (re.search(rf'{which}: (.*)', ran.stdout)[1] for which in ('recorded', 'replayed'))
+            self.assertNotEqual(recorded, replayed, ran.stdout)
         self.bad('replay', 'run.slog', '--scheduler', 'sarathy', says=['sarathy', 'sarathi'])
         self.bad('replay', 'run.slog', '--eviction', 'fcfs', says=['fcfs', 'eviction'])
 
@@ -281,8 +315,8 @@ class Plugin(stage.Case):
 
 
 class Help(stage.Case):
-    OPTIONS = {'simulate': ['config', 'set', 'swap', 'log', 'json', 'help'],
-               'replay': ['log', 'any-build', 'scheduler', 'eviction', 'preemption', 'help'],
+    OPTIONS = {'simulate': ['config', 'set', 'vary', 'swap', 'log', 'json', 'help'],
+               'replay': ['log', 'any-build', 'scheduler', 'eviction', 'preemption', 'set', 'help'],
                'plugin': ['action', 'name', 'config', 'help']}
 
     def test_the_program(self):

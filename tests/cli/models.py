@@ -1,5 +1,12 @@
 """generate, bench and serve --check, on a tiny model of drawn weights: token ids in and out."""
+import csv
 import json
+import pathlib
+import signal
+import subprocess
+import time
+import tomllib
+import unittest
 
 import stage
 
@@ -10,12 +17,14 @@ TINY = {
 }
 
 
-class Model(stage.Case):
+class OnTiny(stage.Case):
     def setUp(self):
         super().setUp()
         self.drawn = ['--model', self.write('a "quoted" model/config.json', json.dumps(TINY)), '--random-weights', '1']
         self.small = self.config('small.toml', executor='cpu')
 
+
+class Model(OnTiny):
     def test_generate_answers_alike_each_time(self):
         ask = ['generate', '--config', self.small, *self.drawn, '--tokens', '5,6,7', '--max-tokens', '9']
         ids = self.good(*ask).strip().split(',')
@@ -25,6 +34,13 @@ class Model(stage.Case):
         drawn = [*ask, '--temperature', '1.5', '--seed', '3']
         self.assertEqual(self.good(*drawn), self.good(*drawn))
         self.assertNotEqual(self.good(*drawn).strip().split(','), ids)
+
+    @unittest.skipIf(pathlib.Path('/proc/driver/nvidia').exists(), 'there is a GPU: tests/device runs on it')
+    def test_a_gpu_that_is_not_there(self):
+        drawn = ['--model', self.write('wide/config.json', json.dumps({**TINY, 'head_dim': 64})), '--random-weights', '1']
+        for command in (['generate', '--tokens', '5'], ['serve', '--check']):
+            self.bad(command[0], '--config', self.small, *drawn, *command[1:], '--set', 'engine.executor=cuda',
+                     says=['engine.executor', 'cuda', 'CPU'])
 
     def test_generate_is_asked_wrongly(self):
         ask = ['generate', '--config', self.small, *self.drawn]
@@ -46,6 +62,10 @@ class Model(stage.Case):
         log = self.folder / 'small.slog'
         self.assertIn(f'step log: {log}', table)
         self.assertIn('equal', self.good('replay', str(log)))
+        first = log.read_bytes()
+        again = self.good('bench', '--config', self.small, *self.drawn, '--set', 'workload.rate_scale=50')
+        self.assertIn(f'step log: {self.folder / "small-2.slog"}', again, 'no run takes the place of an earlier one')
+        self.assertEqual(log.read_bytes(), first)
         named = self.folder / 'mine.slog'
         self.assertIn(str(named), self.good('bench', '--config', self.small, *self.drawn, '--log', str(named)))
         self.assertTrue(named.exists())
@@ -62,3 +82,83 @@ class Model(stage.Case):
         model = ['--model', self.write('huge/config.json', json.dumps(huge)), '--random-weights', '1']
         for command in (['serve', '--check'], ['generate', '--tokens', '5']):
             self.bad(*command, '--config', self.small, *model, says=['does not fit into memory', 'weights of at most', 'MiB'])
+
+
+class Calibrate(OnTiny):
+    def setUp(self):
+        super().setUp()
+        self.calibrate = ['bench', '--calibrate', '--config', self.small, *self.drawn, '--rounds', '2']
+
+    def simulate(self, calibration):
+        table = self.good('simulate', '--config', self.config(), '--set', f'simulated.calibration={calibration}')
+        self.assertRegex(table, r'requests completed +20')
+
+    def test_calibrate_writes_what_simulate_reads(self):
+        table = self.good(*self.calibrate, '--out', 'mine.toml', '--steps', 'steps.csv')
+        for line in (r'(?m)^step_fixed_us +[\d.]+$', r'(?m)^decode +\d+( +[+-]?[\d.]+ %){4}$', r'(?m)^all +\d+', 'calibration: mine.toml'):
+            self.assertRegex(table, line)
+        text = (self.folder / 'mine.toml').read_text()
+        for part in ('#   serveloop bench --calibrate --config', r'# \d{4}-\d\d-\d\d; \d+ threads? on \d+ cores?, ', 'precision native'):
+            self.assertRegex(text, part)
+        comments = [line.removeprefix('#   ') for line in text.splitlines() if line.startswith('#   ')]
+        self.assertEqual(comments[-5:], table.splitlines()[-7:-2])  # the residuals
+        keys = tomllib.loads(text)
+        self.assertEqual(keys['name'], 'mine')
+        self.assertGreaterEqual(keys['kv_bytes_per_token'], 128)  # K and V of 2 layers, 2 heads of 8; kernels may pad
+        self.assertEqual(keys['kv_memory'], f"{keys['kv_bytes_per_token']}KiB")  # of 64 blocks of 16
+        self.assertGreater(keys['step_fixed_us'], 0)
+        with open(self.folder / 'steps.csv', newline='') as file:
+            steps = list(csv.DictReader(file))
+        self.assertEqual({step['kind'] for step in steps}, {'decode', 'prefill', 'mixed'})
+        self.assertTrue(keys['source'].endswith(f': {len(steps)} steps'), keys['source'])
+        for step in steps:
+            model = keys['step_fixed_us'] * 1e3 + keys['decode_sequence_us'] * 1e3 * int(step['decodes']) + \
+                keys['decode_context_ns'] * int(step['decode_context']) + keys['prefill_token_us'] * 1e3 * int(step['prefill_tokens']) + \
+                keys['prefill_context_ns'] * float(step['prefill_pairs'])
+            self.assertAlmostEqual(int(step['model_ns']), model, delta=2)
+        self.simulate('./mine.toml')
+
+    def test_a_calibration_is_found_by_its_own_name_and_kept(self):
+        (self.folder / 'calibrations').mkdir()
+        self.good(*self.calibrate)
+        [file] = (self.folder / 'calibrations').iterdir()
+        self.assertRegex(file.name, r'^[a-z0-9._-]+-a-quoted-model-random-1-bf16-\d+-threads?\.toml$')
+        self.simulate(file.stem)
+        file.write_text('kept')
+        again = self.run_program(*self.calibrate)
+        self.assertEqual((again.returncode, again.stdout), (2, ''))
+        self.assertIn('no such file yet', again.stderr.splitlines()[-1])
+        self.assertEqual(file.read_text(), 'kept')
+        self.good(*self.calibrate, '--force')
+        self.assertIn('step_fixed_us', file.read_text())
+
+    def test_calibrate_is_asked_wrongly(self):
+        there = self.write('there.toml', 'kept')
+        self.bad(*self.calibrate, '--out', there, says=['there.toml', 'no such file yet', '--force'])
+        self.bad(*self.calibrate, '--out', 'gone/mine.toml', says=["cannot write 'gone/mine.toml'", 'No such file'])
+        self.bad(*self.calibrate, '--out', self.small, '--force', says=['a file that is not read', 'which is the configuration'])
+        self.bad(*self.calibrate, '--out', 'a.toml', '--steps', 'a.toml', says=['--steps', 'which is also the calibration'])
+        self.bad(*self.calibrate, says=['--out', 'calibrations'])
+        for rounds in ('0', '1001'):
+            self.bad(*self.calibrate[:-1], rounds, '--out', 'a.toml', says=['--rounds', '1 to 1000', f'found {rounds}'])
+        self.bad('bench', '--calibrate', '--config', self.config(), '--out', 'a.toml', says=['engine.executor', 'cpu', "'simulated'"])
+        self.assertEqual((self.folder / 'there.toml').read_text(), 'kept')
+
+    def test_too_small_an_engine_leaves_nothing(self):
+        ran = self.run_program(*self.calibrate, '--out', 'a.toml', '--set', 'engine.context_tokens=3')
+        self.assertEqual((ran.returncode, ran.stdout), (2, ''))
+        self.assertIn('calibration: steps: expected at least 20, found 8', ran.stderr)
+        self.assertEqual([p.name for p in self.folder.iterdir() if p.name.startswith('a.toml')], [])
+
+    def test_an_interrupted_calibration_leaves_nothing(self):
+        before = sorted(self.folder.rglob('*'))
+        run = subprocess.Popen([stage.PROGRAM, *self.calibrate[:-1], '1000', '--out', 'a.toml'], cwd=self.folder,
+                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        end = time.monotonic() + 60
+        while not list(self.folder.glob('a.toml.*')) and time.monotonic() < end:
+            time.sleep(0.01)
+        run.send_signal(signal.SIGINT)
+        out, errors = run.communicate(timeout=120)
+        self.assertEqual((run.returncode, out), (130, ''), errors)
+        self.assertIn('nothing was written', errors)
+        self.assertEqual(sorted(self.folder.rglob('*')), before)

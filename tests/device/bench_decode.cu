@@ -1,8 +1,7 @@
 // Whole decode steps as captured graphs, sampling in, next to the bytes that they must read; then the launches of each
 // kind alone. Random weights, every layer its own; 256 keys a sequence in blocks of 16 in random order.
 //
-//   bench_decode [8b|0.6b|135m]...     (default: all)
-#include <cstring>
+//   bench_decode [8b|0.6b|135m|BATCH|keys=KEYS]...     (default: all models, all batches, 256 keys)
 
 #include "model_case.cuh"
 
@@ -10,7 +9,7 @@ using namespace device_test;
 
 namespace {
 
-constexpr int context = 256;
+int context = 256;
 
 // Milliseconds a step that vLLM 0.23.0 took at prompt 128, output 256 on an H100 80GB (another machine of this kind).
 struct Peer {
@@ -84,7 +83,13 @@ void measure(ModelCase& model, const Peer& peer, double bandwidth) {
   std::fflush(stdout);
 }
 
-void run(Gemm& gemm, const ModelShape& shape, const std::vector<Peer>& peers, double bandwidth) {
+void run(Gemm& gemm, const ModelShape& shape, const std::vector<Peer>& all, const std::vector<int>& batches,
+         double bandwidth) {
+  std::vector<Peer> peers;
+  for (const Peer& peer : all)
+    if (batches.empty() || std::find(batches.begin(), batches.end(), peer.batch) != batches.end())
+      peers.push_back(peer);
+  if (peers.empty()) return;
   plan_products(gemm, shape, peers.back().batch, peers.back().batch);
   ModelCase model(shape, gemm, peers.back().batch, peers.back().batch, context);
   for (const Peer& peer : peers) measure(model, peer, bandwidth);
@@ -93,20 +98,30 @@ void run(Gemm& gemm, const ModelShape& shape, const std::vector<Peer>& peers, do
 }  // namespace
 
 int main(int argc, char** argv) {
+  std::vector<int> batches;
+  std::vector<std::string> models;
+  for (int i = 1; i < argc; ++i) {
+    const std::string word = argv[i];
+    if (word.rfind("keys=", 0) == 0) {
+      context = std::max(1, std::atoi(word.c_str() + 5));
+    } else if (word.find_first_not_of("0123456789") == std::string::npos) {
+      batches.push_back(std::atoi(argv[i]));
+    } else {
+      models.push_back(word);
+    }
+  }
   const auto wanted = [&](const char* name) {
-    for (int i = 1; i < argc; ++i)
-      if (std::strcmp(argv[i], name) == 0) return true;
-    return argc == 1;
+    return models.empty() || std::find(models.begin(), models.end(), name) != models.end();
   };
   const double bandwidth = read_bandwidth(std::size_t{2} << 30);
   std::printf("read of 2 GiB: %.3f TB/s\n", bandwidth / 1e6);
   Gemm gemm;
   require(gemm.open());
   if (wanted("135m"))
-    run(gemm, smollm2, {{1, 2.46}, {8, 2.83}, {32, 2.83}, {128, 4.20}, {256, 5.73}}, bandwidth);
+    run(gemm, smollm2, {{1, 2.46}, {8, 2.83}, {32, 2.83}, {128, 4.20}, {256, 5.73}}, batches, bandwidth);
   if (wanted("0.6b"))
-    run(gemm, qwen_06b, {{1, 1.89}, {8, 1.88}, {32, 2.18}, {128, 3.80}, {256, 6.68}}, bandwidth);
+    run(gemm, qwen_06b, {{1, 1.89}, {8, 1.88}, {32, 2.18}, {128, 3.80}, {256, 6.68}}, batches, bandwidth);
   if (wanted("8b"))
-    run(gemm, llama_8b, {{1, 6.49}, {8, 6.63}, {32, 7.15}, {128, 9.23}, {256, 12.59}}, bandwidth);
+    run(gemm, llama_8b, {{1, 6.49}, {8, 6.63}, {32, 7.15}, {128, 9.23}, {256, 12.59}}, batches, bandwidth);
   return 0;
 }

@@ -134,12 +134,15 @@ class ModelCase {
     }
     for (int i = 0; i < s.layers; ++i) {
       const Layer& layer = *layers_[i];
-      if (wanted(kind_norm)) normalise(layer.norm, i > 0 && pending(s.hidden, s.intermediate), stream);
-      if (wanted(kind_qkv)) product(normed_, layer.qkv, qkv_, s.qkv(), s.hidden, LinearEnd::store, stream);
+      if (wanted(kind_norm) && !norms_in(s.qkv(), LinearEnd::store, s.intermediate))
+        normalise(layer.norm, i > 0 && pending(s.hidden, s.intermediate), stream);
+      if (wanted(kind_qkv))
+        normed_product(layer.norm, layer.qkv, qkv_, s.qkv(), LinearEnd::store, s.intermediate, stream);
       if (wanted(kind_rope) && !in_one()) require(rope_and_store(rope(layer), stream));
       if (wanted(kind_attention)) attend(layer, stream);
       if (wanted(kind_o)) residual_product(attended_, layer.o, s.attended(), stream);
-      if (wanted(kind_norm)) normalise(layer.post_norm, pending(s.hidden, s.attended()), stream);
+      if (wanted(kind_norm) && !norms_in(2 * s.intermediate, LinearEnd::gate, s.attended()))
+        normalise(layer.post_norm, pending(s.hidden, s.attended()), stream);
       gate_up(layer, wanted(kind_gate_up), wanted(kind_gate), stream);
       if (wanted(kind_down)) residual_product(gated_, layer.down, s.intermediate, stream);
     }
@@ -156,7 +159,9 @@ class ModelCase {
   // Launches of a kind in a pass.
   int launches(int kind) const {
     if (kind == kind_start || kind == kind_head || kind == kind_sample) return kind == kind_start ? 2 : 1;
-    if (kind == kind_norm) return 2 * s.layers + 1;
+    if (kind == kind_norm)
+      return 1 + (norms_in(s.qkv(), LinearEnd::store, s.intermediate) ? 0 : s.layers) +
+             (norms_in(2 * s.intermediate, LinearEnd::gate, s.attended()) ? 0 : s.layers);
     if (kind == kind_rope && in_one()) return 0;
     if (kind == kind_gate) return has_ends(2 * s.intermediate, s.hidden) ? 0 : s.layers;
     return s.layers;
@@ -229,6 +234,23 @@ class ModelCase {
                LinearEnd end, cudaStream_t stream) {
     require(gemm_.run(job_of(x, weight, out, n, k, end), workspace_.get(), stream));
   }
+  // Whether the product of this many columns of the normalised stream takes the norm in; before_k: of the product that
+  // added to the stream last.
+  bool norms_in(int n, LinearEnd end, int before_k) const {
+    LinearJob job;
+    job.rows = rows_;
+    job.n = n;
+    job.k = s.hidden;
+    job.end = end;
+    return !pending(s.hidden, before_k) && has_ends(n, s.hidden) && takes_norm(job);
+  }
+  void normed_product(const Buffer<bf16>& norm, const Buffer<bf16>& weight, const Buffer<bf16>& out, int n,
+                      LinearEnd end, int before_k, cudaStream_t stream) {
+    if (!norms_in(n, end, before_k)) return product(normed_, weight, out, n, s.hidden, end, stream);
+    LinearJob job = job_of(x_, weight, out, n, s.hidden, end);
+    job.norm = {norm.get(), 1e-5f, 0.0f};
+    require(gemm_.run(job, workspace_.get(), stream));
+  }
   void residual_product(const Buffer<bf16>& x, const Buffer<bf16>& weight, int k, cudaStream_t stream) {
     if (has_ends(s.hidden, k))
       product(x, weight, x_, s.hidden, k, LinearEnd::add, stream);
@@ -238,7 +260,8 @@ class ModelCase {
   void gate_up(const Layer& layer, bool multiplies, bool gates, cudaStream_t stream) {
     const int n = 2 * s.intermediate;
     if (has_ends(n, s.hidden)) {
-      if (multiplies) product(normed_, layer.gate_up, gated_, n, s.hidden, LinearEnd::gate, stream);
+      if (multiplies)
+        normed_product(layer.post_norm, layer.gate_up, gated_, n, LinearEnd::gate, s.attended(), stream);
       return;
     }
     if (multiplies) product(normed_, layer.gate_up, gate_up_, n, s.hidden, LinearEnd::store, stream);

@@ -27,7 +27,7 @@ build() {
   local kernels=() program source
   for source in "$root"/kernels/cuda/*.cu; do kernels+=("$objects/$(basename "$source" .cu).o"); done
   for program in "$@"; do
-    $NVCC $FLAGS "$objects/$program.o" "${kernels[@]}" -lcublasLt -lcublas -o "$objects/$program" || return 1
+    $NVCC $FLAGS "$objects/$program.o" "${kernels[@]}" -ldl -lcublas -lcublasLt -o "$objects/$program" || return 1
   done
 }
 

@@ -86,7 +86,7 @@ void test_bits(const Shape& s, int rows) {
   fill(weight.get(), weight.size(), 5);
   const LinearJob job = job_of(s, x, weight, rows);
   const std::vector<bf16> all = run(job, static_cast<std::size_t>(rows) * s.n);
-  for (const int some : {1, 2, 7, 8, 9, 16, 17, 31, 33, 63, 64, 65, 127}) {
+  for (const int some : {1, 2, 7, 8, 9, 16, 17, 31, 33, 63, 64, 65, 127, 128, 129, 200}) {
     if (some >= rows) continue;
     for (const int at : {0, (rows - some) / 2, rows - some}) {
       LinearJob part = job;
@@ -203,7 +203,7 @@ void test_refusals() {
     change(job);
     return !linear(job, nullptr).ok();
   };
-  check(refused([](LinearJob& j) { j.rows = 129; }), "129 rows were taken");
+  check(refused([](LinearJob& j) { j.rows = 257; }), "257 rows were taken");
   check(refused([](LinearJob& j) { j.k = 12; }), "k 12 was taken");
   check(refused([](LinearJob& j) { j.n = 0; }), "no columns were taken");
   check(refused([](LinearJob& j) { j.x_stride = 56; }), "x_stride below k was taken");
@@ -211,6 +211,56 @@ void test_refusals() {
   check(refused([](LinearJob& j) { j.weight += 1; }), "an odd weight was taken");
   check(refused([](LinearJob& j) { j.out_stride = 15; }), "out_stride below n was taken");
   check(refused([](LinearJob& j) { j.n = 15, j.end = LinearEnd::gate; }), "an odd gate was taken");
+}
+
+// A norm on the way in, against rms_norm() before.
+void test_norm_in(const Shape& s, int rows, LinearEnd end, float offset) {
+  const std::string what = "norm, then " + name_of(s, rows) + (end == LinearEnd::gate ? ", gate" : "");
+  const Buffer<bf16> x(random_vector(static_cast<std::size_t>(rows) * s.k, 1, 3.0f)),
+      norm(random_vector(s.k, 2)), weight(random_vector(static_cast<std::size_t>(s.n) * s.k, 3, 0.1f)),
+      bias(random_vector(s.n, 4));
+  Buffer<bf16> normed(static_cast<std::size_t>(rows) * s.k);
+  normed.poison();
+  require(rms_norm(x.get(), norm.get(), normed.get(), rows, s.k, 1e-5f, offset, nullptr));
+  LinearJob job = job_of(s, normed, weight, rows);
+  job.end = end;
+  job.bias = bias.get();
+  if (end == LinearEnd::gate) job.out_stride = s.n / 2;
+  const std::size_t size = static_cast<std::size_t>(rows) * job.out_stride;
+  const std::vector<bf16> expected = run(job, size);
+  job.x = x.get();
+  job.norm = {norm.get(), 1e-5f, offset};
+  check(takes_norm(job), what + ": not taken");
+  if (!takes_norm(job)) return;
+  for (const bool early : {false, true}) {
+    job.early = early;
+    check(same_bits(run(job, size).data(), expected.data(), size), what + (early ? ", early" : ""));
+  }
+}
+
+void test_norms_in(bool quick) {
+  for (const Shape& s : {Shape{8, 64}, Shape{26, 192}, Shape{960, 576}, Shape{3072, 576}, Shape{130, 832},
+                         Shape{4096, 1024}, Shape{300, 1088}, Shape{96, 1984}, Shape{1000, 2048}}) {
+    if (quick && s.n * s.k > 100000) continue;
+    for (const int rows : {1, 2}) {
+      test_norm_in(s, rows, LinearEnd::store, rows == 2 ? 1.0f : 0.0f);
+      test_norm_in(s, rows, LinearEnd::gate, rows == 2 ? 0.0f : 1.0f);
+    }
+  }
+  LinearJob job;
+  job.rows = 1, job.n = 64, job.k = 64, job.x_stride = 64, job.out_stride = 64;
+  alignas(16) static bf16 nowhere[16];
+  job.norm.weight = nowhere + 1;
+  check(!linear(job, nullptr).ok(), "norm weights at an odd address were taken");
+  job.norm.weight = nowhere;
+  job.end = LinearEnd::add;
+  check(!linear(job, nullptr).ok(), "a norm and an addition were taken");
+  job.end = LinearEnd::store;
+  job.k = job.x_stride = 4096;
+  check(!takes_norm(job) && !linear(job, nullptr).ok(), "a norm of 4,096 was taken");
+  job.k = job.x_stride = 64;
+  job.rows = 3;
+  check(!takes_norm(job), "a norm of three rows was taken");
 }
 
 }  // namespace
@@ -229,9 +279,11 @@ int main(int argc, char** argv) {
     test_ends({160, 136}, 70);
     test_early(9);
     test_early(70);
+    test_norms_in(true);
     test_refusals();
     return report("linear, quick");
   }
+  test_norms_in(false);
   const Shape odd[] = {{1, 8}, {7, 24}, {17, 40}, {72, 104}, {130, 576}, {1001, 200}, {5003, 72}};
   for (const Shape& s :
        {Shape{8, 64}, Shape{13, 192}, Shape{130, 576}, Shape{1000, 3072}, Shape{3000, 1088}}) {
@@ -241,20 +293,23 @@ int main(int argc, char** argv) {
     test_ends(s, 30);
   }
   for (const Shape& s : odd) {
-    for (const int rows : {1, 5, 16, 17, 40, 64, 65, 128}) test_values(s, rows);
+    for (const int rows : {1, 5, 16, 17, 40, 64, 65, 128, 129, 256}) test_values(s, rows);
     test_ends(s, 3);
     test_ends(s, 50);
     test_ends(s, 100);
+    test_ends(s, 190);
   }
   for (const Shape& s : {Shape{576, 576}, Shape{960, 576}, Shape{3072, 576}, Shape{576, 1536},
                          Shape{4096, 4096}, Shape{6144, 1024}, Shape{28672, 4096}, Shape{4096, 14336},
                          Shape{49152, 576}, Shape{1001, 200}, Shape{130000, 64}})
-    test_bits(s, 128);
+    test_bits(s, 256);
   test_ends({3072, 576}, 33);
   test_ends({28672, 512}, 9);
   test_ends({28672, 512}, 64);
   test_ends({28672, 512}, 128);
-  for (const int rows : {9, 50, 128}) test_early(rows);
+  test_ends({28672, 512}, 256);
+  test_ends({4096, 584}, 250);
+  for (const int rows : {9, 50, 128, 256}) test_early(rows);
   test_ends({4096, 584}, 128);
   test_ends({6144, 264}, 100);
   test_refusals();

@@ -4,6 +4,8 @@
 
 #include <boost/test/unit_test.hpp>
 
+#include "../sanitized.hpp"
+
 namespace serveloop::test {
 
 namespace {
@@ -48,6 +50,7 @@ const std::vector<Row>& array_rows() {
 void check_array(CpuTraffic& traffic) {
   std::uint64_t preemptions = 0, evicted = 0, hits = 0, split = 0;
   for (const Row& row : array_rows()) {
+    if (kUnderAsan && (&row - array_rows().data()) % 3 != 0) continue;
     const CpuSetting s = setting_of(row, traffic);
     const engine::Counters c = check_cpu_law_1(s, traffic);
     preemptions += c.preemptions;

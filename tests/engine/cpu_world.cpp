@@ -5,7 +5,7 @@
 #include <bit>
 #include <boost/test/unit_test.hpp>
 
-#include "need.hpp"
+#include "../need.hpp"
 #include "rig/settings.hpp"
 
 namespace serveloop::test {

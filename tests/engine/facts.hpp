@@ -52,7 +52,7 @@ inline void check_equal(const Facts& got, const Facts& truth) {
 class Seen {
  public:
   void add(const Facts& facts) {
-    static const std::set<std::string> nothing = {"0", "4294967295", "18446744073709551615", ""};
+    static const std::set<std::string> nothing = {"0", "-1", "4294967295", "18446744073709551615", ""};
     for (const auto& [path, value] : facts) {
       auto found = names_.find(path);
       if (found == names_.end())

@@ -37,6 +37,7 @@ std::vector<Ask> asks_of(bool silent) {
 Setting setting_of(std::uint32_t lag) {
   Setting s;
   s.scheduler = "probe-scheduler", s.eviction = "probe-eviction", s.preemption = "probe-preemption";
+  s.precision = "probe-precision";
   s.gates = {{"hold", toml::Table{{"hold_us", static_cast<std::int64_t>(kHoldNs / 1000)}}}};
   s.blocks = 22;
   s.token_budget = 32;
@@ -64,6 +65,7 @@ Probed::Probed(std::uint32_t lag, bool silent)
   auto submitted = world_.watched_executor().submitted;
   world_.watched_executor().submitted = [this, submitted](const execute::Batch& batch) {
     submitted(batch);
+    BOOST_REQUIRE_EQUAL(batch.mode, mode_);
     committed();
   };
   auto collected = world_.watched_executor().collected;
@@ -79,6 +81,7 @@ void Probed::run(Seen& seen) {
   for (std::size_t i = 0; i < 2000 && step(i); ++i) continue;
   check_idle(world_);
   BOOST_CHECK_EQUAL(world_.ends().size(), witness_.sequences().size());
+  BOOST_CHECK_EQUAL(choices_, plans_);
   BOOST_CHECK_GT(plans_, 100);
   BOOST_CHECK_GT(evictions_, 5);
   BOOST_CHECK_GT(preemptions_, 5);
@@ -91,6 +94,7 @@ bool Probed::step(std::size_t i) {
   const engine::Policies before = world_.engine().policies();  // of the step; a swap comes at its end
   kept_.push_back(before);                                     // so that no address is used again
   committed_.clear();
+  chosen_ = false;
   witness_.begin_step();
   BOOST_TEST_INFO_SCOPE("lag " << setting_.lag << ", silent " << silent_ << ", step " << witness_.step());
   const bool more = world_.one_step();

@@ -23,6 +23,7 @@ class Probed {
 
   // ---- probed_calls.cpp: after a policy was asked, before anything of its answer took effect.
   void asked(const engine::Policies& p);
+  void chosen(const Facts& facts);  // the precision mode: first of all
   void planned(const Facts& facts);
   void name_arrivals(const Facts& view);
   void evicted(const Facts& facts);
@@ -53,15 +54,16 @@ class Probed {
   World world_;
   Witness witness_;
   Seen* seen_ = nullptr;
-  Facts plan_view_;
+  Facts choose_view_, plan_view_;
   std::vector<sl_seq> plan_;
   Stories stories_;
   Holders holders_;
   std::set<std::uint32_t> committed_;  // blocks in the tree when this step's plan had taken effect
-  std::uint64_t epoch_ = 0, swaps_ = 0;
+  std::uint64_t epoch_ = 0, swaps_ = 0, mode_ = 0;
+  bool chosen_ = false;  // in this step
   std::vector<engine::Policies> kept_;
   std::map<std::pair<const void*, std::string>, std::uint64_t> calls_;
-  int plans_ = 0, evictions_ = 0, preemptions_ = 0, needs_ = 0;
+  int choices_ = 0, plans_ = 0, evictions_ = 0, preemptions_ = 0, needs_ = 0;
 };
 
 }  // namespace serveloop::test

@@ -5,24 +5,43 @@ namespace serveloop::test {
 using policy::Kind;
 
 void Probed::asked(const engine::Policies& p) {
+  if (!chosen_ && call_is_new("choose", *p.precision)) chosen(account_of(*p.precision));
   if (call_is_new("plan", *p.scheduler)) planned(account_of(*p.scheduler));
   if (call_is_new("evict", *p.eviction)) evicted(account_of(*p.eviction));
   if (call_is_new("preempt", *p.preemption)) preempted(account_of(*p.preemption));
 }
 
 Scene Probed::scene(const Facts& view, bool amid) const {
-  return {view, witness_, world_, setting_, asks_, epoch_, amid};
+  return {view, witness_, world_, setting_, asks_, epoch_, mode_, amid};
+}
+
+void Probed::chosen(const Facts& facts) {
+  const Facts view = below(facts, "choose.view");
+  seen_->add(facts);
+  witness_.watch_ends();
+  holders_.look(world_, witness_.now_ns());
+  name_arrivals(view);
+  if (choices_++ == 0) {
+    check_create(facts, Kind::precision, world_.limits());
+    check_loaded(facts, world_.watched_executor(), 2);
+  }
+  const Scene now = scene(view, false);
+  check_view(now), check_events(now, witness_.due_first(), choose_view_);
+  check_sequences(now), check_requests(now);
+  check_blocks(now, stories_, holders_), check_nodes(now, stories_);
+  witness_.told_first();
+  choose_view_ = view;
+  mode_ = number(facts, "choose.mode");
+  chosen_ = true;
 }
 
 void Probed::planned(const Facts& facts) {
   const Facts view = below(facts, "plan.view");
   seen_->add(facts);
-  witness_.watch_ends();
-  holders_.look(world_, witness_.now_ns());
-  name_arrivals(view);
+  BOOST_REQUIRE(chosen_);
   check_create(facts, Kind::scheduler, world_.limits());
   const Scene now = scene(view, false);
-  check_view(now), check_events(now, plan_view_);
+  check_view(now), check_events(now, witness_.due(), plan_view_);
   check_sequences(now), check_requests(now);
   check_blocks(now, stories_, holders_), check_nodes(now, stories_);
   plan_.clear();
@@ -81,6 +100,13 @@ void Probed::evicted(const Facts& facts) {
   BOOST_REQUIRE_GE(missing, 1u);
   BOOST_REQUIRE_EQUAL(number(facts, "evict.need[0]"), std::min(missing, number(view, ".tier[0].evictable")));
   BOOST_REQUIRE_EQUAL(number(facts, "evict.need[1]") + number(facts, "evict.ahead[1]"), 0u);
+  for (std::size_t i = 0; facts.contains(item("evict.victim", i) + ".block"); ++i) {
+    const std::string at = item("evict.victim", i);
+    const bool demoted = number(facts, at + ".to") == SL_TIER_HOST;  // there is none
+    stories_.at(static_cast<std::uint32_t>(number(facts, at + ".block"))).leaves_for =
+        static_cast<std::uint32_t>(demoted ? std::uint64_t{SL_REASON_NO_HOST_TIER}
+                                           : number(facts, at + ".reason"));
+  }
   ++evictions_;
 }
 
@@ -147,8 +173,11 @@ void Probed::check_block_handover(const Facts& facts) {
     const auto block = static_cast<std::uint32_t>(number(facts, at + ".block"));
     if (number(facts, at + ".kind") == SL_BLOCK_INSERTED) BOOST_REQUIRE(told.insert(block).second);
     if (number(facts, at + ".kind") == SL_BLOCK_GONE) told.erase(block);
-    if (number(facts, at + ".flags") == SL_EVENT_HANDOVER)
-      BOOST_REQUIRE_EQUAL(number(facts, at + ".key"), stories_.at(block).key);
+    if (number(facts, at + ".flags") != SL_EVENT_HANDOVER) continue;
+    BOOST_REQUIRE_EQUAL(number(facts, at + ".key"), stories_.at(block).key);
+    BOOST_REQUIRE_EQUAL(number(facts, at + ".reason"), SL_REASON_NONE);
+    BOOST_REQUIRE_EQUAL(number(facts, at + ".request"), 0u);
+    BOOST_REQUIRE_EQUAL(number(facts, at + ".request_row"), SL_NONE);
   }
   for (const auto& [block, story] : stories_) cached.insert(block);
   BOOST_REQUIRE(told == cached);

@@ -30,8 +30,18 @@ Setting setting(std::uint32_t lag, std::uint32_t blocks, bool prefix_cache = tru
   return s;
 }
 
-void check(World& world, std::uint64_t failed_at_least) {
+// To the end, whatever was parked for ever let go.
+void run(World& world) {
   world.run();
+  for (int i = 0; i < 50 && world.engine().busy(); ++i) {
+    for (std::size_t ask = 0; ask < kRequests; ++ask)
+      world.tell(engine::Message::What::release, world.id_of(ask));
+    world.run();
+  }
+}
+
+void check(World& world, std::uint64_t failed_at_least) {
+  run(world);
   check_law_1(world, traffic().asks, traffic().reference);
   check_ends(world, traffic().reference);
   check_idle(world);
@@ -73,6 +83,59 @@ BOOST_AUTO_TEST_CASE(many_failed_steps_apart_and_in_a_row) {
           for (const std::uint64_t at : {40u, 80u}) world.executor().device().fail_step(at);
           check(world, 10);
         }
+      }
+}
+
+// Two prompts that open with the same two blocks. The longer one is 4 tokens into the first when the shorter hangs both into
+// the tree, so step 2 writes its own blocks 0 to 3 outside the tree; step 3, planned before step 2 came back, takes the
+// tree's first two and hangs in the others. Step 2 fails: what it wrote must not stay cached.
+BOOST_AUTO_TEST_CASE(what_a_step_in_flight_writes_is_not_taken_for_filled) {
+  std::vector<Ask> two(2);
+  two[0].spec.pieces = {{7, 2 * kBlockTokens}, {100, 6 * kBlockTokens}};
+  two[1].spec.pieces = {{7, 2 * kBlockTokens}, {200, kBlockTokens}};
+  for (Ask& ask : two) ask.spec.max_tokens = 3;
+  Setting s = setting(1, 100);
+  s.scheduler = "";
+  World world(s, two);
+  world.executor().device().fail_step(2);
+  struct Said {
+    std::size_t ask;
+    std::uint16_t verb;
+    std::uint64_t tokens;
+  };
+  const Said plans[] = {{0, SL_ADMIT, 4}, {1, SL_ADMIT, 16}, {0, SL_RUN, 28}, {0, SL_RUN, 8}};  // by step
+  observe::Writer bytes;
+  world.engine().set_override([&](observe::Item item) -> std::optional<std::span<const std::uint8_t>> {
+    const std::uint64_t step = world.engine().steps();
+    if (item != observe::Item::plan || step >= std::size(plans)) return std::nullopt;
+    const auto& [ask, verb, tokens] = plans[step];
+    const sl_seq seq = world.row_of(world.id_of(ask)).id;
+    bytes.clear();
+    for (const std::uint64_t v : {std::uint64_t{SL_REASON_NONE}, std::uint64_t{1}}) bytes.u64(v);
+    for (const std::uint64_t v :
+         {std::uint64_t{0}, std::uint64_t{SL_SEQ_SLOT(seq)}, std::uint64_t{SL_SEQ_GENERATION(seq)},
+          std::uint64_t{verb}, std::uint64_t{0}, tokens, std::uint64_t{0}, std::uint64_t{0},
+          std::uint64_t{0}})
+      bytes.u64(v);
+    return bytes.bytes();
+  });
+  world.run();
+  BOOST_CHECK_EQUAL(world.counters().failed_steps, 1u);
+  check_law_1(world, two, alone(two));
+  check_idle(world);
+}
+
+// Chunks end amid blocks, so sequences of one prefix hold blocks of their own of what another hung in.
+BOOST_AUTO_TEST_CASE(failed_steps_under_any_plan) {
+  for (const std::uint32_t lag : {0u, 1u})
+    for (std::int64_t seed = 0; seed < 30; ++seed) BOOST_TEST_CONTEXT("lag " << lag << ", seed " << seed) {
+        Setting s = setting(lag, seed % 2 == 0 ? 40 : 1000);
+        s.scheduler = "chaos";
+        s.scheduler_options = toml::Table{{"seed", seed}};
+        World world(s, traffic().asks);
+        for (std::uint64_t at = 3 + static_cast<std::uint64_t>(seed) % 5; at < 400; at += 5)
+          world.executor().device().fail_step(at);
+        check(world, 10);
       }
 }
 

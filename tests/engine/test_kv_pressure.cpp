@@ -4,6 +4,7 @@
 
 #include <boost/test/unit_test.hpp>
 
+#include "../sanitized.hpp"
 #include "base/hash.hpp"
 #include "world.hpp"
 
@@ -152,7 +153,7 @@ BOOST_AUTO_TEST_CASE(ten_thousand_random_operations) {
       for (const std::uint32_t blocks : {kSmallest, 3 * kSmallest, 400u})
         BOOST_TEST_CONTEXT("lag " << lag << ", prefix cache " << prefix_cache << ", blocks " << blocks) {
           Storm storm(stormy(lag, prefix_cache, blocks), ++seed);
-          storm.run(10000);
+          storm.run(kUnderAsan ? 3000 : 10000);
           const engine::Counters& c = storm.world().counters();
           BOOST_CHECK_GE(c.preemptions, 20u);
           BOOST_CHECK_GE(c.swaps, 20u);
@@ -182,7 +183,7 @@ BOOST_AUTO_TEST_CASE(any_valid_plan_keeps_law_1) {
 BOOST_AUTO_TEST_CASE(the_smallest_legal_pool_makes_progress_under_every_trio) {
   for (const char* scheduler : {"", "fcfs", "priority", "sarathi", "chaos"})
     for (const char* eviction : {"", "lru", "slru"})
-      for (const char* preemption : {"", "recompute"})
+      for (const char* preemption : {"", "recompute", "cost", "swap", "least-progress", "most-blocks"})
         for (const std::uint32_t lag : {0u, 1u})
           BOOST_TEST_CONTEXT(scheduler << "/" << eviction << "/" << preemption << " lag " << lag) {
             Setting s = stormy(lag, true, kSmallest);
@@ -195,6 +196,9 @@ BOOST_AUTO_TEST_CASE(the_smallest_legal_pool_makes_progress_under_every_trio) {
             }
             check_ends(world, traffic().reference);
             check_idle(world);
+            BOOST_CHECK_GE(world.counters().preemptions, 20u);
+            for (const auto& [what, count] : world.counters().fallbacks)  // no answer of a plugin was refused
+              BOOST_CHECK_EQUAL(what.second, SL_REASON_NO_PROGRESS);
           }
 }
 

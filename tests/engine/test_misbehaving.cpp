@@ -64,6 +64,22 @@ void check_report(const World& world, const Case& c) {
                         part << " is not in: " << incidents.front());
 }
 
+// The row that broke a rule is in the report, and why.
+void check_bad_row(const World& world, const Case& c) {
+  const std::uint16_t whole[] = {SL_REASON_CALL_FAILED, SL_REASON_OVERFLOW, SL_REASON_OVER_BUDGET,
+                                 SL_REASON_TOO_FEW, SL_REASON_NO_PROGRESS};
+  const std::string& report = world.engine().incidents().front();
+  const std::string why = "refused: " + std::string(policy::reason_name(c.mode.reason, nullptr));
+  if (c.mode.reason != SL_REASON_CALL_FAILED)
+    BOOST_CHECK_MESSAGE(report.find(" rows, ") != std::string::npos && report.find(why) != std::string::npos,
+                        why << " is not in: " << report);
+  if (std::find(std::begin(whole), std::end(whole), c.mode.reason) == std::end(whole)) {
+    const std::size_t at = report.find("  <- row ");
+    BOOST_CHECK_MESSAGE(at != std::string::npos && report.find(why, at) != std::string::npos,
+                        "no row is marked in: " << report);
+  }
+}
+
 // Runs all requests to their ends; returns how many answers were refused, after checking that only for the
 // reason expected.
 std::uint64_t run(World& world, const Case& c) {
@@ -104,6 +120,7 @@ void check_always(const Case& c) {
     BOOST_CHECK_EQUAL(world.counters().ejected, 1u);
     BOOST_CHECK_GE(refused, kEjectAfter);
     check_report(world, c);
+    check_bad_row(world, c);
     const engine::Policies& p = world.engine().policies();
     BOOST_CHECK((c.kind == Kind::scheduler && p.scheduler == nullptr) ||
                 (c.kind == Kind::eviction && p.eviction == nullptr) ||

@@ -68,6 +68,7 @@ const Truth<BlockCase> kBlock[] = {
     TRUTH(flags, c.flags()),
     TRUTH(cached_children, c.children()),
     TRUTH(parent, c.parent()),
+    TRUTH(host_children, 0),
 };
 
 struct NodeCase {
@@ -114,7 +115,7 @@ struct BlockEventCase {
   const BlockStory* story;           // before the event
   const std::vector<kv::Key>* path;  // of the sequence that caused it; null: nobody did
   kv::Key salt;
-  std::uint64_t kind, depth, request;
+  std::uint64_t kind, depth, request, request_row;
 
   std::uint64_t key(std::uint64_t read) const {
     if (story != nullptr) return story->key;
@@ -150,8 +151,11 @@ const Truth<BlockEventCase> kBlockEvent[] = {
     TRUTH(kind, c.kind_is_right() ? read : 0),
     TRUTH(tier, SL_TIER_DEVICE),
     TRUTH(flags, 0),
+    TRUTH(reason, c.kind == SL_BLOCK_GONE ? c.story->leaves_for : 0u),
     TRUTH(cached_children, c.children(read)),
     TRUTH(node, read < number(c.scene.view, ".nodes.count") ? read : SL_NONE),
+    TRUTH(from, 0),
+    TRUTH(request_row, c.kind == SL_BLOCK_GONE ? SL_NONE : c.request_row),
 };
 
 }  // namespace
@@ -227,9 +231,10 @@ void follow_block_events(const Facts& call, const std::string& at, const Scene& 
                         depth = number(call, event + ".depth"), key = number(call, event + ".key");
     std::vector<kv::Key> path;
     kv::Key salt = 0;
+    std::uint32_t request_row = SL_NONE;
     for (const auto& [who, s] : scene.witness.sequences()) {
       if (s.request != request) continue;
-      path = keys_of(scene, s), salt = salt_of(scene, s);
+      path = keys_of(scene, s), salt = salt_of(scene, s), request_row = s.request_row;
       if (depth < path.size() && path[depth] == key) break;  // else another fork's
     }
     const auto found = stories.find(block);
@@ -240,7 +245,8 @@ void follow_block_events(const Facts& call, const std::string& at, const Scene& 
                            salt,
                            kind,
                            depth,
-                           request};
+                           request,
+                           request_row};
     check_row<BlockEventCase>(call, event, c, kBlockEvent);
     if (kind == SL_BLOCK_INSERTED)
       stories[block] = {key, number(call, event + ".parent_key"), created_ns(block),

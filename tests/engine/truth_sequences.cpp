@@ -79,7 +79,7 @@ const Truth<SequenceCase> kCold[] = {
     TRUTH(last_token_ns, c.s.last_token_ns),
     TRUTH(service_ns, c.s.service_ns),
     TRUTH(last_step, c.s.last_step),  // of its last batch that came back
-    TRUTH(wake_ns, c.s.wake_ns),
+    TRUTH(wake_ns, c.s.ungated ? SL_NEVER : c.s.wake_ns),
     TRUTH(pause_until_ns, c.s.pause_until_ns),
 };
 
@@ -139,7 +139,8 @@ void name_sequences(const Facts& view, Witness& witness) {
     std::uint32_t before = 0;
     for (const auto& [key, other] : witness.sequences())
       before += other.id != 0 && SL_SEQ_SLOT(other.id) == slot ? 1 : 0;
-    witness.name(found->second, (std::uint64_t{before + 1} << 32) | slot);
+    witness.name(found->second, (std::uint64_t{before + 1} << 32) | slot,
+                 static_cast<std::uint32_t>(number(view, at + ".request")));
   }
   BOOST_REQUIRE_EQUAL(rows, due);
 }

@@ -18,7 +18,7 @@ const Truth<Scene> kView[] = {
     TRUTH(block_tokens, kBlockTokens),
     TRUTH(token_budget, c.setting.token_budget),
     TRUTH(max_sequences, c.setting.max_sequences),
-    TRUTH(mode, 0),
+    TRUTH(mode, c.mode),
     TRUTH(waiting, c.witness.waiting()),
     TRUTH(running_count, c.witness.running().size()),
     TRUTH(gates, c.setting.gates.size()),
@@ -114,8 +114,7 @@ void check_view(const Scene& scene) {
 
 // What was due is told once each; what was told of sequences was due. Of nodes: whatever changed since the
 // last view was told.
-void check_events(const Scene& scene, const Facts& before) {
-  std::vector<Due> due = scene.witness.due();
+void check_events(const Scene& scene, std::vector<Due> due, const Facts& before) {
   std::set<std::uint64_t> nodes;
   for (std::uint64_t i = 0; i < number(scene.view, ".events.count"); ++i) {
     const Told told = event_at(scene.view, i);

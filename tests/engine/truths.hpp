@@ -61,21 +61,22 @@ void check_row(const Facts& facts, const std::string& at, const Case& c, std::sp
 }
 
 // One view: what was read, and who knows the truth. `amid`: read amid a step, when what entries of its plan
-// have hit is theirs already.
+// have hit is theirs already. `mode`: the precision policy's last choice.
 struct Scene {
   const Facts& view;  // ".step" -> "17"
   const Witness& witness;
   const World& world;
   const Setting& setting;
   const std::vector<Ask>& asks;
-  std::uint64_t epoch;
+  std::uint64_t epoch, mode;
   bool amid;
 };
 
-// What each block's events told, and what became of it since.
+// What each block's events told, and what became of it since. `leaves_for`: the reason with which it was
+// evicted; SL_NONE: it was not.
 struct BlockStory {
   std::uint64_t key, parent_key, created_ns;
-  std::uint32_t depth, hits;
+  std::uint32_t depth, hits, leaves_for = SL_NONE;
 };
 using Stories = std::map<std::uint32_t, BlockStory>;  // of cached blocks
 
@@ -100,7 +101,8 @@ class Holders {
 // truth_view.cpp
 void check_view(const Scene& scene);  // all but tables
 void check_cost(const Facts& facts, const std::string& at, const sl_cost& cost);
-void check_events(const Scene& scene, const Facts& before);  // `before`: the last view, or empty
+// `due`: to this policy; `before`: its last view, or empty.
+void check_events(const Scene& scene, std::vector<Due> due, const Facts& before);
 // truth_sequences.cpp
 void name_sequences(const Facts& view, Witness& witness);  // ids, by request and fork
 void check_sequences(const Scene& scene);
@@ -114,6 +116,9 @@ void check_nodes(const Scene& scene, const Stories& stories);
 // Takes in the events at `at` and checks each. `created_ns(block)`: when one was hung in.
 void follow_block_events(const Facts& call, const std::string& at, const Scene& scene, Stories& stories,
                          const std::function<std::uint64_t(std::uint32_t)>& created_ns);
+
+// truth_precision.cpp: what was told at load
+void check_loaded(const Facts& facts, const execute::Executor& executor, std::uint32_t modes);
 
 // unfilled.cpp: docs/PLUGINS.md's list of fields that nothing fills, in both directions. `silent`: seen where
 // clients stated nothing.

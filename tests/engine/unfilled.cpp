@@ -1,5 +1,5 @@
-// docs/PLUGINS.md's list of fields that nothing fills yet, against what probes saw: what is listed reads as
-// stated, and what reads so is listed.
+// docs/PLUGINS.md's list of fields that nothing fills, or only a host tier does, against what probes saw without one: what
+// is listed reads as stated, and what reads so is listed.
 #include <fstream>
 #include <regex>
 
@@ -22,15 +22,24 @@ const std::set<std::string> kReadOtherwise = {
     "blocks.tier",
     "preempt.candidates.can",      //
     "preempt.candidates.swap_ns",  // the cost model's
+    "IN_TRANSIT",
     "TRANSFERRED",
     "MOVED",  // events that never come
 };
 
 // Never filled here for a reason that is the test's, not the engine's.
 const std::set<std::string> kNotAsked = {
-    "create.is_gate",                             // no probe is one
-    "note.need",      "note.need[SL_TIER_HOST]",  // a note asks for nothing
-    "note.ahead",     "note.ahead[SL_TIER_HOST]",
+    // no probe is one
+    "create.is_gate",
+    // a note asks for nothing
+    "note.need",
+    "note.need[SL_TIER_HOST]",
+    "note.ahead",
+    "note.ahead[SL_TIER_HOST]",
+    // this executor takes native numbers alone
+    "effective.plans.weight.dtype",
+    "effective.plans.input.dtype",
+    "effective.plans.output.dtype",
 };
 
 std::vector<Listed> read_list() {
@@ -44,14 +53,15 @@ std::vector<Listed> read_list() {
                                                      {"events", ""},
                                                      {"eviction", "evict."},
                                                      {"block event", "evict.events."},
-                                                     {"candidate", "preempt.candidates."}};
+                                                     {"candidate", "preempt.candidates."},
+                                                     {"operation", "assign.keys."}};
   static const std::regex row(R"(\| ?([a-z ]*?) ?\| (.*) \| (.*) \|)"), quoted("`([^`]+)`");
   std::ifstream file(std::string(SERVELOOP_DOCS) + "/PLUGINS.md");
   std::vector<Listed> list;
   std::string where;
   bool inside = false;
   for (std::string line; std::getline(file, line);) {
-    if (line.starts_with("## ")) inside = line == "## Fields that nothing fills yet";
+    if (line.starts_with("## ")) inside = line == "## Fields that nothing fills, or only a host tier does";
     if (line.starts_with("And what may be answered")) inside = false;
     std::smatch cells;
     if (!inside || !std::regex_match(line, cells, row) || cells[2] == "field") continue;
@@ -65,6 +75,7 @@ std::vector<Listed> read_list() {
       list.push_back({tables.at(where) + (*it)[1].str(), cells[3]});
       if (where == "block event" && when == std::string::npos)
         list.push_back({"note.events." + (*it)[1].str(), cells[3]});
+      if (where == "operation") list.push_back({"effective.keys." + (*it)[1].str(), cells[3]});
     }
   }
   return list;

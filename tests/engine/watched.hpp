@@ -3,6 +3,7 @@
 
 #include <functional>
 #include <span>
+#include <vector>
 
 #include "base/virtual_clock.hpp"
 #include "execute/hash.hpp"
@@ -28,7 +29,14 @@ class WatchedClock final : public Clock {
 // Tells what it is given, before it runs, and what it gives back.
 class WatchedExecutor final : public execute::Executor {
  public:
-  explicit WatchedExecutor(execute::HashExecutor& executor) : executor_(executor) {}
+  explicit WatchedExecutor(execute::HashExecutor& executor)
+      : executor_(executor), keys_(executor.op_keys().begin(), executor.op_keys().end()) {
+    for (std::uint32_t i = 0; i < keys_.size(); ++i) {  // no two alike
+      keys_[i].layer_kind = i % 2 == 0 ? SL_LAYER_FULL : SL_LAYER_SLIDING;
+      keys_[i].can = static_cast<std::uint16_t>(1u << SL_DTYPE_NATIVE | i << 1);
+      keys_[i].n = 64 + i, keys_[i].k = 1000 + i;
+    }
+  }
   void submit(const execute::Batch& batch) override {
     if (submitted) submitted(batch);
     executor_.submit(batch);
@@ -38,7 +46,7 @@ class WatchedExecutor final : public execute::Executor {
     if (collected) collected(done);
     return done;
   }
-  std::span<const sl_op_key> op_keys() const override { return executor_.op_keys(); }
+  std::span<const sl_op_key> op_keys() const override { return keys_; }
   Status apply(std::uint32_t mode, std::span<const sl_op_plan> plans) override {
     return executor_.apply(mode, plans);
   }
@@ -50,6 +58,7 @@ class WatchedExecutor final : public execute::Executor {
 
  private:
   execute::HashExecutor& executor_;
+  std::vector<sl_op_key> keys_;
 };
 
 }  // namespace serveloop::test

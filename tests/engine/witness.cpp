@@ -25,6 +25,7 @@ std::uint16_t Witnessed::state() const {
 }
 
 std::uint16_t Witnessed::not_ready() const {
+  if (ungated) return SL_NOT_READY_UNGATED;
   return static_cast<std::uint16_t>((wake_ns != SL_NEVER ? SL_NOT_READY_GATE : 0) |
                                     (paused ? SL_NOT_READY_PAUSED : 0));
 }
@@ -51,10 +52,16 @@ void Witness::sent(std::size_t ask, std::uint64_t request) {
     s.prompt_tokens = spec.prompt_tokens();
     s.max_tokens = *spec.max_tokens;
     s.arrival_ns = world_.clock().now_ns();
-    due_.push_back({SL_EV_ARRIVED, &s, 0, 0, 0});
+    is_due({SL_EV_ARRIVED, &s, 0, 0, 0});
     s.wake_ns = s.arrival_ns + hold_ns_;
     due_.push_back({SL_EV_PARKED, &s, 0, s.wake_ns, SL_REASON_PLUGIN});
+    from_gates_.push_back(due_.back());
   }
+}
+
+void Witness::is_due(const Due& due) {
+  due_.push_back(due);
+  due_first_.push_back(due);
 }
 
 void Witness::stop_running(Witnessed& s) {
@@ -69,7 +76,7 @@ void Witness::paused(std::size_t ask, std::uint64_t until_ns) {
     stop_running(s);
     s.paused = true;
     s.pause_until_ns = until_ns;
-    due_.push_back({SL_EV_PAUSED, &s, 0, until_ns, 0});
+    is_due({SL_EV_PAUSED, &s, 0, until_ns, 0});
   }
 }
 
@@ -80,7 +87,7 @@ void Witness::resumed(std::size_t ask) {
     s.paused = false;
     s.pause_until_ns = SL_NEVER;
     s.ready_ns = world_.clock().now_ns();
-    due_.push_back({SL_EV_RESUMED, &s, 0, s.holds ? 1u : 0u, 0});
+    is_due({SL_EV_RESUMED, &s, 0, s.holds ? 1u : 0u, 0});
   }
 }
 
@@ -89,7 +96,7 @@ void Witness::cancelled(std::size_t ask) {
 }
 
 void Witness::hinted(std::size_t ask, std::uint64_t key, std::uint64_t bits) {
-  due_.push_back({SL_EV_HINT, nullptr, sequences_.at({ask, 0}).request, key, bits});
+  is_due({SL_EV_HINT, nullptr, sequences_.at({ask, 0}).request, key, bits});
 }
 
 void Witness::begin_step() {
@@ -103,7 +110,7 @@ void Witness::begin_step() {
     s.wake_ns = SL_NEVER;
     if (s.paused) continue;
     s.ready_ns = now_ns_;
-    due_.push_back({SL_EV_READY, &s, 0, 0, 0});
+    is_due({SL_EV_READY, &s, 0, 0, 0});
   }
 }
 
@@ -117,7 +124,7 @@ void Witness::preempted(sl_seq seq, sl_seq for_seq) {
   s.computed = 0;
   s.holds = s.kept_hits = false;
   s.ready_ns = now_ns_;
-  due_.push_back({SL_EV_PREEMPTED, &s, 0, SL_REASON_NONE, for_seq});
+  is_due({SL_EV_PREEMPTED, &s, 0, SL_REASON_NONE, for_seq});
 }
 
 void Witness::submitted(const execute::Batch& batch) {
@@ -137,7 +144,7 @@ void Witness::submitted(const execute::Batch& batch) {
   for (const execute::BatchRow& row : batch.rows) {
     Witnessed& s = *rows_.at(row.row);
     if (begun.contains(&s)) {
-      due_.push_back({SL_EV_ADMITTED, &s, 0, s.admitted_ns == 0 ? row.start : 0, 0});
+      is_due({SL_EV_ADMITTED, &s, 0, s.admitted_ns == 0 ? row.start : 0, 0});
       if (s.admitted_ns == 0) s.admitted_ns = now_ns_;
       s.running = true;
       running_.push_back(&s);
@@ -165,7 +172,7 @@ void Witness::settle_plan() {
   for (std::size_t i = 0; i < plan_.size(); ++i) {
     Witnessed& s = *find(plan_[i]);
     if (ran_.contains(&s) || yielded_.contains(&s)) continue;
-    due_.push_back({SL_EV_FELL, &s, 0, UINT64_MAX, i});  // any reason of those that may be
+    is_due({SL_EV_FELL, &s, 0, UINT64_MAX, i});  // any reason of those that may be
     falls_.insert(now_ns_), fallen_.insert(&s);
     s.kept_hits = s.running;
   }
@@ -181,7 +188,7 @@ void Witness::watch_ends() {
     s.generated = end.output_tokens;
     s.ended = true;
     s.end_ns = now_ns_;
-    due_.push_back({SL_EV_ENDED, &s, 0, end.finish, end.output_tokens});
+    is_due({SL_EV_ENDED, &s, 0, end.finish, end.output_tokens});
   }
 }
 
@@ -204,7 +211,7 @@ void Witness::collected(const execute::Collected& done) {
     s.most_computed = std::max(s.most_computed, s.computed);
     s.high_water = std::max(s.high_water, s.computed);
   }
-  due_.push_back({SL_EV_STEP_END, nullptr, done.step, last_step_ns_, flight.rows.size()});
+  is_due({SL_EV_STEP_END, nullptr, done.step, last_step_ns_, flight.rows.size()});
 }
 
 // What the client got, it got when the step was collected.
@@ -217,7 +224,7 @@ void Witness::take_tokens() {
     s.last_token_ns = now_ns_;
     if (s.generated++ > 0) continue;
     s.first_token_ns = now_ns_;
-    due_.push_back({SL_EV_FIRST_TOKEN, &s, 0, 0, 0});
+    is_due({SL_EV_FIRST_TOKEN, &s, 0, 0, 0});
   }
 }
 
@@ -225,6 +232,11 @@ void Witness::end_step() {
   if (!submitted_) settle_plan();
   take_tokens();
   watch_ends();
+}
+
+void Witness::told_first() {
+  due_first_ = std::exchange(from_gates_, {});
+  for (auto& [key, s] : sequences_) s.ungated = false;
 }
 
 void Witness::told() {

@@ -20,12 +20,14 @@ using Key = std::pair<std::size_t, std::uint32_t>;  // ask, fork
 
 struct Witnessed {
   Key key;
-  sl_seq id = 0;  // once seen in a table
+  sl_seq id = 0;  // once seen in a table, as is request_row
   std::uint64_t request = 0;
+  std::uint32_t request_row = SL_NONE;
   std::uint32_t prompt_tokens = 0, max_tokens = 0, generated = 0, preemptions = 0;
   bool running = false, paused = false, cancelled = false, ended = false, told = false;  // told: its end
   bool holds = false;      // blocks, since it ran last
   bool kept_hits = false;  // its entry fell amid its prefill: what it had hit stays its own
+  bool ungated = true;     // it came in this step, and no gate was asked yet
 
   // KV of the present life: a preemption begins another.
   struct Run {
@@ -69,17 +71,21 @@ class Witness {
   void planned(const std::vector<sl_seq>& entries);  // what the scheduler answered
   void preempted(sl_seq seq, sl_seq for_seq);        // what the preemption policy answered
   void end_step();
-  // All that was due to be told has been.
+  // All that was due to be told has been: to who is asked before the gates; to the scheduler.
+  void told_first();
   void told();
 
   // ---- Truths.
   const std::map<Key, Witnessed>& sequences() const { return sequences_; }
   Witnessed* find(sl_seq id);
-  void name(const Key& key, sl_seq id) { sequences_.at(key).id = id; }
+  void name(const Key& key, sl_seq id, std::uint32_t request_row) {
+    sequences_.at(key).id = id, sequences_.at(key).request_row = request_row;
+  }
   // When it came, so many of its tokens were cached.
   void came_with(const Key& key, std::uint32_t tokens) { sequences_.at(key).high_water = tokens; }
   bool fell_once(const Witnessed& s) const { return fallen_.contains(&s); }
   const std::vector<Due>& due() const { return due_; }
+  const std::vector<Due>& due_first() const { return due_first_; }
   std::uint64_t step() const { return step_; }
   std::uint64_t now_ns() const { return now_ns_; }  // of the last thing that took time
   std::uint64_t last_step_ns() const { return last_step_ns_; }
@@ -101,6 +107,7 @@ class Witness {
   void take_tokens();
   void stop_running(Witnessed& s);
   void settle_plan();
+  void is_due(const Due& due);
 
   struct Flight {
     struct Row {
@@ -120,9 +127,9 @@ class Witness {
   std::map<std::uint64_t, Flight> flights_;   // by step
   std::vector<const Witnessed*> running_;
   std::vector<sl_seq> plan_;
-  std::set<const Witnessed*> ran_, yielded_;  // in this step
-  std::set<const Witnessed*> fallen_;         // ever
-  std::vector<Due> due_;
+  std::set<const Witnessed*> ran_, yielded_;       // in this step
+  std::set<const Witnessed*> fallen_;              // ever
+  std::vector<Due> due_, due_first_, from_gates_;  // from_gates_: in this step
   std::set<std::uint64_t> falls_;
 };
 

@@ -4,8 +4,8 @@
 
 #include <boost/test/unit_test.hpp>
 
+#include "../need.hpp"
 #include "base/hash.hpp"
-#include "need.hpp"
 #include "rig/settings.hpp"
 
 namespace serveloop::test {
@@ -13,7 +13,8 @@ namespace serveloop::test {
 std::string Setting::name() const {
   std::string out = fmt::format("{}/{}/{} blocks={} budget={} lag={} cache={}", scheduler, eviction,
                                 preemption, blocks, token_budget, lag, prefix_cache);
-  for (const auto& [at, choice] : swaps) out += fmt::format(" swap@{}={}", at, choice.plugin);
+  if (host_blocks > 0) out += fmt::format(" host={}", host_blocks);
+  for (const Swap& swap : swaps) out += fmt::format(" swap@{}={}", swap.at_step, swap.to.plugin);
   return out;
 }
 
@@ -62,6 +63,7 @@ World::World(const Setting& setting, std::vector<Ask> asks, observe::StepLog* lo
     : setting_(setting), asks_(std::move(asks)), clock_(HostModel{}), host_(build_host()) {
   engine::Options o;
   o.kv_blocks = setting.blocks;
+  o.host_kv_blocks = setting.host_blocks;
   o.block_tokens = kBlockTokens;
   o.token_budget = setting.token_budget;
   o.max_sequences = setting.max_sequences;
@@ -81,9 +83,9 @@ World::World(const Setting& setting, std::vector<Ask> asks, observe::StepLog* lo
     p.eviction = need(host_.load_eviction({setting.eviction, setting.eviction_options}, limits_));
   if (!setting.preemption.empty())
     p.preemption = need(host_.load_preemption({setting.preemption, setting.preemption_options}, limits_));
-  p.precision = need(host_.load_precision({"native"}, limits_));
-  executor_ =
-      std::make_unique<execute::HashExecutor>(clock_, o.cost, o.max_sequences, o.kv_blocks, o.block_tokens);
+  p.precision = need(host_.load_precision({setting.precision}, limits_));
+  executor_ = std::make_unique<execute::HashExecutor>(clock_, o.cost, o.max_sequences, o.kv_blocks,
+                                                      o.block_tokens, o.host_kv_blocks);
   watched_executor_ = std::make_unique<WatchedExecutor>(*executor_);
   engine_ =
       need(engine::Engine::create(o, requests::Labeler(setting.tenants, setting.rules), std::move(p),
@@ -139,8 +141,9 @@ void World::feed() {
   while (next_ask_ < asks_.size() && asks_[next_ask_].at_step <= engine_->steps()) send(next_ask_++);
   for (const std::uint64_t request : std::exchange(cancels_, {}))
     tell(engine::Message::What::cancel, request);
-  while (next_swap_ < setting_.swaps.size() && setting_.swaps[next_swap_].first <= engine_->steps())
-    swap(policy::Kind::scheduler, setting_.swaps[next_swap_++].second);
+  for (; next_swap_ < setting_.swaps.size() && setting_.swaps[next_swap_].at_step <= engine_->steps();
+       ++next_swap_)
+    swap(setting_.swaps[next_swap_].kind, setting_.swaps[next_swap_].to);
 }
 
 bool World::one_step() {

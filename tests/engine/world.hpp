@@ -19,14 +19,20 @@ using Outputs = std::map<std::pair<std::uint64_t, std::uint32_t>, Tokens>;  // b
 
 struct Setting {
   std::string scheduler = "fcfs", eviction = "lru", preemption = "recompute";  // "" = the linked-in fallback
+  std::string precision = "native";
   toml::Value scheduler_options = {}, eviction_options = {}, preemption_options = {};
   std::vector<policy::Choice> gates;
   std::uint32_t blocks = 4096, token_budget = 256, max_sequences = 16, lag = 0, bypass_steps = 64,
-                max_waiting = 4096;
+                max_waiting = 4096, host_blocks = 0;
   std::uint64_t seed = 5;  // the policies'
   std::uint32_t context_tokens = 131072;
   bool prefix_cache = true;
-  std::vector<std::pair<std::uint64_t, policy::Choice>> swaps;  // at a step, a scheduler
+  struct Swap {
+    std::uint64_t at_step;
+    policy::Kind kind;
+    policy::Choice to;
+  };
+  std::vector<Swap> swaps;  // in order of steps
   std::vector<requests::Tenant> tenants;
   std::vector<requests::PriorityRule> rules;
   std::string name() const;

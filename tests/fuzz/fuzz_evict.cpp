@@ -5,7 +5,8 @@ using namespace serveloop;
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   fuzz::Bytes bytes(data, size);
-  const std::uint32_t lag = bytes.next() % 2, blocks = 7 + bytes.next() % 8;
+  const std::uint8_t shape = bytes.next();
+  const std::uint32_t lag = shape % 2, host_blocks = shape / 2 % 8, blocks = 7 + bytes.next() % 8;
   const auto victims = [&bytes](const fuzz::SmallEngine& small, observe::Writer& out) {
     if (bytes.spent()) return false;
     const sl_table table = small.engine().cache().block_table();
@@ -22,7 +23,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     }
     return true;
   };
-  fuzz::SmallEngine small(blocks, lag, observe::Item::evict, victims);
+  fuzz::SmallEngine small(blocks, host_blocks, lag, observe::Item::evict, victims);
   small.run();
   return 0;
 }

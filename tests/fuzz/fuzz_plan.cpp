@@ -6,7 +6,8 @@ using namespace serveloop;
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   fuzz::Bytes bytes(data, size);
-  const std::uint32_t lag = bytes.next() % 2, blocks = 7 + bytes.next() % 32;
+  const std::uint8_t shape = bytes.next();
+  const std::uint32_t lag = shape % 2, host_blocks = shape / 2 % 16, blocks = 7 + bytes.next() % 32;
   const auto plan = [&bytes](const fuzz::SmallEngine& small, observe::Writer& out) {
     if (bytes.spent()) return false;
     const auto& requests = small.engine().requests();
@@ -30,7 +31,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     }
     return true;
   };
-  fuzz::SmallEngine small(blocks, lag, observe::Item::plan, plan);
+  fuzz::SmallEngine small(blocks, host_blocks, lag, observe::Item::plan, plan);
   small.run();
   return 0;
 }

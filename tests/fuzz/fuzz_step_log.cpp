@@ -44,8 +44,8 @@ void read_item(const observe::StepRecord::Entry& item, const requests::Manager& 
     }
     case observe::Item::ended: engine::decode_end(in); return;
     case observe::Item::collected: {
-      std::vector<std::uint32_t> tokens;
-      rig::decode_collected(in, tokens);
+      rig::CollectedParts parts;
+      rig::decode_collected(in, parts);
       return;
     }
     default: return;

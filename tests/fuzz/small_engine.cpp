@@ -34,7 +34,7 @@ const std::vector<std::vector<requests::Token>>& reference() {
   static const auto outputs = [] {
     std::vector<std::vector<requests::Token>> all(kRequests);
     for (std::size_t i = 0; i < kRequests; ++i) {
-      SmallEngine alone(64, 0, observe::Item::memory, {});
+      SmallEngine alone(64, 0, 0, observe::Item::memory, {});
       alone.post(i);
       while (alone.engine().busy() || alone.engine().steps() == 0) alone.engine().step();
       all[i] = alone.outputs_[0];
@@ -44,18 +44,21 @@ const std::vector<std::vector<requests::Token>>& reference() {
   return outputs;
 }
 
-SmallEngine::SmallEngine(std::uint32_t blocks, std::uint32_t lag, observe::Item item, Answer answer)
+SmallEngine::SmallEngine(std::uint32_t blocks, std::uint32_t host_blocks, std::uint32_t lag,
+                         observe::Item item, Answer answer)
     : item_(item), answer_(std::move(answer)), outputs_(kRequests), finish_(kRequests) {
   spdlog::set_level(spdlog::level::off);
   engine::Options o;
   o.kv_blocks = blocks;
+  o.host_kv_blocks = host_blocks;
   o.block_tokens = kBlockTokens;
   o.token_budget = 16;
   o.max_sequences = 4;
   o.max_waiting = 16;
   o.lag = lag;
-  o.cost = {sizeof(sl_cost), 0, 1e6, 1e4, 10, 1e4, 1, 0, 0};
-  executor_ = std::make_unique<execute::HashExecutor>(clock_, o.cost, o.max_sequences, blocks, kBlockTokens);
+  o.cost = {sizeof(sl_cost), 0, 1e6, 1e4, 10, 1e4, 1, 1e5, 2e5};
+  executor_ = std::make_unique<execute::HashExecutor>(clock_, o.cost, o.max_sequences, blocks, kBlockTokens,
+                                                      host_blocks);
   auto made = engine::Engine::create(o, requests::Labeler({}, {}), {}, clock_, *executor_, *this, nullptr);
   if (!made) wrong(made.error().message());
   engine_ = std::move(*made);

@@ -35,7 +35,8 @@ class SmallEngine final : public engine::Output {
  public:
   using Answer = std::function<bool(const SmallEngine&, observe::Writer&)>;  // false: nothing more to say
   // `item` is answered by `answer` while it has something to say, then by the fallback.
-  SmallEngine(std::uint32_t blocks, std::uint32_t lag, observe::Item item, Answer answer);
+  SmallEngine(std::uint32_t blocks, std::uint32_t host_blocks, std::uint32_t lag, observe::Item item,
+              Answer answer);
   // Runs all requests to their ends. Aborts where tokens are wrong, a block is lost or nothing moves.
   void run();
   engine::Engine& engine() const { return *engine_; }

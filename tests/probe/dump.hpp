@@ -143,6 +143,7 @@ inline void dump(Text& out, const std::string& at, const sl_block_row& row) {
   PROBE_FIELD(flags)
   PROBE_FIELD(cached_children)
   PROBE_FIELD(parent)
+  PROBE_FIELD(host_children)
 }
 
 inline void dump(Text& out, const std::string& at, const sl_event& row) {
@@ -163,8 +164,11 @@ inline void dump(Text& out, const std::string& at, const sl_block_event& row) {
   PROBE_FIELD(kind)
   PROBE_FIELD(tier)
   PROBE_FIELD(flags)
+  PROBE_FIELD(reason)
   PROBE_FIELD(cached_children)
   PROBE_FIELD(node)
+  PROBE_FIELD(from)
+  PROBE_FIELD(request_row)
 }
 
 inline void dump(Text& out, const std::string& at, const sl_candidate& row) {

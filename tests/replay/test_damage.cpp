@@ -6,6 +6,7 @@
 #include <functional>
 #include <limits>
 
+#include "../sanitized.hpp"
 #include "base/hash.hpp"
 #include "experiment/replay.hpp"
 #include "stage.hpp"
@@ -68,7 +69,7 @@ struct Log {
   std::string with_header(const rig::LogHeader& other) const {
     observe::Writer payload, out;
     encode(other, payload);
-    out.raw("SLOG\2\1", 6);
+    out.raw("SLOG\3\1", 6);
     out.u64(payload.size());
     out.raw(payload.bytes().data(), payload.size());
     return std::string(reinterpret_cast<const char*>(out.bytes().data()), out.size()) +
@@ -121,13 +122,14 @@ BOOST_AUTO_TEST_CASE(one_altered_byte_of_a_decision_is_named) {
 BOOST_AUTO_TEST_CASE(truncation_at_every_seventh_byte) {
   const Log log;
   BOOST_REQUIRE_LT(log.bytes.size(), 30'000u);
-  std::size_t errors = 0;
+  constexpr std::size_t kStride = kUnderAsan ? 49 : 7;
+  std::size_t errors = 0, headless = 0;
   std::uint64_t last = 0;
-  for (std::size_t size = 0; size < log.bytes.size(); size += 7) {
+  for (std::size_t size = (log.bytes.size() - 1) % kStride; size < log.bytes.size(); size += kStride) {
+    headless += size < log.first_step ? 1 : 0;
     const Result<ReplayResult> result = log.replay(log.bytes.substr(0, size));
     if (!result) {
       ++errors;
-      BOOST_CHECK_LT(size, log.first_step);
       continue;
     }
     BOOST_CHECK(!result->difference);
@@ -135,14 +137,14 @@ BOOST_AUTO_TEST_CASE(truncation_at_every_seventh_byte) {
     BOOST_CHECK_GE(result->steps, last);
     last = result->steps;
   }
-  BOOST_CHECK_EQUAL(errors, (log.first_step + 6) / 7);
+  BOOST_CHECK_EQUAL(errors, headless);
   BOOST_CHECK_GE(last + 1, log.steps);  // the longest piece may end within the last step
 }
 
 BOOST_AUTO_TEST_CASE(flipped_bits) {
   const Log log;
   std::size_t errors = 0, differences = 0;
-  for (std::size_t at = 0; at < log.bytes.size(); at += 3) {
+  for (std::size_t at = 0; at < log.bytes.size(); at += kUnderAsan ? 25 : 3) {
     std::string spoilt = log.bytes;
     spoilt[at] = static_cast<char>(spoilt[at] ^ (1 << mix(at, 1) % 8));
     const Result<ReplayResult> result = log.replay(spoilt, at % 2 == 0);
@@ -158,7 +160,7 @@ BOOST_AUTO_TEST_CASE(flipped_bits) {
 
 BOOST_AUTO_TEST_CASE(runs_of_hostile_bytes) {
   const Log log;
-  for (std::size_t at = log.first_step; at + 12 < log.bytes.size(); at += 41)
+  for (std::size_t at = log.first_step; at + 12 < log.bytes.size(); at += kUnderAsan ? 205 : 41)
     for (const char fill : {'\xff', '\0', '\x7f'}) {
       std::string spoilt = log.bytes;
       spoilt.replace(at, 10, std::string(9, fill) + '\1');
@@ -194,9 +196,9 @@ BOOST_AUTO_TEST_CASE(headers_that_do_not_fit) {
 BOOST_AUTO_TEST_CASE(another_version_and_no_log) {
   const Log log;
   std::string newer = log.bytes;
-  newer[4] = 3;
+  newer[4] = 4;
   BOOST_CHECK(log.replay(newer).error().message().ends_with(
-      ": step log of another version: expected 2, found 3; read it with the release that wrote it"));
+      ": step log of another version: expected 3, found 4; read it with the release that wrote it"));
   BOOST_CHECK(!log.replay("not a log at all"));
   BOOST_CHECK(!log.replay(""));
   BOOST_CHECK(!experiment::replay(log.folder.path("missing.slog"), {}));

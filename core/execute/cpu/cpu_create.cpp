@@ -42,7 +42,7 @@ CpuExecutor::CpuExecutor(Clock& clock, model::Model model, const CpuOptions& opt
       model_(std::move(model)),
       options_(options),
       kernels_(kernels::cpu::kernels(options.isa)),
-      pool_(options.threads),
+      pool_(options.threads, Staffing::fitting),
       sampler_(std::make_unique<Drawing>(kernels_)),
       rows_(options.max_sequences),
       jobs_(options.lag + 2) {
@@ -100,7 +100,18 @@ Status CpuExecutor::apply(std::uint32_t mode, std::span<const sl_op_plan> plans)
     auto cache =
         KvCache::create(model_.architecture, numerics->kv_types(), options_.block_tokens, options_.blocks);
     if (!cache) return tl::unexpected(cache.error());
-    cache_ = std::move(*cache);
+    if (options_.host_blocks > 0) {
+      auto host = KvCache::create(model_.architecture, numerics->kv_types(), options_.block_tokens,
+                                  options_.host_blocks);
+      if (!host) return tl::unexpected(host.error());
+      host_cache_ = std::move(*host);
+      cache_ = std::move(*cache);
+      auto copier = Copier::create(*cache_, *host_cache_);
+      if (!copier) return tl::unexpected(copier.error());
+      copier_ = std::move(*copier);
+    } else {
+      cache_ = std::move(*cache);
+    }
   }
   if (mode >= modes_.size()) modes_.resize(mode + 1);
   modes_[mode] = std::move(*numerics);
@@ -158,8 +169,13 @@ Collected CpuExecutor::collect() {
   } else {
     compute(oldest);
   }
-  return {oldest.step, oldest.start_ns,  oldest.end_ns, oldest.failed,
-          oldest.why,  oldest.decode_ns, oldest.tokens, oldest.logprobs};
+  Collected done{oldest.step, oldest.start_ns,  oldest.end_ns, oldest.failed,
+                 oldest.why,  oldest.decode_ns, oldest.tokens, oldest.logprobs};
+  if (copier_ != nullptr) {
+    if (oldest.rows.empty()) copier_->wait_for_one();
+    copier_->tell(done, copies_failed_);
+  }
+  return done;
 }
 
 void CpuExecutor::serve() {

@@ -4,7 +4,6 @@
 
 #include <fmt/format.h>
 #include <serveloop/base.h>
-#include <serveloop/view.h>
 
 #include <algorithm>
 #include <exception>
@@ -70,6 +69,7 @@ void CpuExecutor::compute(Job& job) {
   job.start_ns = clock_.now_ns();
   job.tokens.assign(job.rows.size(), 0);
   job.logprobs.clear();
+  if (copier_ != nullptr) copier_->begin(job.copies);
   Status good;
   try {
     good = edit_rows(job);
@@ -129,25 +129,13 @@ Status CpuExecutor::check_row(const Job& job, std::uint32_t row) const {
 Status CpuExecutor::step(Job& job) {
   if (job.mode >= modes_.size() || !modes_[job.mode])
     return fail(fmt::format("step {}: precision mode {}", job.step, job.mode), "a mode that was applied");
-  if (Status good = move_blocks(job); !good) return good;
   if (Status good = make_runs(job); !good) return good;
+  if (runs_.empty()) return {};
   for (const BatchRow& at : job.rows)
     if (at.samples && rows_[at.row].sampling.alternatives) job.logprobs.resize(job.rows.size());
   Choosing choosing(*this, job);
   forward_->pass(runs_, *modes_[job.mode], *cache_, choosing);
   return choosing.went();
-}
-
-Status CpuExecutor::move_blocks(const Job& job) {
-  for (const BlockCopy& copy : job.copies) {
-    if (copy.from_tier != SL_TIER_DEVICE || copy.to_tier != SL_TIER_DEVICE || copy.from >= options_.blocks ||
-        copy.to >= options_.blocks)
-      return fail(fmt::format("step {}: copy of block {} to {}", job.step, copy.from, copy.to),
-                  fmt::format("device blocks below {}", options_.blocks),
-                  fmt::format("tiers {} and {}", copy.from_tier, copy.to_tier));
-    if (copy.from != copy.to) cache_->copy(copy.from, copy.to);
-  }
-  return {};
 }
 
 Status CpuExecutor::make_runs(const Job& job) {

@@ -4,7 +4,8 @@
 //
 // At lag 0 a step is computed within collect(), by the loop thread and the pool's. At lag 1 a device thread of its own
 // takes jobs in order, so submit returns at once; a token that a step samples is in its row before the next one begins.
-// Rows, tables and the cache belong to whichever thread computes.
+// Rows, tables and the cache belong to whichever thread computes; a step's copies between the tiers begin with it, on a
+// thread of their own (copier.hpp).
 //
 // Thread safety: submit and collect by the loop thread; apply while no step is in flight. The clock's now_ns() is called
 // from the device thread: at lag 1 it must be safe to (SteadyClock is).
@@ -18,9 +19,10 @@
 #include <vector>
 
 #include "base/clock.hpp"
-#include "execute/cpu/decode_time.hpp"
+#include "execute/cpu/copier.hpp"
 #include "execute/cpu/forward.hpp"
 #include "execute/cpu/sampler.hpp"
+#include "execute/decode_time.hpp"
 #include "execute/executor.hpp"
 
 namespace serveloop::execute::cpu {
@@ -33,6 +35,7 @@ struct CpuOptions {
   std::uint32_t block_tokens = 16;    // a power of two
   std::uint32_t blocks = 0;
   kernels::cpu::Isa isa = kernels::cpu::detect();
+  std::uint32_t host_blocks = 0;  // of the tier in host memory; 0: none
 };
 
 class CpuExecutor final : public Executor {
@@ -53,7 +56,10 @@ class CpuExecutor final : public Executor {
   // Of the KV cache under these plans.
   Result<std::uint64_t> block_bytes(std::span<const sl_op_plan> plans) const;
   // How many blocks the cache has, where the options did not say: they may depend on the plan. Before apply().
-  void set_blocks(std::uint32_t blocks) { options_.blocks = blocks; }
+  void set_blocks(std::uint32_t blocks, std::uint32_t host_blocks) {
+    options_.blocks = blocks;
+    options_.host_blocks = host_blocks;
+  }
 
   void set_sampler(std::unique_ptr<Sampler> sampler) { sampler_ = std::move(sampler); }  // no step in flight
   void set_times(PassTimes* times) { forward_->times = times; }                          // likewise
@@ -97,7 +103,6 @@ class CpuExecutor final : public Executor {
   void compute(Job& job);
   Status edit_rows(const Job& job);
   Status check_row(const Job& job, std::uint32_t row) const;
-  Status move_blocks(const Job& job);
   Status make_runs(const Job& job);
   Status check_run(const BatchRow& at) const;
   Status step(Job& job);
@@ -111,7 +116,9 @@ class CpuExecutor final : public Executor {
   Weights weights_;
   std::vector<sl_op_key> keys_;
   std::vector<std::optional<Numerics>> modes_;
-  std::optional<KvCache> cache_;
+  std::optional<KvCache> cache_, host_cache_;
+  std::unique_ptr<Copier> copier_;  // where there is a host tier
+  std::vector<std::uint64_t> copies_failed_;
   std::unique_ptr<Forward> forward_;
   std::unique_ptr<Sampler> sampler_;
   DecodeTime decode_time_;

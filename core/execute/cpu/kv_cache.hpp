@@ -51,11 +51,12 @@ class KvCache {
   std::uint32_t blocks() const { return blocks_; }
   const kernels::cpu::KvLayout& layout(std::size_t layer) const { return layers_[layer].layout; }
   void* layer(std::size_t layer) const { return pages_.data() + layers_[layer].offset; }
-  // Block `from` to block `to`, in all layers.
-  void copy(std::uint32_t from, std::uint32_t to) const {
-    for (const Layer& l : layers_) {
-      std::uint8_t* at = pages_.data() + l.offset;
-      std::memcpy(at + to * l.layout.block_stride, at + from * l.layout.block_stride, l.layout.block_stride);
+  // Block `from` to block `to` of a cache of the same layouts, in all layers.
+  void copy(std::uint32_t from, const KvCache& into, std::uint32_t to) const {
+    for (std::size_t i = 0; i < layers_.size(); ++i) {
+      const std::size_t stride = layers_[i].layout.block_stride;
+      std::memcpy(into.pages_.data() + into.layers_[i].offset + to * stride,
+                  pages_.data() + layers_[i].offset + from * stride, stride);
     }
   }
 

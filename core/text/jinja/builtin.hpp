@@ -33,8 +33,8 @@ struct Call {
 
 struct Builtin {
   std::string_view name;
-  std::string_view
-      parameters;  // names in their order, "!" after one that must be given; "*": takes what comes
+  // Names in their order, "!" after one that must be given; "*": takes what comes.
+  std::string_view parameters;
   Outcome<Value> (*function)(Call&) = nullptr;
 };
 

@@ -57,8 +57,8 @@ class Interpreter {
   // call.cpp
   Outcome<Value> evaluate_call(const Expression& call);
   Outcome<Value> call_with(const Expression& call, Arguments arguments);
-  Outcome<Value> apply_filters(const Expression& chain,
-                               const Value& head);  // head stands for the null operand
+  // `head` stands for the null operand.
+  Outcome<Value> apply_filters(const Expression& chain, const Value& head);
   Outcome<Value> evaluate_test(const Expression& test);
   Outcome<Arguments> evaluate_arguments(const std::vector<Argument>& arguments);
   Done spread(const Argument& argument, const Value& value, Arguments& into);

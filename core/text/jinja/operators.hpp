@@ -7,8 +7,9 @@ namespace serveloop::text::jinja {
 
 Outcome<Value> operate(Run& run, char op, const Value& a, const Value& b);  // number.hpp names the operators
 
-Outcome<Value> printf_format(Run& run, const Value& format, const Value& arguments);  // format % arguments
-Outcome<Value> brace_format(Run& run, std::string_view format,
-                            const Arguments& arguments);  // format.format(...)
+// format % arguments
+Outcome<Value> printf_format(Run& run, const Value& format, const Value& arguments);
+// format.format(...)
+Outcome<Value> brace_format(Run& run, std::string_view format, const Arguments& arguments);
 
 }  // namespace serveloop::text::jinja

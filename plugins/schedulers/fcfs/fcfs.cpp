@@ -3,7 +3,7 @@
 //
 // Cost of a step: one walk over the running sequences, and one look at each waiting one that it admits.
 #include <algorithm>
-#include <serveloop/cpp/bring_in.hpp>
+#include <serveloop/cpp/admit.hpp>
 
 namespace {
 
@@ -22,7 +22,7 @@ class Fcfs {
   void plan(const sl::View& view, sl::Plan& plan) {
     note(view);
     const uint32_t budget = run_all(view, plan, view->token_budget);
-    admit_ready(view, plan, budget);
+    sl::admit_in_order(view, plan, ready_, bring_in_, budget, max_prefill_tokens_);
     plan.gauge(kWaiting, static_cast<double>(ready_.size()));
   }
 
@@ -41,28 +41,6 @@ class Fcfs {
       budget -= tokens;
     }
     return budget;
-  }
-
-  void admit_ready(const sl::View& view, sl::Plan& plan, uint32_t budget) {
-    uint32_t slots = view->max_sequences - std::min(view->max_sequences, view->running_count);
-    const auto seqs = view.seqs();
-    auto next = ready_.begin();
-    bring_in_.start(view);
-    while (slots > 0 && budget > 0) {
-      if (bring_in_.swapped_first(view, plan, next, ready_.end())) {
-        --slots;
-        continue;
-      }
-      if (next == ready_.end()) break;
-      const sl_seq_row& seq = seqs[SL_SEQ_SLOT((next++)->second)];
-      if (seq.runnable == 0) continue;  // all that it could run is in flight
-      if (bring_in_.instead(view, plan, seq)) continue;
-      const uint32_t tokens = std::min({sl::uncached_tokens(view, seq), max_prefill_tokens_, budget});
-      plan.admit(seq.id, tokens);
-      budget -= tokens;
-      --slots;
-    }
-    bring_in_.ahead(view, plan, next, ready_.end());
   }
 
   uint32_t max_prefill_tokens_ = UINT32_MAX;

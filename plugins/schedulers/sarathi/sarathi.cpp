@@ -5,7 +5,7 @@
 // As in the paper's Algorithm 3, decodes are not limited by the chunk budget, only by the engine's token
 // budget: a decode left out would be the very stall that the policy exists to avoid.
 #include <algorithm>
-#include <serveloop/cpp/bring_in.hpp>
+#include <serveloop/cpp/admit.hpp>
 
 namespace {
 
@@ -28,7 +28,7 @@ class Sarathi {
     const uint32_t decodes = run_decodes(view, plan, view->token_budget);
     const uint32_t budget = std::min(chunk_budget_, view->token_budget);
     const uint32_t left = run_chunks(view, plan, budget - std::min(budget, decodes));
-    admit_ready(view, plan, left);
+    sl::admit_in_order(view, plan, ready_, bring_in_, left);
     plan.gauge(kWaiting, static_cast<double>(ready_.size()));
     plan.gauge(kDecodes, decodes);
   }
@@ -64,27 +64,6 @@ class Sarathi {
       budget -= tokens;
     }
     return budget;
-  }
-
-  void admit_ready(const sl::View& view, sl::Plan& plan, uint32_t budget) {
-    uint32_t slots = view->max_sequences - std::min(view->max_sequences, view->running_count);
-    auto next = ready_.begin();
-    bring_in_.start(view);
-    while (slots > 0 && budget > 0) {
-      if (bring_in_.swapped_first(view, plan, next, ready_.end())) {
-        --slots;
-        continue;
-      }
-      if (next == ready_.end()) break;
-      const sl_seq_row& seq = view.seqs()[SL_SEQ_SLOT((next++)->second)];
-      if (seq.runnable == 0) continue;  // all that it could run is in flight
-      if (bring_in_.instead(view, plan, seq)) continue;
-      const uint32_t tokens = std::min(sl::uncached_tokens(view, seq), budget);
-      plan.admit(seq.id, tokens);
-      budget -= tokens;
-      --slots;
-    }
-    bring_in_.ahead(view, plan, next, ready_.end());
   }
 
   uint32_t chunk_budget_;

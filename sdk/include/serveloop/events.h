@@ -26,6 +26,7 @@ enum {
   SL_EV_NODE_CHANGED = 13, /* node: cached lengths or waiters changed; subject 0 */
   SL_EV_NODE_GONE = 14,    /* node: its id may be used again; subject 0 */
   SL_EV_PARKED = 15,       /* a: wake, ns, or SL_NEVER; b: reason */
+  SL_EV_IN_TRANSIT = 17,   /* its blocks are being copied: not ready until TRANSFERRED */
   SL_EV_SPLIT = 16 /* node was split: a is the new upper node that took its first b blocks; subject 0 */
 };
 
@@ -54,7 +55,8 @@ enum {
   SL_BLOCK_IDLE = 3,     /* last user gone: evictable from now on. Sent leaf first. Comes without a HIT
                             before it where an entry had pinned the block and then fell */
   SL_BLOCK_GONE = 4,     /* dropped: no tier holds it. Its key remains useful for ghost lists */
-  SL_BLOCK_MOVED = 5     /* now in `tier` */
+  SL_BLOCK_MOVED = 5     /* now in `tier`; `block` is its id there, `from` the one it had. In use until told
+                            otherwise: a demoted one is SL_BLOCK_IDLE once its copy ended */
 };
 
 typedef struct sl_block_event {
@@ -65,7 +67,8 @@ typedef struct sl_block_event {
   uint16_t flags, reason; /* flags: SL_EVENT_HANDOVER; reason: why it left, with GONE */
   uint32_t cached_children;
   uint32_t node;
-  uint32_t request_row, reserved; /* row of `request` in the requests table; SL_NONE = none */
+  uint32_t request_row; /* row of `request` in the requests table; SL_NONE = none */
+  uint32_t from;        /* with SL_BLOCK_MOVED: the block it was before; else 0 */
 } sl_block_event;
 
 #ifdef __cplusplus

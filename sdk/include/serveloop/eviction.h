@@ -19,9 +19,11 @@ typedef struct sl_evict_in {
   uint32_t need[2], ahead[2];
 } sl_evict_in;
 
-/* A block to drop (`to` = SL_TIER_NONE) or to demote (`to` = SL_TIER_HOST). `key` must be the block's, so
- * that a stale answer is refused. A victim has no user, and no cached descendant in its tier outside the same
- * answer. */
+/* A block to drop (`to` = SL_TIER_NONE) or to demote (`to` = SL_TIER_HOST; device blocks only). `key` must be
+ * the block's, so that a stale answer is refused. A victim has no user, and no cached descendant in its tier
+ * outside the same answer. Host blocks below a dropped device block go with it. A demoted block is free once its
+ * copy has ended. Where the host has too few free blocks, those that the answer drops there included, the deepest
+ * demotions are drops. */
 typedef struct sl_victim {
   uint64_t key;
   uint32_t block;

@@ -115,21 +115,22 @@ typedef struct sl_node_row {
 enum { SL_TIER_DEVICE = 0, SL_TIER_HOST = 1, SL_TIER_NONE = 2 };
 enum {
   SL_BLOCK_FLAG_INDEXED = 1,
-  SL_BLOCK_FLAG_FILLING = 2,
-  SL_BLOCK_FLAG_TRANSIENT = 4 /* goes when unpinned */
+  SL_BLOCK_FLAG_FILLING = 2,   /* a submitted step, or a copy to host memory, is still writing it */
+  SL_BLOCK_FLAG_TRANSIENT = 4, /* goes when unpinned */
+  SL_BLOCK_FLAG_COPYING = 8    /* a copy to or from the other tier is pending */
 };
 
-/* One block of KV. Index = block id. Evictable means indexed, refs 0. */
+/* One block of KV. Index = block id: device blocks first, then host blocks. Evictable means indexed, refs 0. */
 typedef struct sl_block_row {
   uint64_t key; /* hash of its tokens and all before it, salted by tenant and numerics; 0 if not indexed */
   uint64_t last_use_ns; /* last pin or unpin */
   uint64_t created_ns;
   uint32_t node, depth; /* position in the tree: node, and blocks above it */
-  uint32_t refs, hits;
+  uint32_t refs, hits;  /* refs: sequences that use it; in host memory also its pending copy */
   uint16_t tier, flags;
   uint32_t cached_children; /* blocks directly below it in its tier */
-  uint32_t parent;          /* the block directly above it; SL_NONE at the top */
-  uint32_t pad;
+  uint32_t parent;          /* the block directly above it, in either tier; SL_NONE at the top */
+  uint32_t host_children;   /* blocks directly below it in host memory: they leave the cache if it does */
 } sl_block_row;
 
 #ifdef __cplusplus

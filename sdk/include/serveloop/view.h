@@ -13,7 +13,8 @@ extern "C" {
 #endif
 
 typedef struct sl_tier {
-  uint32_t total, free, evictable, in_transit; /* blocks; evictable: cached, used by nobody */
+  uint32_t total, free, evictable, in_transit; /* blocks; evictable: cached, used by nobody; in_transit:
+                                                   a copy is pending */
 } sl_tier;
 
 typedef struct sl_view {

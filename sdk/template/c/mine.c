@@ -2,7 +2,7 @@
  * became ready.
  *
  * Its state is a doubly linked list over sequence slots, kept by events; entry `slots` is the list's end.
- * Build it with gcc -std=c11 -O2 -fPIC -fvisibility=hidden -shared -I <sdk include folder> mine.c -o mine.so
+ * Build it with gcc $(pkg-config --variable=c_cflags serveloop-sdk) mine.c -o mine.so $(pkg-config --libs serveloop-sdk)
  */
 #include <serveloop/serveloop.h>
 #include <stdio.h>
@@ -27,8 +27,9 @@ static void leave(mine* m, uint32_t slot) {
 }
 
 static void join(mine* m, uint32_t slot) {
-  const uint32_t end = m->slots, last = m->prev[end];
-  leave(m, slot);
+  const uint32_t end = m->slots;
+  leave(m, slot); /* the same event may come twice */
+  const uint32_t last = m->prev[end];
   m->next[last] = slot;
   m->prev[slot] = last;
   m->next[slot] = end;

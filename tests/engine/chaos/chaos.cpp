@@ -15,8 +15,11 @@ class Chaos {
 
   void note(const sl::View& view) {
     ready_.hear(view, sl::ArrivalKey::of);
-    for (const sl_event& event : view.events())
+    for (const sl_event& event : view.events()) {
       if (event.kind == SL_EV_PARKED) parked_.push_back(event.subject);
+      if (const sl_seq_row* seq = view.find(event.subject); seq != nullptr && seq->state == SL_SWAPPED)
+        swapped_.push_back(event.subject);
+    }
   }
 
   void plan(const sl::View& view, sl::Plan& plan) {
@@ -29,6 +32,7 @@ class Chaos {
       else
         waiting(view, seq, plan, budget);
     }
+    bring_back_some(view, plan);
     release_some(view, plan);
   }
 
@@ -72,8 +76,8 @@ class Chaos {
     if (what == 1) return plan.park(seq.id, view->now_ns + draw(8000000), kDrawn);
     if (what == 2) return plan.park(seq.id, SL_NEVER, kDrawn);
     if (what == 3) return plan.reserve(seq.id, more_than(seq), kDrawn);
-    if (what == 4) return plan.prefetch(seq.id, 1, kDrawn);
-    if (what == 7) return plan.swap_in(seq.id, kDrawn);
+    if (what == 4) return plan.prefetch(seq.id, static_cast<uint32_t>(draw(4)), kDrawn);
+    if (what == 7 && view->tier[SL_TIER_HOST].total == 0) return plan.swap_in(seq.id, kDrawn);
     if (what == 5 && seq.blocks_device > 0)
       return plan.preempt(seq.id, kDrawn, draw(3), static_cast<uint32_t>(draw(4)));
     const uint32_t most = std::min(seq.runnable, budget);
@@ -81,6 +85,22 @@ class Chaos {
     const uint32_t tokens = 1 + static_cast<uint32_t>(draw(most));
     plan.admit(seq.id, tokens, kDrawn, what == 6 ? more_than(seq) : 0);
     budget -= tokens;
+  }
+
+  void bring_back_some(const sl::View& view, sl::Plan& plan) {
+    std::vector<sl_seq> kept;
+    std::sort(swapped_.begin(), swapped_.end());
+    swapped_.erase(std::unique(swapped_.begin(), swapped_.end()), swapped_.end());
+    for (const sl_seq id : swapped_) {
+      const sl_seq_row* seq = view.find(id);
+      if (seq == nullptr || seq->state != SL_SWAPPED) continue;
+      kept.push_back(id);
+      if (seq->not_ready != 0) continue;
+      const uint64_t what = draw(4);
+      if (what == 0) plan.park(id, view->now_ns + draw(8000000), kDrawn);
+      if (what == 1 || what == 2) plan.swap_in(id, kDrawn);
+    }
+    swapped_.swap(kept);
   }
 
   void release_some(const sl::View& view, sl::Plan& plan) {
@@ -105,7 +125,7 @@ class Chaos {
   uint64_t state_;
   uint32_t blocks_;
   sl::ReadyQueue<sl::ArrivalKey> ready_;
-  std::vector<sl_seq> parked_;
+  std::vector<sl_seq> parked_, swapped_;
 };
 
 }  // namespace

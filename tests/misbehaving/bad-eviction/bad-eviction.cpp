@@ -5,6 +5,8 @@
 // answer stays right.
 #include <serveloop/cpp/eviction.hpp>
 #include <string>
+#include <utility>
+#include <vector>
 
 namespace {
 
@@ -13,15 +15,19 @@ class BadEviction {
   explicit BadEviction(const sl::Setup& setup)
       : mode_(setup.text("mode")),
         rate_(setup.integer("rate")),
-        inherited_(setup->blocks[SL_TIER_DEVICE]),
-        idle_(setup->blocks[SL_TIER_DEVICE]) {}
+        inherited_(setup->blocks[SL_TIER_DEVICE] + setup->blocks[SL_TIER_HOST]),
+        idle_(setup->blocks[SL_TIER_DEVICE] + setup->blocks[SL_TIER_HOST]),
+        in_host_(setup->blocks[SL_TIER_DEVICE] + setup->blocks[SL_TIER_HOST]) {}
 
   void note(const sl::EvictIn& in) {
     for (const sl_block_event& event : in.events()) {
-      inherited_.remove(event.block);
-      idle_.remove(event.block);
-      if (event.kind == SL_BLOCK_IDLE)
-        (event.flags & SL_EVENT_HANDOVER ? inherited_ : idle_).push_back(event.block);
+      const uint32_t before = event.kind == SL_BLOCK_MOVED ? event.from : event.block;
+      for (sl::BlockList* list : {&inherited_, &idle_, &in_host_}) list->remove(before);
+      if (event.kind != SL_BLOCK_IDLE) continue;
+      (event.tier == SL_TIER_HOST        ? in_host_
+       : event.flags & SL_EVENT_HANDOVER ? inherited_
+                                         : idle_)
+          .push_back(event.block);
     }
   }
 
@@ -36,7 +42,9 @@ class BadEviction {
     if (wrong && mode_ == "exception") throw std::runtime_error("thrown by bad-eviction");
     note(in);
     if (wrong && mode_ == "empty") return SL_OK;
-    name_oldest(in, victims, wrong && mode_ == "too_few" && in.need() > 0 ? in.need() - 1 : in.need());
+    name_in_host(in, victims, in->need[SL_TIER_HOST]);
+    name_oldest(in, victims,
+                victims.count + (wrong && mode_ == "too_few" && in.need() > 0 ? in.need() - 1 : in.need()));
     if (wrong) spoil(in, victims);
     return wrong && mode_ == "negative_status" ? SL_ERROR : SL_OK;
   }
@@ -47,6 +55,22 @@ class BadEviction {
   static void push(sl_out& victims, const sl_victim& victim) {
     if (victims.count < victims.capacity) row(victims, victims.count) = victim;
     ++victims.count;
+  }
+
+  // In host memory a block may have been idle for longer than one below it.
+  void name_in_host(const sl::EvictIn& in, sl_out& victims, uint32_t need) const {
+    const auto blocks = in.blocks();
+    std::vector<uint32_t> children(blocks.size());
+    for (bool more = need > 0; std::exchange(more, false);)
+      for (uint32_t block = in_host_.front(); block != in_host_.end() && victims.count < need;
+           block = in_host_.after(block)) {
+        const sl_block_row& row = blocks[block];
+        if (row.refs > 0 || children[block] != row.cached_children) continue;
+        push(victims, {row.key, block, SL_TIER_NONE, SL_REASON_NONE});
+        children[block] = UINT32_MAX;  // not again
+        if (row.parent != SL_NONE) ++children[row.parent];
+        more = true;
+      }
   }
 
   void name_oldest(const sl::EvictIn& in, sl_out& victims, uint32_t need) const {
@@ -81,7 +105,7 @@ class BadEviction {
 
   std::string mode_;
   int64_t rate_, calls_ = 0;
-  sl::BlockList inherited_, idle_;
+  sl::BlockList inherited_, idle_, in_host_;
 };
 
 constexpr sl_eviction kFunctions{sizeof(sl_eviction), 0, &BadEviction::evict,

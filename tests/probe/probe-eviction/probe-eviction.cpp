@@ -1,4 +1,5 @@
-// Evicts as lru does, and tells by its dump all that the last `evict` and the last `note` could read.
+// Evicts as lru does, and tells by its dump all that the last `evict` and the last `note` could read, and what it
+// answered: victims of two reasons, and some of them to the host.
 #include <serveloop/cpp/eviction.hpp>
 
 #include "../dump.hpp"
@@ -34,10 +35,22 @@ class ProbeEviction {
     for (sl::BlockList* list : {&inherited_, &idle_})
       for (uint32_t block = list->front(); block != list->end() && victims.size() < in.need();
            block = list->after(block))
-        if (in.blocks()[block].refs == 0) victims.drop(block);
+        if (in.blocks()[block].refs == 0) name(block, victims);
   }
 
  private:
+  void name(uint32_t block, sl::Victims& victims) {
+    const std::string at = "evict.victim[" + std::to_string(victims.size()) + "]";
+    const auto reason = static_cast<uint16_t>(SL_REASON_PLUGIN + block % 2);
+    const bool demoted = block % 5 == 0;
+    evict_.line(at, "block", block);
+    evict_.line(at, "to", demoted ? SL_TIER_HOST : SL_TIER_NONE);
+    evict_.line(at, "reason", reason);
+    if (demoted)
+      victims.demote(block, reason);
+    else
+      victims.drop(block, reason);
+  }
   static void write(probe::Text& out, const std::string& at, const sl::EvictIn& in) {
     out.clear();
     out.line(at, "need[0]", in->need[SL_TIER_DEVICE]);

@@ -14,7 +14,7 @@ using config::Config;
 
 namespace {
 
-Config good(std::string_view text, const std::vector<std::string>& overrides = {}) {
+Config good(std::string_view text, const std::vector<config::Override>& overrides = {}) {
   auto parsed = config::parse(text, "x.toml", "/folder", overrides);
   BOOST_REQUIRE_MESSAGE(parsed.has_value(), (parsed ? "" : parsed.error().message()));
   return *parsed;
@@ -44,6 +44,7 @@ BOOST_AUTO_TEST_CASE(paths_are_taken_from_the_files_folder) {
              boost::test_tools::per_element());
   BOOST_TEST(c.policy.scheduler.plugin == "/folder/mine/policy.so");
   BOOST_TEST(c.policy.eviction.plugin == "slru");
+  BOOST_TEST(good("[policy]\nscheduler = 'mine.so'").policy.scheduler.plugin == "mine.so");  // an id
   BOOST_TEST(c.workload.trace == "/folder/t/a.csv");
   BOOST_TEST(c.workload.source == "trace");
   BOOST_TEST(c.workload.format == "azure");

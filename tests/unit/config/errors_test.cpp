@@ -37,7 +37,8 @@ const Bad kBad[] = {
     {"engine = 1", "x.toml:1:1: engine: expected a table, found integer 1"},
     {"policy.scheduler = 1",
      "x.toml:1:8: policy.scheduler: expected a table, or a plugin's id, found integer 1"},
-    {"[policy]\ngates = 'a'", "x.toml:2:1: policy.gates: expected an array of strings, found string 'a'"},
+    {"[policy]\ngates = 'a'",
+     "x.toml:2:1: policy.gates: expected an array of strings, found string 'a'; write [\"a\"]"},
     {"[policy.scheduler]\noptions = 1",
      "x.toml:2:1: policy.scheduler.options: expected a table, found integer 1"},
     {"[tenants]\na = 1", "x.toml:2:1: tenants.a: expected a table, found integer 1"},
@@ -58,11 +59,13 @@ const Bad kBad[] = {
      "x.toml:2:1: workload.rate_scale: expected 0.0001 to 10000, found number nan"},
     {"[workload]\nwindow = [10, 5]",
      "x.toml:2:1: workload.window: expected a start before the end, found [10, 5]"},
+    {"[engine]\nblock_tokens = 12", "x.toml:2:1: engine.block_tokens: expected a power of two, found 12"},
+    {"[engine]\nkv_blocks = 100000001",
+     "x.toml:2:1: engine.kv_blocks: expected 1 to 100000000, found integer 100000001"},
     // Choices.
     {"[engine]\nexecutor = 'simulate'",
-     "x.toml:2:1: engine.executor: expected simulated | hash | null | cpu, found string 'simulate'; did you "
-     "mean "
-     "'simulated'?"},
+     "x.toml:2:1: engine.executor: expected simulated | hash | null | cpu | cuda, found string 'simulate'; "
+     "did you mean 'simulated'?"},
     // Sizes.
     {"[engine]\nkv_memory = '4 Gigs'",
      "x.toml:2:1: engine.kv_memory: expected bytes, or a size such as \"4GiB\" (KiB, MiB, GiB, TiB, kB, MB, "
@@ -78,8 +81,11 @@ const Bad kBad[] = {
      "x.toml:2:1: policy.eviction.isolation: expected \"inline\", found \"process\"; isolation is not "
      "available in this "
      "version"},
+    {"[policy]\ndeadline_us = 500",
+     "x.toml:2:1: policy.deadline_us: expected 0, found 500; a longest time of a policy call is not "
+     "available in this version"},
     {"[policy]\nscheduler = ''",
-     "x.toml: policy.scheduler.plugin: expected a plugin's id or path, found an empty string"},
+     "x.toml:2:1: policy.scheduler.plugin: expected a plugin's id or path, found an empty string"},
     {"[policy]\ngates = ['my/gate']",
      "x.toml:2:1: policy.gates: expected the id of a gate, found 'my/gate', a path; name it freely, and its "
      "plugin in a table: [policy.gate.NAME] plugin = \"PATH\""},
@@ -91,23 +97,47 @@ const Bad kBad[] = {
     {"[tenants.a]\nkeys = ['k']\n[tenants.b]\nkeys = ['k']",
      "x.toml:4:1: tenants.b.keys: expected each key once, found one that is also of 'a'"},
     {"[[priority.rule]]\ntenant = 'a'",
-     "x.toml:1:1: priority.rule.0: expected a priority or a class, found neither in 'rule 1'"},
+     "x.toml:1:1: priority.rule.0: expected a priority or a class, found neither"},
+    {"[[priority.rule]]\npriority = 1\n[[priority.rule]]\npriority = 'x'",
+     "x.toml:4:1: priority.rule.1.priority: expected an integer, found string 'x'"},
     {"[[priority.rule]]\npriority = 1\nmin_prompt_tokens = 9\nmax_prompt_tokens = 8",
      "x.toml:3:1: priority.rule.0.min_prompt_tokens: expected at most max_prompt_tokens, 8, found 9"},
     {"[workload]\nseed = 3",
      "x.toml:1:2: workload: expected trace = \"PATH\" or source = \"synthetic\", found neither"},
     {"[workload]\ntrace = 'a.txt'",
-     "x.toml: workload.format: expected azure | mooncake, found none; the name of the trace does not tell"},
+     "x.toml:1:2: workload.format: expected azure | mooncake, found none; the name of the trace does not "
+     "tell"},
     {"[workload]\nsource = 'synthetic'",
-     "x.toml: workload.rate_per_second: expected a rate for arrival = \"poisson\", found none"},
+     "x.toml:1:2: workload.rate_per_second: expected a rate for arrival = \"poisson\", found none"},
     {"[workload]\nsource = 'synthetic'\narrival = 'closed'",
-     "x.toml: workload.concurrency: expected a number of clients for arrival = \"closed\", found none"},
-    {"[workload.prompt]\nmin_tokens = 9\nmax_tokens = 8\n[workload]\ntrace = 'a.csv'",
+     "x.toml:1:2: workload.concurrency: expected a number of clients for arrival = \"closed\", found none"},
+    {"[workload.prompt]\nmin_tokens = 9\nmax_tokens = 8\n[workload]\nsource = 'synthetic'\nrate_per_second = "
+     "1",
      "x.toml:2:1: workload.prompt.min_tokens: expected at most max_tokens, 8, found 9"},
+    // Keys that would do nothing.
+    {"[workload]\ntrace = 'a.csv'\nrequests = 1000",
+     "x.toml:3:1: workload.requests: expected none beside a trace, found one; remove it: it is of a "
+     "synthetic stream; "
+     "`limit` ends a trace early"},
+    {"[workload]\ntrace = 'a.csv'\nrate_per_second = 2",
+     "x.toml:3:1: workload.rate_per_second: expected none beside a trace, found one; remove it: it is of a "
+     "synthetic "
+     "stream; `rate_scale` plays a trace faster"},
+    {"[workload]\ntrace = 'a.csv'\n[workload.prompt]",
+     "x.toml:3:11: workload.prompt: expected none beside a trace, found one; remove it: it is of a synthetic "
+     "stream"},
+    {"[workload]\nsource = 'synthetic'\nrate_per_second = 2\ntrace = 'a.csv'",
+     "x.toml:4:1: workload.trace: expected none beside source = \"synthetic\", found both; remove one of "
+     "them; on the "
+     "command line, --set 'workload={...}' replaces the whole table"},
+    {"[workload]\nsource = 'synthetic'\nrate_per_second = 2\nprompt_scale = 1.0",
+     "x.toml:4:1: workload.prompt_scale: expected none beside source = \"synthetic\", found one; remove it: "
+     "it is of a "
+     "trace"},
     {"[workload]\ntrace = 'a.csv'\ntenants = { a = 0 }",
      "x.toml:3:1: workload.tenants: expected a share above 0, found none"},
     {"[workload]\ntrace = 'a.csv'\nshared_prefix = { groups = 2 }",
-     "x.toml: workload.shared_prefix.tokens: expected at least 1 for prefixes in groups, found 0"},
+     "x.toml:3:1: workload.shared_prefix.tokens: expected at least 1 for prefixes in groups, found 0"},
 };
 
 }  // namespace
@@ -121,14 +151,32 @@ BOOST_DATA_TEST_CASE(gives_its_line, boost::unit_test::data::make(kBad), bad) {
 }
 
 BOOST_AUTO_TEST_CASE(overrides_name_themselves) {
-  const auto line = [](const char* one) {
-    const auto parsed = config::parse("", "x.toml", "/folder", {one});
+  const auto line = [](const std::vector<config::Override>& overrides) {
+    const auto parsed = config::parse("[policy]\nscheduler = 'fcfs'", "x.toml", "/folder", overrides);
     return parsed ? std::string("no error") : parsed.error().message();
   };
-  BOOST_TEST(line("engine.lag=2") == "--set engine.lag: expected 0 to 1, found integer 2");
-  BOOST_TEST(line("engine.lagg=1") == "--set unknown key 'engine.lagg'; did you mean 'lag'?");
-  BOOST_TEST(line("engine") == "--set: expected key=value, as in engine.lag=1, found 'engine'");
-  BOOST_TEST(line("policy.gates=[") == "--set policy.gates: expected a TOML value, found [");
+  BOOST_TEST(line({"engine.lag=2"}) == "--set engine.lag=2: expected 0 to 1, found integer 2");
+  BOOST_TEST(line({"engine.lagg=1"}) ==
+             "--set engine.lagg=1: unknown key 'engine.lagg'; did you mean 'lag'?");
+  BOOST_TEST(line({"engine"}) == "--set engine: expected KEY=VALUE, as in engine.lag=1, found 'engine'");
+  BOOST_TEST(line({"policy.gates=["}) == "--set policy.gates=[: expected a TOML value, found [");
+  BOOST_TEST(line({"engine.block_tokens=12"}) ==
+             "--set engine.block_tokens=12: expected a power of two, found 12");
+  BOOST_TEST(
+      line({"policy.scheduler="}) ==
+      "--set policy.scheduler=: policy.scheduler.plugin: expected a plugin's id or path, found an empty "
+      "string");
+  BOOST_TEST(line({"policy.eviction={plugin='lru',isolation='process'}"}) ==
+             "--set policy.eviction={plugin='lru',isolation='process'}: policy.eviction.isolation: expected "
+             "\"inline\", found \"process\"; isolation is not available in this version");
+  BOOST_TEST(
+      line({"workload.trace=a.txt"}) ==
+      "--set workload.trace=a.txt: workload.format: expected azure | mooncake, found none; the name of the "
+      "trace does not tell");
+  BOOST_TEST(line({{"server.port=70000", "--port 70000"}}) ==
+             "--port 70000: server.port: expected 0 to 65535, found integer 70000");
+  BOOST_TEST(line({"tenants.a.keys=['sk']", "tenants.b.keys=['sk']"}) ==
+             "--set tenants.b.keys=...: expected each key once, found one that is also of 'a'");
 }
 
 BOOST_AUTO_TEST_CASE(a_file_that_is_not_there_is_named) {

@@ -23,7 +23,6 @@ seed = 9223372036854775807
 [policy]
 gates = ["token-bucket", "cap"]
 search = ["p"]
-deadline_us = 500
 [policy.gate.token-bucket]
 options = { rate = 1.5, burst = { a = [1, 2, "x"] } }
 [policy.scheduler]
@@ -55,8 +54,6 @@ rate_scale = 0.1
 tenants = { "odd name.x" = 3, b = 1 }
 categories = { chat = 0.3 }
 n = 2
-[workload.prompt]
-distribution = "uniform"
 [workload.deadlines]
 ttft_ms = 200.5
 [workload.shared_prefix]
@@ -86,7 +83,9 @@ BOOST_AUTO_TEST_CASE(of_everything) {
 
 BOOST_AUTO_TEST_CASE(of_each_workload) {
   for (const char* text :
-       {"source = 'synthetic'\narrival = 'closed'\nconcurrency = 8\nthink_time_s = 0.25",
+       {"source = 'synthetic'\narrival = 'closed'\nconcurrency = 8\nthink_time_s = 0.25\nprompt = { "
+        "distribution = "
+        "'uniform' }",
         "source = 'synthetic'\narrival = 'gamma'\nrate_per_second = 3\ncv = 2", "trace = 'a.csv'"}) {
     const auto c = config::parse(std::string("[workload]\n") + text, "x.toml", "/folder");
     BOOST_REQUIRE(c.has_value());
@@ -106,9 +105,13 @@ BOOST_AUTO_TEST_CASE(of_each_number) {
       if (auto* const* number = std::get_if<double*>(&slot)) **number = key.min + (key.max - key.min) / 3;
       if (auto* const* integer = std::get_if<std::uint32_t*>(&slot))
         **integer = static_cast<std::uint32_t>(key.max);
-      if (std::string(section.path).starts_with("workload"))
-        c.workload.source = "trace", c.workload.trace = "/a.csv";
-      c.workload.format = c.workload.trace.empty() ? "" : "azure";
+      const std::string path = section.path, name = key.name;
+      const bool stream = path == "workload.prompt" || path == "workload.output" || name == "cv" ||
+                          name == "think_time_s" || name == "requests";
+      if (path.starts_with("workload") && stream)
+        c.workload.source = "synthetic", c.workload.rate_per_second = 1;
+      else if (path.starts_with("workload"))
+        c.workload.source = "trace", c.workload.trace = "/a.csv", c.workload.format = "azure";
       if (c.workload.prompt.min_tokens > 131072) c.workload.prompt.max_tokens = 1 << 24;
       if (c.workload.output.min_tokens > 131072) c.workload.output.max_tokens = 1 << 24;
       if (c.workload.shared_prefix.groups > 0) c.workload.shared_prefix.tokens = 1;

@@ -103,7 +103,7 @@ BOOST_AUTO_TEST_CASE(overrides_are_toml_or_words) {
   Value d;
   for (const char* one : {"a.i=3", "a.s=4GiB", "a.p=./x/y.so", "a.l=[1, 2]", "a.t={k=1}", "a.q='3'",
                           "a.e=", "a.d=1979-05-27", "a.m=1\nb = 2"}) {
-    BOOST_TEST(toml::apply_override(d, one).has_value());
+    BOOST_TEST(toml::apply_override(d, one, "--set x").has_value());
   }
   BOOST_TEST(*d.at("a.i")->as_integer() == 3);
   BOOST_TEST(*d.at("a.s")->as_string() == "4GiB");
@@ -114,10 +114,19 @@ BOOST_AUTO_TEST_CASE(overrides_are_toml_or_words) {
   BOOST_TEST(*d.at("a.e")->as_string() == "");
   BOOST_TEST(*d.at("a.d")->as_string() == "1979-05-27");
   BOOST_TEST(*d.at("a.m")->as_string() == "1\nb = 2");
-  BOOST_TEST(toml::apply_override(d, "a").error().message() ==
-             "--set: expected key=value, as in engine.lag=1, found 'a'");
-  BOOST_TEST(toml::apply_override(d, "a.l=[1").error().message() ==
-             "--set a.l: expected a TOML value, found [1");
+  BOOST_TEST(toml::apply_override(d, "a", "--set a").error().message() ==
+             "--set a: expected KEY=VALUE, as in engine.lag=1, found 'a'");
+  BOOST_TEST(toml::apply_override(d, "a.l=[1", "--set a.l=[1").error().message() ==
+             "--set a.l=[1: expected a TOML value, found [1");
+}
+
+BOOST_AUTO_TEST_CASE(all_of_an_override_is_of_the_command_line) {
+  Value d = document("f = 1\n");
+  BOOST_TEST(toml::apply_override(d, "a.t={k=[1]}", "--set a.t={k=[1]}").has_value());
+  BOOST_TEST(d.at("a.t.k.0")->of_command_line());
+  BOOST_TEST(d.at("a.t.k.0")->named("a.t.k") == "--set a.t={k=[1]}: a.t.k");
+  BOOST_TEST(d.at("a.t")->named("a.t") == "--set a.t={k=[1]}");
+  BOOST_TEST(!d.at("f")->of_command_line());
 }
 
 BOOST_AUTO_TEST_CASE(what_is_written_reads_back_equal) {

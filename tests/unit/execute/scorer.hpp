@@ -11,20 +11,15 @@
 #include <span>
 #include <stdexcept>
 #include <string>
-#include <utility>
 #include <vector>
 
+#include "../../need.hpp"
 #include "execute/cpu/forward.hpp"
 #include "plugin_plans.hpp"
 
 namespace serveloop::execute::cpu::test {
 
-// Throws the error.
-template <class T>
-T need(Result<T> result) {
-  if (!result) throw std::runtime_error(result.error().message());
-  return std::move(*result);
-}
+using serveloop::test::need;
 
 // log(sum(exp(x))), in F64.
 inline double log_sum_exp(std::span<const float> logits) {

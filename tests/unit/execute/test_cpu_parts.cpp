@@ -1,8 +1,7 @@
-// What the executor is made of: the pool's threads and barrier, RoPE tables, the time of decodes.
+// What the executor is made of: threads that the system must give, RoPE tables, the time of decodes.
 #include <sys/resource.h>
 #include <unistd.h>
 
-#include <atomic>
 #include <boost/test/unit_test.hpp>
 #include <cmath>
 #include <cstring>
@@ -88,32 +87,6 @@ BOOST_AUTO_TEST_CASE(rope_tables_grow_and_stay) {
         BOOST_CHECK_EQUAL(tables.sin(kind, position)[pair],
                           static_cast<float>(std::sin(position * frequencies[pair])));
       }
-  }
-}
-
-BOOST_AUTO_TEST_CASE(workers_meet_at_barriers) {
-  for (const unsigned threads : {1u, 2u, 5u}) {
-    Pool pool(threads);
-    std::vector<int> counts(threads);
-    std::atomic<int> wrong{0};
-    const auto work = [&](unsigned worker) noexcept {
-      for (int round = 1; round <= 200; ++round) {
-        counts[worker] = round;
-        pool.barrier();
-        for (const int count : counts) wrong += count != round;
-        pool.barrier();
-      }
-    };
-    for (int run = 0; run < 20; ++run) pool.run(work);
-    BOOST_CHECK_EQUAL(wrong.load(), 0);
-    std::int64_t at = 0;
-    for (unsigned worker = 0; worker < threads; ++worker) {
-      const Share share = pool.share(37, worker, 16);
-      BOOST_CHECK_EQUAL(share.begin, at);
-      BOOST_CHECK(share.end == 37 || share.end % 16 == 0);
-      at = share.end;
-    }
-    BOOST_CHECK_EQUAL(at, 37);
   }
 }
 

@@ -4,6 +4,7 @@
 
 #include <boost/test/unit_test.hpp>
 
+#include "../../sanitized.hpp"
 #include "execute/cpu/forward.hpp"
 #include "golden_logprobs.hpp"
 #include "model/from_config.hpp"
@@ -34,7 +35,9 @@ double difference(const GoldenText& text, std::uint32_t position, std::span<floa
 
 void check(const model::Model& model, const std::string& name, unsigned threads, double tolerance,
            kernels::cpu::Isa isa) {
-  const std::vector<GoldenText> texts = GoldenLogprobs::read(LOGPROBS_FOLDER "/" + name + ".logprobs");
+  std::vector<GoldenText> texts = GoldenLogprobs::read(LOGPROBS_FOLDER "/" + name + ".logprobs");
+  BOOST_CHECK_EQUAL(texts.size(), 20u);
+  if (serveloop::test::kUnderAsan) texts.resize(3);
   std::uint32_t longest = 0, positions = 0;
   for (const GoldenText& text : texts)
     longest = std::max(longest, static_cast<std::uint32_t>(text.ids.size()));
@@ -53,7 +56,6 @@ void check(const model::Model& model, const std::string& name, unsigned threads,
     worst = std::max(worst, *most);
     positions += static_cast<std::uint32_t>(at.size());
   }
-  BOOST_CHECK_EQUAL(texts.size(), 20u);
   BOOST_TEST_MESSAGE(fmt::format("{}, {}: {} positions, off by {:.1e} at most", name, kernels::cpu::name(isa),
                                  positions, worst));
 }
@@ -76,10 +78,8 @@ BOOST_AUTO_TEST_CASE(small_models_of_all_architectures) {
 BOOST_AUTO_TEST_CASE(smollm2, *boost::unit_test::precondition(smollm2_is_there)) {
   const model::Model model = need(model::load_gguf(smollm2_path()));
   check(model, "smollm2", 2, kTolerance, kernels::cpu::detect());
-#if !defined(__SANITIZE_ADDRESS__)  // minutes
   if (kernels::cpu::detect() != kernels::cpu::Isa::avx2 && kernels::cpu::runs(kernels::cpu::Isa::avx2))
     check(model, "smollm2", 2, kTolerance, kernels::cpu::Isa::avx2);
-#endif
 }
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -130,7 +130,8 @@ BOOST_AUTO_TEST_CASE(a_bad_azure_line_is_named) {
   expect(azure_error("\n2023-11-16 18:17:03,1,"), {"t.csv:4: GeneratedTokens"});
   for (const char* when :
        {"", "18:17:03", "2023-13-16 18:17:03", "2023-11-16 18:17:03.", "2023-11-16 18:17:03.1234567890",
-        "2023-11-16 25:17:03", "2023/11/16 18:17:03", "2023-11-16 18:17:03x"})
+        "2023-11-16 25:17:03", "2023/11/16 18:17:03", "2023-11-16 18:17:03x", "2023-02-31 18:17:03",
+        "2023-02-29 00:00:00", "2023-04-31 00:00:00", "2023-00-10 00:00:00", "2023-01-00 00:00:00"})
     expect(azure_error(std::string(when) + ",1,2"),
            {"t.csv:3: TIMESTAMP", "expected a time like 2023-11-16"});
   const auto no_header = parse_azure("2023-11-16 18:17:03,1,2\n", "t.csv");
@@ -169,7 +170,7 @@ BOOST_AUTO_TEST_CASE(a_bad_mooncake_line_is_named) {
 BOOST_AUTO_TEST_CASE(a_missing_file_and_an_unknown_format_are_named) {
   const auto missing = read_trace("/nowhere/t.csv", "azure");
   BOOST_REQUIRE(!missing.has_value());
-  expect(missing.error().message(), {"trace", "/nowhere/t.csv"});
+  expect(missing.error().message(), {"a file that can be read", "none at /nowhere/t.csv"});
   const auto unknown = read_trace("/nowhere/t.csv", "azur");
   BOOST_REQUIRE(!unknown.has_value());
   expect(unknown.error().message(), {"azure or mooncake", "'azur'"});

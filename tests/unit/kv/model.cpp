@@ -31,14 +31,14 @@ void World::model_pin(Seq& seq, Slot slot, std::uint32_t limit) {
   drain();
   for (; seq.indexed < std::min(held(), seq.path); ++seq.indexed) {
     Cached* at = cached(seq, seq.indexed);
-    if (at == nullptr) return;
+    if (at == nullptr || at->on_host) return;
     ++at->refs;
     ++counts.taken;
   }
   std::uint32_t reach = held();
   for (; reach < std::min(limit, seq.path); ++reach, ++seq.indexed) {
     Cached* at = cached(seq, reach);
-    if (at == nullptr) break;
+    if (at == nullptr || at->on_host) break;
     ++at->refs;
     ++counts.hits;
     seq.executor.push_back(at->block);
@@ -50,9 +50,17 @@ void World::model_settle(Seq& seq, Slot slot, std::uint32_t end, std::uint32_t f
   end = std::min({end, seq.path, static_cast<std::uint32_t>(seq.executor.size())});
   for (; seq.indexed < end; ++seq.indexed) {
     Cached* at = cached(seq, seq.indexed);
+    const std::uint64_t filling = seq.indexed >= filled_end ? rig.step : 0;
+    const Cached mine{rig.cache.table(slot)[seq.indexed], 1, filling, seq.transient};
     if (at == nullptr) {
-      const std::uint64_t filling = seq.indexed >= filled_end ? rig.step : 0;
-      cached_[path_of(seq, seq.indexed)] = {rig.cache.table(slot)[seq.indexed], 1, filling, seq.transient};
+      cached_[path_of(seq, seq.indexed)] = mine;
+    } else if (at->on_host) {  // it takes the place of the host's
+      const Slot holder = at->holder;
+      const bool was_written = at->written;
+      *at = mine;
+      ++counts.replaced;
+      if (holder != SL_NONE && was_written && !model_outgoing(holder))
+        expected_.push_back({holder, Transfer::out});
     } else if (seq.indexed < filled_end) {
       ++at->refs;
       ++counts.taken;
@@ -67,8 +75,10 @@ void World::model_release(Seq& seq, std::uint32_t keep) {
   for (std::uint32_t i = seq.indexed; i-- > keep;) {
     const auto at = cached_.find(path_of(seq, i));
     if (at == cached_.end() || at->second.refs == 0) return fail("a released block was not pinned");
-    if (--at->second.refs == 0 && at->second.transient) cached_.erase(at);
+    --at->second.refs;
   }
+  const auto first = static_cast<std::uint32_t>(seq.executor.size() - seq.arriving.size());
+  while (!seq.arriving.empty() && keep < first + seq.arriving.size()) seq.arriving.pop_back();
   seq.indexed = std::min(seq.indexed, keep);
   seq.counted = std::min(seq.counted, keep);
   seq.executor.resize(std::min<std::size_t>(seq.executor.size(), keep));
@@ -76,18 +86,10 @@ void World::model_release(Seq& seq, std::uint32_t keep) {
 
 // Blocks that the step was filling go, and all below them.
 void World::model_fail(std::uint64_t step) {
-  for (auto it = cached_.begin(); it != cached_.end();) {
-    if (it->second.filling != step) {
-      ++it;
-      continue;
-    }
-    const Path top = it->first;  // what lies below it follows it in the map
-    while (it != cached_.end() && it->first.size() >= top.size() &&
-           std::equal(top.begin(), top.end(), it->first.begin())) {
-      want(it->second.refs == 0, "a block of a failed step is in use");
-      it = cached_.erase(it);
-    }
-  }
+  const auto lost = [step](const auto& entry) { return entry.second.filling == step; };
+  for (auto it = cached_.begin(); (it = std::find_if(cached_.begin(), cached_.end(), lost)) != cached_.end();)
+    model_drop_below(Path(it->first));
+  model_sweep();
 }
 
 // Reads what the cache tells: table edits, block events, node events.
@@ -101,10 +103,14 @@ void World::drain() {
   rig.cache.edits().clear();
   for (const sl_block_event& event : rig.take_block_events()) {
     digest_ = digest_ * 31 + event.key + event.parent_key + event.block * 7 + event.kind + event.node +
-              event.cached_children;
+              event.cached_children + event.from;
+    if ((event.block < setup_.blocks) != (event.tier == SL_TIER_DEVICE))
+      return fail("an event names another tier");
     const auto known = told_.find(event.block);
-    if ((event.kind == SL_BLOCK_INSERTED) != (known == told_.end()))
+    if ((event.kind == SL_BLOCK_INSERTED || event.kind == SL_BLOCK_MOVED) != (known == told_.end()))
       return fail("block events contradict each other");
+    if (event.kind == SL_BLOCK_MOVED && told_.erase(event.from) != 1) return fail("an unknown block moved");
+    if (event.kind == SL_BLOCK_MOVED) told_[event.block] = false;
     if (event.kind == SL_BLOCK_INSERTED) told_[event.block] = false;
     if (event.kind == SL_BLOCK_HIT) known->second = false;
     if (event.kind == SL_BLOCK_IDLE) known->second = true;
@@ -129,7 +135,7 @@ std::string World::verify() {
       ran.insert(seq.executor.begin(),
                  seq.executor.begin() + std::min<std::size_t>(seq.counted, seq.executor.size()));
   std::size_t indexed = 0;
-  for (BlockId id = 0; id < setup_.blocks; ++id) {
+  for (BlockId id = 0; id < written_.size(); ++id) {
     if (rig.block(id).key == 0) continue;
     ++indexed;
     const auto told = told_.find(id);
@@ -143,7 +149,9 @@ std::string World::verify() {
     const sl_block_row& row = rig.block(at.block);
     if (row.key == 0 || row.refs != at.refs || (row.depth + 1) * kBlockTokens + 1 != path.size())
       return "a block's row differs from the model";
-    if (((row.flags & SL_BLOCK_FLAG_FILLING) != 0) != (at.filling != 0))
+    if ((row.tier == SL_TIER_HOST) != at.on_host || ((row.flags & SL_BLOCK_FLAG_COPYING) != 0) != at.copying)
+      return "a block's tier or its copy differs from the model";
+    if (((row.flags & SL_BLOCK_FLAG_FILLING) != 0) != (at.filling != 0 || at.written))
       return "a block's filling differs from the model";
   }
   for (Slot slot = 0; slot < setup_.slots; ++slot) {

@@ -1,7 +1,9 @@
 // A cache with a mapping of its own, and the few moves of an engine that the tests share.
 #pragma once
 
+#include <ostream>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/mapping.hpp"
@@ -54,13 +56,24 @@ struct Rig {
     cache.clear_block_events();
     return events;
   }
+  sl_victim demotion(BlockId id) const { return {block(id).key, id, SL_TIER_HOST, 0}; }
+  // The oldest `count` pending copies end; of them, those at the places `failed` fail.
+  void end_copies(std::uint64_t count, const std::vector<std::uint64_t>& failed = {}) {
+    std::vector<std::uint64_t> ordinals;
+    for (const std::uint64_t place : failed) ordinals.push_back(ended + place);
+    cache.copied(ended += count, ordinals, ++now);
+  }
+  void end_copies() { end_copies(cache.copies_pending()); }
+  std::vector<Copy> take_copies() { return std::exchange(cache.copies(), {}); }
+  std::vector<Transfer> take_transfers() { return std::exchange(cache.transfers(), {}); }
+  sl_tier host() const { return cache.tier(SL_TIER_HOST); }
   std::uint32_t free() const { return cache.tier(SL_TIER_DEVICE).free; }
   std::uint32_t evictable() const { return cache.tier(SL_TIER_DEVICE).evictable; }
 
   Options options;
   Mapping mapping;
   Cache cache;
-  std::uint64_t step = 0, now = 0;
+  std::uint64_t step = 0, now = 0, ended = 0;
 };
 
 // `blocks` whole blocks of `bt` tokens; equal `family` and place mean equal tokens.
@@ -74,9 +87,10 @@ inline std::vector<Token> operator+(std::vector<Token> head, const std::vector<T
   return head;
 }
 
-inline Options small(std::uint32_t blocks = 64, std::uint32_t slots = 8) {
+inline Options small(std::uint32_t blocks = 64, std::uint32_t slots = 8, std::uint32_t host_blocks = 0) {
   Options options;
   options.blocks = blocks;
+  options.host_blocks = host_blocks;
   options.block_tokens = 4;
   options.sequence_slots = slots;
   return options;
@@ -84,5 +98,18 @@ inline Options small(std::uint32_t blocks = 64, std::uint32_t slots = 8) {
 
 }  // namespace serveloop::kv::test
 
+namespace serveloop::kv {
+inline std::ostream& operator<<(std::ostream& out, const Transfer& transfer) {
+  return out << "slot " << transfer.slot << ' ' << static_cast<int>(transfer.what);
+}
+}  // namespace serveloop::kv
+
 #define KV_SOUND(rig) BOOST_TEST((rig).cache.audit(false) == "")
 #define KV_IDLE(rig) BOOST_TEST((rig).cache.audit(true) == "")
+// The transfers told since the last look, in order.
+#define KV_TOLD(rig, ...)                                                     \
+  do {                                                                        \
+    const std::vector<serveloop::kv::Transfer> told = (rig).take_transfers(); \
+    const std::vector<serveloop::kv::Transfer> expected = {__VA_ARGS__};      \
+    BOOST_TEST(told == expected, boost::test_tools::per_element());           \
+  } while (false)

@@ -2,6 +2,7 @@
 // policy.
 #include <serveloop/reasons.h>
 
+#include <algorithm>
 #include <boost/test/unit_test.hpp>
 #include <map>
 
@@ -91,7 +92,7 @@ BOOST_AUTO_TEST_CASE(a_parent_may_be_named_before_its_children) {
   auto victims = rig.victims({rig.left[2], rig.left[3], rig.right[3], rig.left[4]});
   for (sl_victim& victim : victims) victim.reason = SL_REASON_PLUGIN + 3;
   BOOST_TEST(rig.cache.check(victims, 4) == SL_REASON_NONE);
-  BOOST_TEST(rig.cache.apply(victims) == 4u);
+  BOOST_TEST(rig.cache.apply(victims).freed == 4u);
   BOOST_TEST(rig.free() == 61u);
   BOOST_TEST(rig.evictable() == 3u);
   const auto events = rig.take_block_events();
@@ -138,6 +139,11 @@ BOOST_AUTO_TEST_CASE(a_failed_step_leaves_nothing_in_the_tree) {
   BOOST_TEST(rig.evictable() == 1u);
   BOOST_TEST(rig.free() == 63u);
   rig.cache.failed(3);
+  const auto events = rig.take_block_events();
+  const auto gone = [](const sl_block_event& event) { return event.kind == SL_BLOCK_GONE; };
+  BOOST_TEST(std::count_if(events.begin(), events.end(), gone) == 7);
+  for (const sl_block_event& event : events)
+    BOOST_TEST(event.reason == (gone(event) ? SL_REASON_STEP_FAILED : SL_REASON_NONE));
   KV_IDLE(rig);
   BOOST_TEST(rig.cache.pin_prefix(1, 6, 5) == 1u);
 }
@@ -150,7 +156,7 @@ BOOST_AUTO_TEST_CASE(a_block_given_away_while_being_filled_is_not_mistaken_for_i
   rig.cache.seal(1);
   rig.cache.unbind(0);  // cancelled in flight
   const auto victims = rig.cache.fallback_victims(4);
-  BOOST_TEST(rig.cache.apply(victims) == 4u);
+  BOOST_TEST(rig.cache.apply(victims).freed == 4u);
   rig.bind(1, text(2, 4));
   rig.cache.extend(1, 4);
   rig.cache.index_path(1, 4, 0, 2);

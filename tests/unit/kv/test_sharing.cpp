@@ -1,5 +1,7 @@
 // Blocks that several sequences use: in one step, by taking, by n > 1, for a while only, and as generated
 // tokens.
+#include <serveloop/reasons.h>
+
 #include <boost/test/unit_test.hpp>
 
 #include "rig.hpp"
@@ -170,6 +172,8 @@ BOOST_AUTO_TEST_CASE(transient_blocks_go_when_unpinned) {
   BOOST_TEST(events.size() == 3u);
   for (std::uint32_t i = 0; i < 3; ++i) {
     BOOST_TEST(events[i].kind == SL_BLOCK_GONE);
+    BOOST_TEST(events[i].reason == SL_REASON_NONE);
+    BOOST_TEST(events[i].request == 2u);  // whose end it was
     BOOST_TEST(events[i].depth == 2 - i);
   }
   KV_SOUND(rig);

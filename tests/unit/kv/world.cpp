@@ -16,6 +16,7 @@ std::uint64_t mix(std::uint64_t a, std::uint64_t b) {
 Options options_of(const World::Setup& setup) {
   Options options = small(setup.blocks, setup.slots);
   options.block_tokens = kBlockTokens;
+  options.host_blocks = setup.host_blocks;
   return options;
 }
 }  // namespace
@@ -25,7 +26,7 @@ World::World(const Setup& setup)
       setup_(setup),
       random_(setup.seed),
       seqs_(setup.slots),
-      written_(setup.blocks, std::vector<std::uint64_t>(kBlockTokens, 0)) {}
+      written_(setup.blocks + setup.host_blocks, std::vector<std::uint64_t>(kBlockTokens, 0)) {}
 
 void World::operate() {
   if (!broken.empty()) return;
@@ -37,16 +38,21 @@ void World::operate() {
   } else if (dice < 32) {
     if (seqs_[slot].live) cancel(slot);
   } else if (dice < 38) {
-    if (seqs_[slot].live) yield(slot, pick(4) == 0 ? pick(4) : 0);
+    if (seqs_[slot].live && !(setup_.host_blocks > 0 && pick(2) == 0 && swap(slot)))
+      yield(slot, pick(4) == 0 ? pick(4) : 0);
   } else {
     step();
   }
+  check_transfers();
 }
 
 void World::finish() {
   for (Slot slot = 0; slot < setup_.slots; ++slot)
     if (seqs_[slot].live) cancel(slot);
   while (!flights_.empty()) collect(false);
+  handed_ = static_cast<std::uint32_t>(moving_.size());
+  end_copies(handed_);
+  check_transfers();
   drain();
 }
 
@@ -85,7 +91,10 @@ void World::arrive() {
 
 void World::cancel(Slot slot) {
   Seq& seq = seqs_[slot];
+  counts.ended_in_flight += waits_for_copies(seq) ? 1 : 0;
   model_release(seq, 0);
+  model_forget(seq, slot);
+  model_sweep();
   rig.cache.unbind(slot);
   seq.live = false;
   ++seq.life;
@@ -96,6 +105,7 @@ void World::yield(Slot slot, std::uint32_t keep) {
   Seq& seq = seqs_[slot];
   keep = std::min(keep, seq.computed / kBlockTokens);
   model_release(seq, keep);
+  model_sweep();
   const std::uint32_t before = rig.free() + rig.evictable(), frees = rig.cache.frees(slot, keep);
   rig.cache.release(slot, keep, rig.now);
   want(rig.free() + rig.evictable() == before + frees, "frees() is not what the release freed");
@@ -109,8 +119,13 @@ void World::step() {
   ++counts.steps;
   rig.cache.begin_plan();
   std::vector<Slot> order;
+  if (setup_.host_blocks > 0) {
+    for (Slot slot = 0; slot < setup_.slots; ++slot)
+      if (seqs_[slot].live && pick(3) == 0) come_back(slot);
+    end_copies(pick(handed_ + 1));
+  }
   for (Slot slot = 0; slot < setup_.slots; ++slot)
-    if (seqs_[slot].live && pick(3) > 0) order.push_back(slot);
+    if (seqs_[slot].live && !waits_for_copies(seqs_[slot]) && pick(3) > 0) order.push_back(slot);
   std::shuffle(order.begin(), order.end(), random_);
   std::vector<Entry> entries;
   for (const Slot slot : order) entries.push_back(stage(slot));
@@ -127,7 +142,10 @@ void World::step() {
   rig.cache.seal(rig.step);
   flights_.push_back(std::move(flight));
   drain();
+  handed_ = static_cast<std::uint32_t>(moving_.size());
+  run_copies(pick(handed_ + 1));
   while (flights_.size() > setup_.lag) collect(true);
+  if (handed_ > 0) end_copies(pick(handed_ + 1));
   drain();
 }
 
@@ -145,7 +163,8 @@ World::Entry World::stage(Slot slot) {
   }
   const std::uint32_t start = std::max(seq.computed, entry.planned * kBlockTokens);
   entry.tokens = std::min(1 + pick(5 * kBlockTokens), known - start);
-  rig.cache.mark_planned(slot, (start + entry.tokens) / kBlockTokens, start / kBlockTokens);
+  if (entry.tokens > 0)  // else it hangs nothing in
+    rig.cache.mark_planned(slot, (start + entry.tokens) / kBlockTokens, start / kBlockTokens);
   return entry;
 }
 
@@ -164,42 +183,59 @@ bool World::make_room(std::uint32_t need, const std::vector<Entry>& entries) {
         victim = slot;
     }
     if (victim == SL_NONE) return false;
-    yield(victim, 0);
+    if (setup_.host_blocks == 0 || pick(2) == 0 || !swap(victim)) yield(victim, 0);
   }
   return true;
 }
 
 void World::evict(std::uint32_t need) {
+  const bool two_tiers = setup_.host_blocks > 0;
   std::vector<sl_victim> victims;
   if (pick(2) == 0) {
     victims = rig.cache.fallback_victims(need + pick(3));
     if (pick(2) == 0) std::shuffle(victims.begin(), victims.end(), random_);
-  } else {                                  // any leaf, again and again
-    std::map<BlockId, std::uint32_t> gone;  // children in the answer
-    std::set<BlockId> named;
-    while (named.size() < need) {
-      std::vector<BlockId> leaves;
-      for (BlockId id = 0; id < setup_.blocks; ++id) {
-        const sl_block_row& row = rig.block(id);
-        if (row.key != 0 && row.refs == 0 && named.count(id) == 0 && row.cached_children == gone[id])
-          leaves.push_back(id);
-      }
-      const BlockId id = leaves[pick(static_cast<std::uint32_t>(leaves.size()))];
-      named.insert(id);
-      if (rig.block(id).parent != SL_NONE) ++gone[rig.block(id).parent];
-      victims.push_back(rig.victim(id));
-    }
+  } else {
+    victims = name_leaves(need, two_tiers ? pick(6) : 0);
   }
+  for (sl_victim& victim : victims)
+    if (two_tiers && victim.block < setup_.blocks && pick(3) > 0) victim.to = SL_TIER_HOST;
   want(rig.cache.check(victims, need) == SL_REASON_NONE, "a legal answer was refused");
-  for (const sl_victim& victim : victims)
-    for (auto it = cached_.begin(); it != cached_.end(); ++it)
-      if (it->second.block == victim.block) {
-        want(it->second.refs == 0, "a block in use was evicted");
-        cached_.erase(it);
-        break;
-      }
-  want(rig.cache.apply(victims) == victims.size(), "apply freed other than asked");
-  counts.evicted += static_cast<std::uint32_t>(victims.size());
+  const Evicted expected = model_apply(victims), done = rig.cache.apply(victims);
+  take_copies();
+  for (auto& [path, at] : cached_)  // the model knows a demoted block by its id on the device
+    if (const auto moved = moved_.find(at.block); at.on_host && moved != moved_.end())
+      at.block = moved->second;
+  want(done.freed == expected.freed && done.demoted == expected.demoted &&
+           done.not_demoted == expected.not_demoted && done.host_dropped == expected.host_dropped,
+       "apply did other than asked");
+  counts.evicted += done.freed;
+  counts.demoted += done.demoted;
+  counts.not_demoted += done.not_demoted;
+  counts.host_dropped += done.host_dropped;
+}
+
+// Any leaf, again and again, of the device and up to `host` of host memory.
+std::vector<sl_victim> World::name_leaves(std::uint32_t need, std::uint32_t host) {
+  std::vector<sl_victim> victims;
+  std::map<BlockId, std::uint32_t> gone;  // children in the answer
+  std::set<BlockId> named;
+  while (need + host > 0) {
+    const bool on_host = pick(need + host) >= need;
+    std::vector<BlockId> leaves;
+    for (BlockId id = on_host ? setup_.blocks : 0; id < (on_host ? written_.size() : setup_.blocks); ++id) {
+      const sl_block_row& row = rig.block(id);
+      if (row.key != 0 && row.refs == 0 && named.count(id) == 0 && row.cached_children == gone[id])
+        leaves.push_back(id);
+    }
+    --(on_host ? host : need);
+    if (on_host && leaves.empty()) continue;
+    const BlockId id = leaves[pick(static_cast<std::uint32_t>(leaves.size()))];
+    named.insert(id);
+    const BlockId parent = rig.block(id).parent;
+    if (parent != SL_NONE && rig.block(parent).tier == rig.block(id).tier) ++gone[parent];
+    victims.push_back(rig.victim(id));
+  }
+  return victims;
 }
 
 // False when what it had counted on is not there.

@@ -3,8 +3,10 @@
 // The model is a map from full token paths to blocks. An "executor" keeps, per block, what was written into
 // each of its slots: a hash of all tokens up to there. Every step reads back all slots below the tokens it
 // computes, so that a wrong hit, a block given away too early or a missing table edit shows as a wrong slot.
+// Copies to and from the host run at any time between their step and the one that tells of their end.
 #pragma once
 
+#include <deque>
 #include <map>
 #include <random>
 #include <set>
@@ -21,7 +23,7 @@ class World {
  public:
   struct Setup {
     std::uint64_t seed = 1;
-    std::uint32_t blocks = 96, slots = 24, lag = 0;
+    std::uint32_t blocks = 96, slots = 24, lag = 0, host_blocks = 0;
   };
   explicit World(const Setup& setup);
 
@@ -35,6 +37,8 @@ class World {
   struct Counts {
     std::uint32_t steps, hits, planned_hits, taken, evicted, preempted, cancelled, failed, splits, transient,
         settled;
+    std::uint32_t demoted, not_demoted, host_dropped, swapped, no_swap, swapped_in, prefetched, pending,
+        broken, arrived, cut, lost, out_failed, replaced, ended_in_flight;
   } counts{};
 
  private:
@@ -47,6 +51,18 @@ class World {
     std::uint32_t computed = 0;           // submitted
     std::uint32_t path = 0, indexed = 0;  // blocks
     std::uint32_t counted = 0;            // of its table, blocks that ran or were told as hits
+    // Its host copy: positions host_from .. host_end - 1; those of the tree name it as holder, the others:
+    struct Private {
+      BlockId block;
+      bool copying;
+    };
+    std::map<std::uint32_t, Private> host;
+    std::uint32_t host_from = 0, host_end = 0;  // equal: it has none
+    std::uint32_t saved = 0;                    // tokens that had KV then
+    std::deque<bool> arriving;                  // the last of its table; true: it goes into the tree
+
+    std::uint32_t held() const { return static_cast<std::uint32_t>(executor.size()); }
+    bool swapped() const { return host_from < host_end; }
   };
   struct Row {
     Slot slot;
@@ -65,6 +81,12 @@ class World {
     std::uint32_t refs;
     std::uint64_t filling;  // step; 0 = filled
     bool transient;
+    bool on_host = false, copying = false, written = false;  // written: by its copy
+    Slot holder = SL_NONE;
+  };
+  struct Moving {
+    Copy copy;
+    bool ran = false, fails = false;
   };
 
   std::uint32_t pick(std::uint32_t below) {
@@ -83,6 +105,7 @@ class World {
   Entry stage(Slot slot);
   bool make_room(std::uint32_t need, const std::vector<Entry>& entries);
   void evict(std::uint32_t need);
+  std::vector<sl_victim> name_leaves(std::uint32_t need, std::uint32_t host);
   bool commit(const Entry& entry, Flight& flight);
   void collect(bool may_fail);
   void compute(Seq& seq, Slot slot, std::uint32_t tokens);
@@ -91,6 +114,28 @@ class World {
   void model_release(Seq& seq, std::uint32_t keep);
   void model_fail(std::uint64_t step);
   void drain();
+  // Two tiers (world_host.cpp, model_host.cpp).
+  bool swap(Slot slot);
+  void come_back(Slot slot);
+  void run_copies(std::uint32_t most);
+  void end_copies(std::uint32_t most);
+  void model_ended_out(const Moving& moving);
+  void model_ended_in(const Moving& moving);
+  void model_arrived(Seq& seq);
+  void check_transfers();
+  std::pair<std::uint32_t, std::uint32_t> model_movable(const Seq& seq, std::uint32_t blocks);
+  void model_swap(Seq& seq, Slot slot, std::uint32_t from, std::uint32_t end);
+  BringIn model_plan(Seq& seq, std::uint32_t limit);
+  void model_bring(Seq& seq, Slot slot, std::uint32_t from, std::uint32_t to, std::uint32_t limit);
+  void model_forget(Seq& seq, Slot slot);
+  void model_lose(Slot slot);
+  std::uint32_t model_drop_below(const Path& top);  // returns the host blocks that left
+  void model_sweep();
+  Evicted model_apply(std::vector<sl_victim> victims);
+  bool model_outgoing(Slot slot) const;
+  bool waits_for_copies(const Seq& seq) const { return seq.swapped() || !seq.arriving.empty(); }
+  std::map<Path, Cached>::iterator find_block(BlockId block);
+  void take_copies();
   Path path_of(const Seq& seq, std::uint32_t block) const;  // of the tokens up to the end of a block
   Cached* cached(const Seq& seq, std::uint32_t block);
   std::uint64_t slot_value(const Seq& seq, std::uint32_t position) const;
@@ -100,7 +145,12 @@ class World {
   std::vector<Seq> seqs_;
   std::vector<Flight> flights_;
   std::map<Path, Cached> cached_;
-  std::map<BlockId, bool> told_;                     // as the block events tell it: block -> idle
+  std::map<BlockId, bool> told_;      // as the block events tell it: block -> idle
+  std::deque<Moving> moving_;         // listed, not told as ended
+  std::map<BlockId, BlockId> moved_;  // of the copies of the last call: from -> to
+  std::uint32_t handed_ = 0;          // of them, the first so many went out with a step
+  std::uint64_t ended_ = 0;
+  std::vector<Transfer> expected_;
   std::vector<std::vector<std::uint64_t>> written_;  // per block and slot
   std::uint64_t digest_ = 0, requests_ = 0;
 };

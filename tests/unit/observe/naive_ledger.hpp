@@ -1,5 +1,4 @@
-// The ledger as DESIGN section 6 tells it, nanosecond by nanosecond and sequence by sequence: slow, and easy
-// to believe.
+// The ledger by its definition, nanosecond by nanosecond and sequence by sequence: slow, and easy to believe.
 #pragma once
 
 #include <map>

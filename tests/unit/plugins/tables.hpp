@@ -6,21 +6,14 @@
 #include <memory>
 #include <stdexcept>
 #include <string>
-#include <utility>
 #include <vector>
 
+#include "../../need.hpp"
 #include "policy/host.hpp"
 
 namespace serveloop::test {
 
 using policy::Choice;
-
-// A result's value; without one, an exception with its error.
-template <class T>
-T need(Result<T> result) {
-  if (!result) throw std::runtime_error(result.error().message());
-  return std::move(*result);
-}
 
 inline policy::Host build_host() {
   policy::SearchOptions options;

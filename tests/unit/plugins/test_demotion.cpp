@@ -42,20 +42,23 @@ class Pool {
       row.refs = idle ? 0 : 1;
       row.parent = i == 0 ? SL_NONE : blocks[i - 1];
       ++(row.tier == SL_TIER_DEVICE ? tables.nodes[node].device_blocks : tables.nodes[node].host_blocks);
-      if (i > 0 && tables.blocks[blocks[i - 1]].tier == row.tier)
-        ++tables.blocks[blocks[i - 1]].cached_children;
+      if (i > 0) {
+        sl_block_row& above = tables.blocks[blocks[i - 1]];
+        above.cached_children += above.tier == row.tier ? 1 : 0;
+        above.host_children += row.tier == SL_TIER_HOST ? 1 : 0;
+      }
       told(SL_BLOCK_INSERTED, blocks[i]);
     }
     if (idle)
       for (std::size_t i = blocks.size(); i-- > 0;) told(SL_BLOCK_IDLE, blocks[i]);
   }
-  void told(std::uint16_t kind, std::uint32_t block, std::uint16_t flags = 0) {
+  void told(std::uint16_t kind, std::uint32_t block, std::uint32_t from = 0) {
     sl_block_event event{};
     event.key = tables.blocks[block].key;
     event.block = block;
     event.kind = kind;
     event.tier = tables.blocks[block].tier;
-    event.flags = flags;
+    event.from = from;
     events.push_back(event);
   }
   std::vector<sl_victim> ask(std::uint32_t need, std::uint32_t ahead = 0, std::uint32_t host_need = 0) {
@@ -228,6 +231,18 @@ BOOST_AUTO_TEST_CASE(need_in_the_host_comes_before_demotions) {
   BOOST_TEST(to(victims, SL_TIER_HOST) == Blocks{});
 }
 
+// In the host a block may be idle for longer than one below it, which a copy or a swapped sequence held.
+BOOST_AUTO_TEST_CASE(a_host_block_follows_those_below_it) {
+  for (const std::uint32_t need : {1u, 2u, 3u}) {
+    Pool pool("lru", 20, 4, {{"demote", false}});
+    pool.path({20, 21, 22});
+    pool.told(SL_BLOCK_HIT, 22);
+    pool.told(SL_BLOCK_IDLE, 22);
+    const Blocks all{22, 21, 20};
+    BOOST_TEST(to(pool.ask(0, 0, need), SL_TIER_NONE) == Blocks(all.begin(), all.begin() + need));
+  }
+}
+
 // The core expects that 3 host blocks will be needed: they are left free, beside those that demotions take.
 BOOST_AUTO_TEST_CASE(what_will_be_needed_in_the_host_is_left_free) {
   Pool pool("lru", 100, 6, {{"ahead_share", 0.02}});
@@ -253,7 +268,7 @@ BOOST_AUTO_TEST_CASE(a_block_with_host_blocks_below_it_is_dropped_last) {
   BOOST_TEST(to(victims, SL_TIER_HOST) == Blocks{0});
 }
 
-// A demoted block leaves the lists without an event of its own: its row says so.
+// A demoted block leaves the lists with the event that names the host block it became.
 BOOST_AUTO_TEST_CASE(what_was_demoted_is_not_named_again) {
   Pool pool("lru", 20, 20, {{"ahead_share", 0.1}});
   pool.path(range(0, 4));
@@ -266,10 +281,11 @@ BOOST_AUTO_TEST_CASE(what_was_demoted_is_not_named_again) {
     pool.tables.blocks[host].tier = SL_TIER_HOST;
     pool.tables.blocks[host].refs = 1;
     pool.tables.blocks[from] = {};
-    pool.told(SL_BLOCK_MOVED, host);
+    pool.told(SL_BLOCK_MOVED, host, from);
   }
   pool.tables.blocks[3] = {};
   pool.tables.blocks[0].cached_children = 0;
+  pool.tables.blocks[0].host_children = pool.tables.blocks[20].host_children = 1;
   pool.tables.blocks[21].parent = 20;
   pool.tables.blocks[20].cached_children = 1;
   pool.tables.blocks[21].cached_children = 0;
@@ -295,7 +311,7 @@ BOOST_AUTO_TEST_CASE(slru_demotes_in_the_order_of_its_segments) {
   pool.told(SL_BLOCK_IDLE, 0);  // protected
   pool.path({1});
   pool.path({2});
-  pool.told(SL_BLOCK_MOVED, 3);  // came back from the host: hit
+  pool.told(SL_BLOCK_MOVED, 3, 25);  // came back from the host: hit
   pool.path({3});
   pool.events.erase(std::prev(pool.events.end(), 2));  // its INSERTED
   pool.path({4});

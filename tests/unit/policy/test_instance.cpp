@@ -111,6 +111,27 @@ BOOST_AUTO_TEST_CASE(the_report_shows_a_few_rows_of_a_long_answer) {
   BOOST_TEST(std::count(text.begin(), text.end(), '\n') < 20, text);
 }
 
+BOOST_AUTO_TEST_CASE(the_report_shows_the_row_that_broke_a_rule) {
+  const Folder folder;
+  const auto instance = make(folder, "fill");
+  std::vector<sl_entry> entries(300);
+  Buffers b;
+  b.rows = {entries.data(), sizeof(sl_entry), 300, 0, 0};
+  for (const std::uint32_t bad : {2u, 250u}) {
+    BOOST_TEST(instance->plan(b.view, b.rows, b.gauges) == SL_OK);
+    entries[bad].seq = (sl_seq{7} << 32) | 777;
+    instance->refused(SL_REASON_TWICE, bad, &entries[bad]);
+    const std::string text = instance->report();
+    const std::string mark = "  <- row " + std::to_string(bad) + " refused: twice";
+    BOOST_TEST(contains(text, "300 rows, refused: twice\n"), text);
+    BOOST_REQUIRE_MESSAGE(contains(text, mark), text);
+    BOOST_TEST(contains(text.substr(text.find(mark) - 80, 80), "seq 777/7"), text);
+  }
+  instance->refused(SL_REASON_TWICE, 300, nullptr);  // no such row
+  instance->refused(SL_REASON_CALL_FAILED);
+  BOOST_TEST(instance->health().refusals() == 4u);
+}
+
 BOOST_AUTO_TEST_CASE(rows_beyond_the_capacity_are_an_overflow) {
   for (const char* behave : {"overflow", "overflow gauges", "grow the buffer"}) {
     BOOST_TEST(outcome(behave).status == kOverflow, behave);
@@ -180,7 +201,7 @@ BOOST_AUTO_TEST_CASE(health_ejects_what_keeps_failing) {
       every_other.good();
   }
   BOOST_TEST(calls < 140);
-  BOOST_TEST(every_other.refusals(SL_REASON_STALE_ID) == every_other.fallbacks());
+  BOOST_TEST(every_other.refusals(SL_REASON_STALE_ID) == every_other.refusals());
   for (int i = 0; i < 1000000; ++i) {
     if (i % 1000 == 0)
       rare.refused(SL_REASON_STALE_ID);

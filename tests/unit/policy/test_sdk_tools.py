@@ -67,6 +67,13 @@ class SdkTools(unittest.TestCase):
         exported = [line.split()[-1] for line in run('nm', '-D', '--defined-only', plugin).splitlines()]
         self.assertEqual(exported, ['serveloop_plugin'])
 
+    def test_the_template_in_c_builds_without_a_warning(self):
+        os.environ['PKG_CONFIG_PATH'] = str(BUILD_SDK)
+        flags = run('pkg-config', '--variable=c_cflags', 'serveloop-sdk').split()
+        libs = run('pkg-config', '--libs', 'serveloop-sdk').split()
+        run('gcc', '-Wall', '-Wextra', '-Wpedantic', '-Werror', *flags, SOURCE / 'sdk' / 'template' / 'c' / 'mine.c', '-o',
+            self.folder / 'mine.so', *libs)
+
     def test_a_seal_sets_hash_and_library_and_nothing_else(self):
         manifest, plugin, out = (self.folder / name for name in ('in.toml', 'mine.so', 'out.toml'))
         manifest.write_text(MANIFEST)

@@ -32,8 +32,9 @@ BOOST_AUTO_TEST_CASE(finds_by_path_of_folder_manifest_or_object) {
     BOOST_TEST(found->by_path);
   }
   folder.object("p/other.so", "probe_good");
-  BOOST_TEST(
-      contains(search.find(path + "/other.so").error().message(), "expected other.so, found probe.so"));
+  const std::string misnamed = search.find(path + "/other.so").error().message();
+  BOOST_TEST(contains(misnamed, "expected other.so, found probe.so"));
+  BOOST_TEST(contains(misnamed, "its policy's id as its name: rename it, or state library = \"other.so\""));
   BOOST_TEST(contains(search.find(path + "/none.so").error().message(), "no such file"));
   BOOST_TEST(contains(search.find(folder.path() + "/").error().message(), "its manifest"));
 }
@@ -61,6 +62,11 @@ BOOST_AUTO_TEST_CASE(a_folder_without_a_slash_is_told_how_to_write_it) {
   fs::current_path(folder.path());
   BOOST_TEST(contains(why(search.find("mine", Kind::scheduler)), "write './mine'"));
   BOOST_TEST(contains(why(search.find("yours")), "looked in"));
+  // Nor is a file without one a path, though it lies here.
+  fs::current_path(folder.path("mine"));
+  BOOST_TEST(contains(why(search.find("probe.so", Kind::scheduler)), "for the file write './probe.so'"));
+  BOOST_TEST(contains(why(search.find("plugin.toml")), "for the file write './plugin.toml'"));
+  BOOST_TEST(search.find("./probe.so").has_value());
   fs::current_path(before);
 }
 

@@ -35,7 +35,7 @@ BOOST_AUTO_TEST_CASE(ready_keeps_the_order_of_arrival_and_preempted_ones_go_firs
   rig.manager.admit(b, 0, 0, 5);
   BOOST_CHECK((rig.ready_list() == Slots{a, c}));
   BOOST_CHECK(rig.running() == Slots{b});
-  rig.manager.preempt(b, SL_REASON_MEMORY, rig.id(a), 6);
+  rig.manager.preempt(b, SL_REASON_MEMORY, rig.id(a), false, 6);
   BOOST_CHECK((rig.ready_list() == Slots{b, a, c}));
   BOOST_CHECK(rig.running().empty());
   BOOST_CHECK_EQUAL(rig.manager.row(b).preemptions, 1u);
@@ -127,9 +127,10 @@ BOOST_AUTO_TEST_CASE(pause_and_resume_with_and_without_blocks) {
   BOOST_CHECK_EQUAL(rig.manager.row(a).state, SL_PAUSED);
   BOOST_CHECK_EQUAL(rig.manager.ready_count(), 0u);
   BOOST_CHECK((rig.manager.holders() == Slots{a}));  // b never ran, so it holds nothing
-  rig.manager.resume(b, false, 8);
+  rig.manager.resume(b, 8);
   BOOST_CHECK_EQUAL(rig.last_event().a, 0u);
-  rig.manager.resume(a, true, 8);
+  rig.manager.row(a).blocks_device = 1;
+  rig.manager.resume(a, 8);
   BOOST_CHECK_EQUAL(rig.last_event().a, 1u);
   BOOST_CHECK_EQUAL(rig.manager.row(a).state, SL_RESERVED);
   BOOST_CHECK_EQUAL(rig.manager.row(b).state, SL_WAITING);
@@ -144,7 +145,7 @@ BOOST_AUTO_TEST_CASE(resumed_while_parked_it_is_not_ready) {
   const Slot slot = rig.ready(1);
   rig.manager.park(slot, kScheduler, SL_NEVER, 0);
   rig.manager.pause(slot, SL_NEVER);
-  rig.manager.resume(slot, false, 3);
+  rig.manager.resume(slot, 3);
   BOOST_CHECK_EQUAL(rig.manager.row(slot).not_ready, SL_NOT_READY_PARKED);
   BOOST_CHECK_EQUAL(rig.manager.ready_count(), 0u);
 }
@@ -154,9 +155,45 @@ BOOST_AUTO_TEST_CASE(preempted_while_paused_it_stays_paused) {
   const Slot slot = rig.ready(1);
   rig.manager.admit(slot, 0, 0, 5);
   rig.manager.pause(slot, SL_NEVER);
-  rig.manager.preempt(slot, SL_REASON_MEMORY, SL_NO_SEQ, 6);
+  rig.manager.preempt(slot, SL_REASON_MEMORY, SL_NO_SEQ, false, 6);
   BOOST_CHECK_EQUAL(rig.manager.row(slot).state, SL_PAUSED);
   BOOST_CHECK_EQUAL(rig.manager.ready_count(), 0u);
+}
+
+// Out to host memory and back: not ready while blocks are copied, and told of both.
+BOOST_AUTO_TEST_CASE(swapped_out_and_brought_back) {
+  Rig rig;
+  const Slot slot = rig.ready(1);
+  rig.manager.admit(slot, 0, 0, 5);
+  rig.told();
+  rig.manager.preempt(slot, SL_REASON_MEMORY, SL_NO_SEQ, true, 6);
+  BOOST_CHECK_EQUAL(rig.manager.row(slot).state, SL_SWAPPED);
+  BOOST_CHECK_EQUAL(rig.manager.row(slot).not_ready, SL_NOT_READY_TRANSFER);
+  BOOST_CHECK_EQUAL(rig.manager.ready_count(), 0u);
+  rig.manager.transferred(slot, 3, SL_TIER_HOST, 7);
+  BOOST_CHECK((rig.ready_list() == Slots{slot}));
+  BOOST_CHECK((rig.told() == Kinds{SL_EV_PREEMPTED, SL_EV_TRANSFERRED, SL_EV_READY}));
+  rig.manager.reserve(slot);
+  rig.manager.transfer(slot);
+  BOOST_CHECK_EQUAL(rig.manager.row(slot).state, SL_RESERVED);
+  BOOST_CHECK_EQUAL(rig.manager.ready_count(), 0u);
+  rig.manager.transferred(slot, 3, SL_TIER_DEVICE, 8);
+  BOOST_CHECK((rig.ready_list() == Slots{slot}));
+  BOOST_CHECK((rig.told() == Kinds{SL_EV_IN_TRANSIT, SL_EV_TRANSFERRED, SL_EV_READY}));
+}
+
+BOOST_AUTO_TEST_CASE(a_lost_copy_leaves_it_waiting) {
+  Rig rig;
+  const Slot slot = rig.ready(1), paused = rig.ready(2);
+  for (const Slot s : {slot, paused}) rig.manager.admit(s, s, 0, 5);
+  rig.manager.pause(paused, SL_NEVER);
+  for (const Slot s : {slot, paused}) {
+    rig.manager.preempt(s, SL_REASON_MEMORY, SL_NO_SEQ, true, 6);
+    rig.manager.copy_lost(s, 7);
+  }
+  BOOST_CHECK_EQUAL(rig.manager.row(slot).state, SL_WAITING);
+  BOOST_CHECK_EQUAL(rig.manager.row(paused).state, SL_PAUSED);
+  BOOST_CHECK((rig.ready_list() == Slots{slot}));
 }
 
 BOOST_AUTO_TEST_CASE(reserved_ones_are_holders_and_still_ready) {
@@ -182,7 +219,7 @@ BOOST_AUTO_TEST_CASE(lists_and_rows_agree_after_random_moves) {
     if (live.empty()) continue;
     const Slot slot = live[draw(live.size())];
     const sl_seq_row& row = rig.manager.row(slot);
-    switch (draw(7)) {
+    switch (draw(11)) {
       case 0: rig.manager.clear_not_ready(slot, SL_NOT_READY_UNGATED | SL_NOT_READY_PARKED, 1); break;
       case 1:
         if (row.state == SL_WAITING) rig.manager.park(slot, kScheduler, 5, 0);
@@ -193,13 +230,32 @@ BOOST_AUTO_TEST_CASE(lists_and_rows_agree_after_random_moves) {
           rig.manager.admit(slot, 0, 0, 1);
         break;
       case 3:
-        if (row.state == SL_RUNNING) rig.manager.preempt(slot, 0, 0, 1);
+        if (row.state == SL_RUNNING) rig.manager.preempt(slot, 0, 0, false, 1);
         break;
       case 4:
         if (row.state != SL_PAUSED) rig.manager.pause(slot, 1);
         break;
       case 5:
-        if (row.state == SL_PAUSED) rig.manager.resume(slot, draw(2) == 0, 1);
+        if (row.state == SL_PAUSED) {
+          rig.manager.row(slot).blocks_device = static_cast<std::uint32_t>(draw(2));
+          rig.manager.row(slot).blocks_host = static_cast<std::uint32_t>(draw(2));
+          rig.manager.resume(slot, 1);
+        }
+        break;
+      case 6:
+        if (row.state == SL_RUNNING) rig.manager.preempt(slot, 0, 0, true, 1);
+        break;
+      case 7:
+        if (row.state == SL_SWAPPED || row.state == SL_RESERVED) rig.manager.transfer(slot);
+        break;
+      case 8:
+        if ((row.not_ready & SL_NOT_READY_TRANSFER) != 0) rig.manager.transferred(slot, 1, SL_TIER_HOST, 1);
+        break;
+      case 9:
+        if (row.state == SL_SWAPPED && draw(2) == 0)
+          rig.manager.copy_lost(slot, 1);
+        else if (row.state == SL_SWAPPED)
+          rig.manager.reserve(slot);
         break;
       default:
         if (draw(3) == 0) rig.manager.end(slot, SL_FINISH_STOP);
@@ -207,7 +263,7 @@ BOOST_AUTO_TEST_CASE(lists_and_rows_agree_after_random_moves) {
     std::size_t ready = 0, running = 0, waiting = 0, all = 0;
     for (const Slot s : rig.manager.live_slots()) {
       const sl_seq_row& r = rig.manager.row(s);
-      const bool waits = r.state == SL_WAITING || r.state == SL_RESERVED;
+      const bool waits = r.state == SL_WAITING || r.state == SL_RESERVED || r.state == SL_SWAPPED;
       ready += waits && r.not_ready == 0;
       running += r.state == SL_RUNNING;
       waiting += r.state != SL_RUNNING;

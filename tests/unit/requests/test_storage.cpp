@@ -170,9 +170,28 @@ BOOST_AUTO_TEST_CASE(timers_come_due_in_order) {
   BOOST_CHECK(!timers.pop_due(SL_NEVER - 1));
 }
 
+// Large tables begin at a page of 2 MiB, small ones are aligned as their rows ask; both hold what is put in.
+BOOST_AUTO_TEST_CASE(tables_on_large_pages_hold_what_is_put_in) {
+  constexpr std::uintptr_t kPage = 2u << 20;
+  for (const std::size_t rows : {std::size_t{3}, std::size_t{100000}}) {
+    HugeVector<Sequence> table(rows);
+    const auto at = reinterpret_cast<std::uintptr_t>(table.data());
+    BOOST_CHECK_EQUAL(at % (rows == 3 ? 64 : kPage), 0u);
+    for (std::size_t i = 0; i < rows; ++i) table[i].life = static_cast<std::uint32_t>(i);
+    table.resize(2 * rows);
+    for (std::size_t i = 0; i < rows; ++i) BOOST_REQUIRE_EQUAL(table[i].life, i);
+
+    HugeArray<std::uint64_t> array(rows);
+    array.populate(rows + 1000);  // at most what there is
+    for (std::size_t i = 0; i < rows; ++i) array.data()[i] = i;
+    const HugeArray<std::uint64_t> moved(std::move(array));
+    for (std::size_t i = 0; i < rows; ++i) BOOST_REQUIRE_EQUAL(moved.data()[i], i);
+  }
+}
+
 // Lists that grow in turn share one store, and every range of each reads as it was written.
 BOOST_AUTO_TEST_CASE(generated_tokens_read_back_across_chunks) {
-  constexpr std::uint32_t kTokens = 300;
+  constexpr std::uint32_t kTokens = 302;  // the last two not in the store
   TokenStore store;
   TokenList lists[3];
   for (std::uint32_t i = 0; i < kTokens; ++i)
@@ -191,6 +210,18 @@ BOOST_AUTO_TEST_CASE(generated_tokens_read_back_across_chunks) {
   for (std::uint32_t i = 0; i < kTokens; ++i) store.push(lists[1], i);
   BOOST_CHECK_EQUAL(store.chunks_used(), used);  // memory is used again
   BOOST_CHECK_EQUAL(store.all(lists[0]).back(), kTokens - 1);
+}
+
+// A list of any length, as it grows: the newest tokens are in its tail, in a chunk, or in a chunk of their own.
+BOOST_AUTO_TEST_CASE(generated_tokens_read_back_after_every_push) {
+  TokenStore store;
+  TokenList list;
+  for (std::uint32_t count = 0; count < 200; ++count) {
+    const std::vector<Token> all = store.all(list);
+    BOOST_REQUIRE_EQUAL(all.size(), count);
+    for (std::uint32_t i = 0; i < count; ++i) BOOST_REQUIRE_EQUAL(all[i], 1000 + i);
+    store.push(list, 1000 + count);
+  }
 }
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -220,6 +220,17 @@ BOOST_AUTO_TEST_CASE(a_port_in_use_is_one_line) {
              std::string::npos);
 }
 
+// By the address that its host stands for.
+BOOST_AUTO_TEST_CASE(it_knows_whether_only_this_machine_reaches_it) {
+  for (const auto& [host, loopback] : {std::pair{"127.0.0.1", true}, std::pair{"127.9.8.7", true},
+                                       std::pair{"localhost", true}, std::pair{"0.0.0.0", false}}) {
+    ServerOptions options = any_port();
+    options.server.host = host;
+    Stage stage({}, options);
+    BOOST_TEST(stage.server->loopback() == loopback, host);
+  }
+}
+
 BOOST_AUTO_TEST_CASE(ending_finishes_what_runs_and_takes_no_more) {
   Stage stage(kStep);
   Client idle = stage.client();

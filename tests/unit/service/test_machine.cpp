@@ -1,4 +1,4 @@
-// How much memory this process may take, from files as Linux has them.
+// What machine this is and how much of its memory this process may take, from files as Linux has them.
 #include <boost/test/unit_test.hpp>
 #include <filesystem>
 #include <fstream>
@@ -23,6 +23,7 @@ class Machine {
     std::ofstream(root_ / file) << text;
   }
   std::uint64_t available() const { return rig::available_memory(root_); }
+  std::string processor() const { return rig::processor_name(root_); }
 
  private:
   fs::path root_;
@@ -62,6 +63,17 @@ BOOST_AUTO_TEST_CASE(a_group_that_is_not_there_gives_way_to_those_above) {
   machine.write("sys/fs/cgroup/memory.max", "3000\n");
   machine.write("sys/fs/cgroup/memory.current", "1000\n");
   BOOST_TEST(machine.available() == 2000u);
+}
+
+BOOST_AUTO_TEST_CASE(a_processor_has_a_name) {
+  const Machine machine("processor");
+  const std::string architecture = machine.processor();  // no file says more
+  BOOST_TEST(!architecture.empty());
+  machine.write("proc/cpuinfo",
+                "processor\t: 0\nmodel\t\t: 85\nmodel name\t: A (R) Processor: 2 GHz\nmodel name\t: B\n");
+  BOOST_TEST(machine.processor() == "A (R) Processor: 2 GHz");
+  machine.write("proc/cpuinfo", "model name\t:\nmodel name\n");
+  BOOST_TEST(machine.processor() == architecture);
 }
 
 BOOST_AUTO_TEST_SUITE_END()

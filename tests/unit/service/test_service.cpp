@@ -9,6 +9,7 @@
 #include <mutex>
 #include <thread>
 
+#include "../../need.hpp"
 #include "service/check.hpp"
 #include "service/service.hpp"
 
@@ -16,23 +17,19 @@ namespace serveloop::service::test {
 
 namespace {
 
+using serveloop::test::need;
+
 constexpr const char* kTiny =
     R"({"architectures": ["LlamaForCausalLM"], "model_type": "llama", "hidden_act": "silu",
   "vocab_size": 311, "hidden_size": 32, "intermediate_size": 50, "num_hidden_layers": 2, "num_attention_heads": 4,
   "num_key_value_heads": 2, "head_dim": 10, "max_position_embeddings": 512, "rms_norm_eps": 1e-5,
   "rope_theta": 10000.0, "tie_word_embeddings": true})";
 
-template <class T>
-T need(Result<T> result) {
-  if (!result) throw std::runtime_error(result.error().message());
-  return std::move(*result);
-}
-
-config::Config config_with(const std::vector<std::string>& overrides = {}) {
+config::Config config_with(const std::vector<config::Override>& overrides = {}) {
   const std::filesystem::path folder = std::filesystem::path(TEMP_FOLDER) / "service";
   std::filesystem::create_directories(folder);
   std::ofstream(folder / "config.json") << kTiny;
-  std::vector<std::string> all{"engine.threads=2", "engine.lag=1", "engine.max_sequences=4"};
+  std::vector<config::Override> all{"engine.threads=2", "engine.lag=1", "engine.max_sequences=4"};
   all.insert(all.end(), overrides.begin(), overrides.end());
   return need(config::parse(fmt::format(R"(
 [model]
@@ -137,6 +134,8 @@ BOOST_AUTO_TEST_CASE(together_as_alone) {
     const auto swapped = service->swap({policy::Kind::scheduler, "", {scheduler, {}}});
     BOOST_TEST((swapped.has_value()));
     BOOST_TEST(service->policies().front().id == scheduler);
+    BOOST_TEST((service->policies().front().options.find("max_prefill_tokens") != nullptr) ==
+               (scheduler == std::string("fcfs")));  // a default
   }
   for (std::thread& client : clients) client.join();
   for (std::uint32_t i = 0; i < kAsks; ++i) {
@@ -241,7 +240,7 @@ BOOST_AUTO_TEST_CASE(a_check_tells_of_memory_or_of_what_is_wrong) {
   for (const char* part :
        {"KV pool", "24 blocks of 4 tokens, 224 bytes a token", "at most 4 at once", "scheduler  fcfs"})
     BOOST_TEST(text.find(part) != std::string::npos, text);
-  const auto fails = [](std::vector<std::string> overrides, const std::string& part) {
+  const auto fails = [](const std::vector<config::Override>& overrides, const std::string& part) {
     const Result<std::string> checked = check(config_with(overrides));
     BOOST_REQUIRE(!checked);
     BOOST_TEST(checked.error().message().find(part) != std::string::npos, checked.error().message());

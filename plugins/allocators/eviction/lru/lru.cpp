@@ -24,11 +24,12 @@ class Lru {
 
   void note(const sl::EvictIn& in) {
     for (const sl_block_event& event : in.events()) {
-      if (tiers_.hear(event)) continue;
-      inherited_.remove(event.block);
-      idle_.remove(event.block);
+      const uint32_t block = tiers_.hear(event);
+      if (block == SL_NONE) continue;
+      inherited_.remove(block);
+      idle_.remove(block);
       if (event.kind == SL_BLOCK_IDLE)
-        (event.flags & SL_EVENT_HANDOVER ? inherited_ : idle_).push_back(event.block);
+        (event.flags & SL_EVENT_HANDOVER ? inherited_ : idle_).push_back(block);
     }
   }
 

@@ -36,15 +36,16 @@ class Slru {
 
   void note(const sl::EvictIn& in) {
     for (const sl_block_event& event : in.events()) {
-      if (tiers_.hear(event)) continue;
-      for (sl::BlockList* list : {&inherited_, &probation_, &protected_}) list->remove(event.block);
+      const uint32_t block = tiers_.hear(event);
+      if (block == SL_NONE) continue;
+      for (sl::BlockList* list : {&inherited_, &probation_, &protected_}) list->remove(block);
       switch (event.kind) {
         case SL_BLOCK_INSERTED:
           if (event.flags & SL_EVENT_HANDOVER) break;  // a block below it may have marked it before
           [[fallthrough]];
-        case SL_BLOCK_GONE: hit_[event.block] = 0; break;
-        case SL_BLOCK_MOVED:
-        case SL_BLOCK_HIT: hit_[event.block] = 1; break;
+        case SL_BLOCK_GONE: hit_[block] = 0; break;
+        case SL_BLOCK_MOVED: hit_[block] = event.tier == SL_TIER_DEVICE; break;
+        case SL_BLOCK_HIT: hit_[block] = 1; break;
         case SL_BLOCK_IDLE: idle(in, event); break;
         default: break;
       }

@@ -22,8 +22,8 @@ class MostBlocks {
   }
 
  private:
-  static constexpr uint16_t kMostBlocks =
-      SL_REASON_PLUGIN + 0;  // indexes in plugin.toml's reasons and gauges
+  // Indexes in plugin.toml's reasons and gauges.
+  static constexpr uint16_t kMostBlocks = SL_REASON_PLUGIN + 0;
   static constexpr uint16_t kNobodyElse = SL_REASON_PLUGIN + 1;
   static constexpr uint32_t kSpared = 0;
 

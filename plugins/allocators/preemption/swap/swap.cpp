@@ -23,8 +23,8 @@ class Swap {
   }
 
  private:
-  static constexpr uint16_t kLowestRank =
-      SL_REASON_PLUGIN + 0;  // indexes in plugin.toml's reasons and gauges
+  // Indexes in plugin.toml's reasons and gauges.
+  static constexpr uint16_t kLowestRank = SL_REASON_PLUGIN + 0;
   static constexpr uint16_t kNobodyElse = SL_REASON_PLUGIN + 1;
   static constexpr uint16_t kCannotSwap = SL_REASON_PLUGIN + 2;
   static constexpr uint32_t kSpared = 0;

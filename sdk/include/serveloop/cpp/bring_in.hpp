@@ -1,18 +1,9 @@
 // Movement from the host tier towards running, for any scheduler with an order of its own: swapped sequences come back
 // (SL_SWAP_IN), and the host-cached prefixes of waiting ones come to the device before their turn (SL_PREFETCH).
 //
-//   bring_in_.hear(view, key_of);            // where the ready queue hears
-//
-//   auto next = ready_.begin();              // in each plan, walking the ready ones in order:
-//   bring_in_.start(view);
-//   while (slots > 0 && budget > 0) {
-//     if (bring_in_.swapped_first(view, plan, next, ready_.end())) { --slots; continue; }
-//     if (next == ready_.end()) break;
-//     const sl_seq_row& seq = ...(next++);
-//     if (bring_in_.instead(view, plan, seq)) continue;
-//     plan.admit(seq.id, ...);
-//   }
-//   bring_in_.ahead(view, plan, next, ready_.end());
+// A policy calls hear() where its ready queue hears. A plan walks the ready ones in order: start() before it; at each
+// step swapped_first(), then instead() of the one in turn; ahead() with what is left. admit_in_order() in admit.hpp is
+// such a walk.
 //
 // Without a host tier it does nothing. Cost: O(log swapped) an event of theirs, and for each one that a plan looks at, a walk
 // up the nodes of its path that have nothing on the device.

@@ -52,8 +52,8 @@ class SeqSet {
   std::vector<std::optional<std::pair<Key, sl_seq>>> by_slot_;
 };
 
-// Cost: O(log waiting) per event that concerns it, nothing per step. Smallest key first. Where there is a host tier, one
-// whose blocks are on their way to the device stands in it too, and must be left out: ready_to_admit().
+// Cost: O(log waiting) per event that concerns it, nothing per step. Smallest key first. One whose blocks are on their
+// way between the tiers does not stand in it.
 template <class Key>
 class ReadyQueue {
  public:
@@ -71,6 +71,7 @@ class ReadyQueue {
         case SL_EV_ADMITTED:
         case SL_EV_PARKED:
         case SL_EV_PAUSED:
+        case SL_EV_IN_TRANSIT:
         case SL_EV_ENDED: ready_.erase(event.subject); break;
         default: break;
       }
@@ -86,10 +87,11 @@ class ReadyQueue {
   template <class KeyOf>
   void look_at(const View& view, sl_seq seq, KeyOf&& key_of) {
     const sl_seq_row* row = view.find(seq);
-    if (row != nullptr && ready_to_admit(*row))
+    if (row == nullptr) return;
+    if (ready_to_admit(*row))
       ready_.insert(key_of(view, *row), seq);
-    else if (row != nullptr && row->state == SL_SWAPPED)
-      ready_.erase(seq);  // it was ready, holding blocks, and yielded them
+    else
+      ready_.erase(seq);  // it was ready, and its blocks are on their way, or it yielded them
   }
   SeqSet<Key> ready_;
 };

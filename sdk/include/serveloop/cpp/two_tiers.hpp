@@ -38,12 +38,16 @@ class TwoTiers {
         idle_(host_ > 0 ? device_ + host_ : 0),
         marks_(host_ > 0 ? device_ + host_ : 0) {}
 
-  // True: it was of a host block, and is none of the policy's concern.
-  bool hear(const sl_block_event& event) {
-    if (event.block < device_ || host_ == 0) return false;
-    idle_.remove(event.block);
-    if (event.kind == SL_BLOCK_IDLE) idle_.push_back(event.block);
-    return true;
+  // Returns the device block that the event is of: with SL_BLOCK_MOVED the one that came there, or that left for the host.
+  // SL_NONE: it is of a host block alone, and none of the policy's concern.
+  uint32_t hear(const sl_block_event& event) {
+    if (host_ == 0) return event.block;
+    const bool moved = event.kind == SL_BLOCK_MOVED;
+    const uint32_t in_host = event.block >= device_ ? event.block : moved ? event.from : SL_NONE;
+    if (in_host == SL_NONE) return event.block;
+    idle_.remove(in_host);
+    if (event.kind == SL_BLOCK_IDLE) idle_.push_back(in_host);
+    return !moved ? SL_NONE : event.block < device_ ? event.block : event.from;
   }
 
   // Names the victims; `lists` in the order in which they leave, each longest idle first, with each block's cached
@@ -63,8 +67,8 @@ class TwoTiers {
   // Blocks passed over at most to find some with nothing below them in the host.
   static constexpr uint32_t kLook = 256;
   struct Mark {
-    uint32_t call = 0, children = 0;  // of its cached children in its tier, those named in that call
-    bool named = false;
+    uint32_t call = 0, children = 0;     // of its cached children in its tier, those named in that call
+    bool named = false, passed = false;  // passed: looked at in its turn
   };
 
   static void drop_first(const EvictIn& in, Victims& victims, std::initializer_list<VictimList> lists) {
@@ -99,11 +103,16 @@ class TwoTiers {
     uint32_t dropped = 0;
     for (uint32_t block = idle_.front(), next; block != idle_.end() && dropped < wanted; block = next) {
       next = idle_.after(block);
-      if (!evictable(in, block, SL_TIER_HOST))
+      if (!evictable(in, block, SL_TIER_HOST)) {
         idle_.remove(block);
-      else if (leaves(in, block)) {
-        victims.drop(block, reasons_.made_room);
+        continue;
+      }
+      mark(block).passed = true;  // one that was idle before those below it follows the last of them
+      for (uint32_t at = block; dropped < wanted && mark(at).passed && leaves(in, at);) {
+        victims.drop(at, reasons_.made_room);
         ++dropped;
+        const uint32_t above = in.blocks()[at].parent;
+        if (above != SL_NONE) at = above;
       }
     }
     return std::min(demotions, free + dropped - std::min(free + dropped, need));
@@ -116,11 +125,11 @@ class TwoTiers {
       for (uint32_t block = list->front(), next; block != list->end() && named < count; block = next) {
         next = list->after(block);
         if (!evictable(in, block, SL_TIER_DEVICE)) {
-          list->remove(block);  // it left for the host, or its hit was left out of a full event buffer
+          list->remove(block);  // its hit was left out of a full event buffer; it will go idle again
           continue;
         }
         if (how == kDropChildless && ++looked > count + kLook) return named;
-        if ((how == kDropChildless && has_host_blocks_below(in, block)) || !leaves(in, block)) continue;
+        if ((how == kDropChildless && in.blocks()[block].host_children > 0) || !leaves(in, block)) continue;
         ++named;
         if (how == kDemote)
           victims.demote(block, reasons_.demoted);
@@ -134,14 +143,12 @@ class TwoTiers {
     const sl_block_row& row = in.blocks()[block];
     return row.refs == 0 && row.tier == tier && (row.flags & SL_BLOCK_FLAG_INDEXED) != 0;
   }
-  // On its own node's edge, below it; what hangs below the edge's end is not looked at.
-  static bool has_host_blocks_below(const EvictIn& in, uint32_t block) {
-    const sl_block_row& row = in.blocks()[block];
-    return in.view().nodes()[row.node].host_blocks > 0;
-  }
   Mark& mark(uint32_t block) {
     Mark& mark = marks_[block];
-    if (mark.call != call_) mark = {call_, 0, false};
+    if (mark.call != call_) {
+      mark = Mark{};
+      mark.call = call_;
+    }
     return mark;
   }
   // Marks it as named, where it is not yet and all its cached children are.

@@ -11,7 +11,7 @@
 #include <bit>
 #include <cstdint>
 
-namespace serveloop::execute::cpu {
+namespace serveloop::execute {
 
 class DecodeTime {
  public:
@@ -42,4 +42,4 @@ class DecodeTime {
   std::array<std::uint64_t, 33> average_{};  // by bit width of the number of decodes
 };
 
-}  // namespace serveloop::execute::cpu
+}  // namespace serveloop::execute

@@ -1,0 +1,60 @@
+// The paged cache of all layers in BF16: for each layer [blocks, kv_heads, block_tokens, head_dim] of K, then of V, as
+// kernels/cuda/attention.hpp takes them. Zeros at first; what an ended sequence has left in a block, no
+// number even, is never seen by the next. Copies of blocks belong here. Thread safety: as the kernels': one stream at a time.
+#pragma once
+
+#include <cuda_bf16.h>
+
+#include "execute/cuda/device.hpp"
+#include "model/architecture.hpp"
+
+namespace serveloop::execute::cuda {
+
+class KvPool {
+ public:
+  static Result<KvPool> create(const model::Architecture& architecture, std::uint32_t block_tokens,
+                               std::uint32_t blocks) {
+    KvPool pool;
+    pool.blocks_ = blocks;
+    pool.block_elements_ = std::size_t{architecture.kv_features()} * block_tokens;
+    pool.layers_ = architecture.layers.size();
+    const std::size_t block = pool.block_elements_ * 2 * pool.layers_;  // at most 2^20 * 2^12 * 2^11
+    if (blocks > (std::size_t{1} << 46) / block)
+      return fail("KV pool", "at most 2^46 elements", std::to_string(blocks) + " blocks");
+    if (Status good = pool.memory_.make(block * blocks, "KV pool"); !good)
+      return tl::unexpected(good.error());
+    if (Status good = check(cudaMemset(pool.memory_.get(), 0, pool.memory_.bytes()), "KV pool"); !good)
+      return tl::unexpected(good.error());
+    return pool;
+  }
+  // Of one block in all layers.
+  static std::uint64_t block_bytes(const model::Architecture& architecture, std::uint32_t block_tokens) {
+    return std::uint64_t{architecture.kv_features()} * block_tokens * 2 * architecture.layers.size() *
+           sizeof(__nv_bfloat16);
+  }
+
+  std::uint32_t blocks() const { return blocks_; }
+  std::int64_t block_stride() const { return static_cast<std::int64_t>(block_elements_); }  // elements
+  __nv_bfloat16* k(std::size_t layer) const { return memory_.get() + 2 * layer * blocks_ * block_elements_; }
+  __nv_bfloat16* v(std::size_t layer) const { return k(layer) + blocks_ * block_elements_; }
+
+  // Block `from` to block `to`, in all layers, in the stream's order.
+  Status copy(std::uint32_t from, std::uint32_t to, const Stream& stream) const {
+    for (std::size_t layer = 0; layer < layers_; ++layer)
+      for (__nv_bfloat16* base : {k(layer), v(layer)})
+        if (Status good = check(cudaMemcpyAsync(base + to * block_elements_, base + from * block_elements_,
+                                                block_elements_ * sizeof(__nv_bfloat16),
+                                                cudaMemcpyDeviceToDevice, stream.get()),
+                                "copy of a KV block");
+            !good)
+          return good;
+    return {};
+  }
+
+ private:
+  DeviceMemory<__nv_bfloat16> memory_;
+  std::size_t block_elements_ = 0, layers_ = 0;  // of a block's K (or V) in a layer
+  std::uint32_t blocks_ = 0;
+};
+
+}  // namespace serveloop::execute::cuda
