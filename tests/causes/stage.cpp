@@ -65,7 +65,7 @@ config::Config config_of(const Scene& s, const TempFolder& folder) {
   c.policy.eviction = {s.eviction};
   c.policy.preemption = {s.preemption};
   c.policy.gates = s.gates;
-  for (const std::string& gate : s.gates) c.policy.gate[gate] = {gate, s.hold_options};
+  for (const std::string& gate : s.gates) c.policy.gate[gate] = {gate, s.gate_options};
   c.simulated.calibration = write_calibration(s, folder);
   if (!s.log.empty()) c.observe.log = folder.path(s.log);
   c.tenants = s.tenants;

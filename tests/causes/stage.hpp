@@ -29,7 +29,7 @@ class TempFolder {
 
 struct Scene {
   std::string executor = "hash", scheduler = "fcfs", eviction = "lru", preemption = "recompute";
-  toml::Value scheduler_options = {}, hold_options = {};
+  toml::Value scheduler_options = {}, gate_options = {};
   std::vector<std::string> gates;
   std::uint32_t blocks = 4096, block_tokens = 8, token_budget = 256, max_sequences = 16, lag = 0,
                 max_waiting = 1024;

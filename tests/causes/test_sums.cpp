@@ -2,6 +2,7 @@
 // negative.
 #include <fmt/format.h>
 
+#include <array>
 #include <boost/test/unit_test.hpp>
 #include <set>
 
@@ -29,6 +30,15 @@ struct Mix {
   double host_us;
 };
 
+void gate(Scene& scene, std::uint64_t seed) {
+  const bool bucket = seed % 2 == 0;
+  scene.gates = {bucket ? "token-bucket" : "hold"};
+  if (bucket)
+    scene.gate_options = toml::Table{{"rate", 5000}, {"burst", 300}};
+  else
+    scene.gate_options["hold_us"] = 3000;
+}
+
 void check_mix(const Mix& mix, std::uint64_t seed, std::set<observe::Cause>& seen) {
   Scene scene;
   scene.scheduler = mix.scheduler;
@@ -37,7 +47,8 @@ void check_mix(const Mix& mix, std::uint64_t seed, std::set<observe::Cause>& see
   scene.token_budget = mix.budget;
   scene.max_sequences = 8;
   scene.host_us = mix.host_us;
-  if (mix.gate) scene.gates = {"hold"}, scene.hold_options["hold_us"] = 3000;
+  if (mix.gate) gate(scene, seed);
+  scene.preemption = std::array{"recompute", "least-progress", "most-blocks", "swap", "cost"}[seed % 5];
   BOOST_TEST_CONTEXT(fmt::format("{} lag {} blocks {} budget {} gate {} host {} seed {}", mix.scheduler,
                                  mix.lag, mix.blocks, mix.budget, mix.gate, mix.host_us, seed)) {
     Stage stage(scene);

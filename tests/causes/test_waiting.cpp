@@ -95,7 +95,7 @@ BOOST_AUTO_TEST_CASE(held_by_a_gate) {
     Scene scene;
     scene.lag = lag;
     scene.gates = {"hold"};
-    scene.hold_options["hold_us"] = 30'000;
+    scene.gate_options["hold_us"] = 30'000;
     Stage stage(scene);
     stage.at(0, [&] { stage.request(ask(1, 16, 20)); });
     stage.at(3, [&] { stage.request(ask(2, 16, 20)); });

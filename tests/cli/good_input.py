@@ -255,7 +255,9 @@ class Plugin(stage.Case):
     def test_list_and_info(self):
         out = self.good('plugin', 'list', '--config', self.config())
         for kind, name in (('scheduler', 'fcfs'), ('scheduler', 'priority'), ('scheduler', 'sarathi'), ('eviction', 'lru'),
-                           ('eviction', 'slru'), ('preemption', 'recompute'), ('precision', 'native')):
+                           ('scheduler', 'token-bucket'), ('eviction', 'slru'), ('preemption', 'recompute'), ('preemption', 'swap'),
+                           ('preemption', 'cost'), ('preemption', 'least-progress'), ('preemption', 'most-blocks'),
+                           ('precision', 'native')):
             self.assertRegex(out, rf'(?m)^{kind} +{name} ')
         self.assertIn("scheduler 'sarathi'", self.good('plugin', 'info', 'sarathi', '--config', self.config()))
         out = self.good('plugin', 'info', str(stage.BUILD / 'plugins/allocators/eviction/slru'))

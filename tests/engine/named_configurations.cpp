@@ -8,7 +8,7 @@ using policy::Choice;
 
 CpuSwap scheduler(Choice to) { return {0, policy::Kind::scheduler, std::move(to)}; }
 CpuSwap eviction(Choice to) { return {0, policy::Kind::eviction, std::move(to)}; }
-CpuSwap preemption() { return {0, policy::Kind::preemption, {"recompute"}}; }
+CpuSwap preemption(const char* plugin) { return {0, policy::Kind::preemption, {plugin}}; }
 
 Choice with(const char* plugin, const char* option, double value) {
   return {plugin, toml::Table{{option, value}}};
@@ -38,7 +38,7 @@ NamedConfiguration priority_taking_slots() {
   CpuSetting s{.scheduler = {"priority"}, .eviction = {"lru"}, .precision = "bf16"};
   s.token_budget = 64;
   s.max_sequences = 2;
-  s.swaps = {scheduler({"priority"}), preemption()};  // the same, which must learn who runs
+  s.swaps = {scheduler({"priority"}), preemption("cost")};  // the same, which must learn who runs
   return {"priority_taking_slots", s, 0, {.preemptions = true, .hits = true}, true};
 }
 
@@ -46,14 +46,14 @@ NamedConfiguration priority_taking_slots() {
 NamedConfiguration smallest_pool() {
   CpuSetting s{.scheduler = {"fcfs"}, .eviction = {"slru"}, .precision = "f32"};
   s.token_budget = 48;
-  s.swaps = {scheduler({"sarathi"}), eviction({"lru"}), preemption()};
+  s.swaps = {scheduler({"sarathi"}), eviction({"lru"}), preemption("least-progress")};
   return {"smallest_pool", s, 2, {.preemptions = true, .evictions = true}};
 }
 
 NamedConfiguration no_prefix_cache() {
   CpuSetting s{.scheduler = {"sarathi"}, .eviction = {"lru"}, .precision = "native"};
   s.prefix_cache = false;
-  s.swaps = {scheduler({"fcfs"}), preemption()};
+  s.swaps = {scheduler({"fcfs"}), preemption("cost")};
   return {"no_prefix_cache", s, 3, {.preemptions = true}};
 }
 
@@ -78,7 +78,7 @@ NamedConfiguration f32_lag_one() {
   CpuSetting s{.scheduler = with("sarathi", "chunk_budget", 16), .eviction = {"slru"}, .precision = "f32"};
   s.lag = 1;
   s.token_budget = 20;
-  s.swaps = {scheduler({"priority"}), preemption()};
+  s.swaps = {scheduler({"priority"}), preemption("most-blocks")};
   return {"f32_lag_one", s, 3, {.preemptions = true, .evictions = true, .hits = true, .splits = true}};
 }
 

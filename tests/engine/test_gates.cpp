@@ -238,6 +238,42 @@ BOOST_AUTO_TEST_CASE(two_gates_combine) {
   }
 }
 
+// One token a millisecond, 60 at once: 26 of the first are paid for, and the rest comes token by token.
+BOOST_AUTO_TEST_CASE(a_token_bucket_lets_go_at_the_time_that_it_told) {
+  const std::vector<Ask> asks = plain_asks(4, 0);  // 26, 27, 28, 29 tokens with their output
+  const Outputs reference = alone(asks);
+  for (const std::uint32_t lag : {0u, 1u}) {
+    World world(gated({{"token-bucket", toml::Table{{"rate", 1000}, {"burst", 60}}}}, lag), asks);
+    world.run();
+    check_ends(world, reference);
+    check_idle(world);
+    check_sums(world);
+    BOOST_CHECK(world.counters().fallbacks.empty());
+    const std::uint64_t arrival = world.end_of(world.id_of(0))->arrival_ns;
+    BOOST_CHECK_EQUAL(world.end_of(world.id_of(2))->admitted_ns, arrival + 21 * kMs);
+    BOOST_CHECK_EQUAL(world.end_of(world.id_of(3))->admitted_ns, arrival + 50 * kMs);
+    BOOST_CHECK_EQUAL(world.end_of(world.id_of(3))->causes[kPolicy], static_cast<std::int64_t>(50 * kMs));
+  }
+}
+
+// Cancelled ones leave their place to those behind, also while nothing runs; what is too large ends with the gate's reason.
+BOOST_AUTO_TEST_CASE(a_token_bucket_under_cancellations) {
+  std::vector<Ask> asks = plain_asks(6, 0);
+  asks[5].spec.max_tokens = 200;
+  World world(gated({{"token-bucket", toml::Table{{"rate", 1000}, {"burst", 60}}}}), asks);
+  BOOST_REQUIRE(world.one_step());
+  world.tell(engine::Message::What::cancel, world.id_of(2));
+  world.tell(engine::Message::What::cancel, world.id_of(3));
+  world.run();
+  BOOST_CHECK(world.counters().fallbacks.empty());
+  BOOST_CHECK_EQUAL(world.end_of(world.id_of(4))->admitted_ns,
+                    world.end_of(world.id_of(4))->arrival_ns + 23 * kMs);
+  const engine::Finished* large = world.end_of(world.id_of(5));
+  BOOST_CHECK_EQUAL(large->finish, std::uint32_t{SL_FINISH_REJECTED});
+  BOOST_CHECK_EQUAL(large->reason, SL_REASON_PLUGIN + 1);
+  check_idle(world);
+}
+
 BOOST_AUTO_TEST_CASE(a_parked_request_is_released_by_message) {
   const std::vector<Ask> asks = plain_asks(3, 1);
   const Outputs reference = alone(asks);

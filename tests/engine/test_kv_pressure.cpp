@@ -104,7 +104,7 @@ class Storm {
         return world_.swap(Kind::scheduler,
                            {"chaos", toml::Table{{"seed", static_cast<std::int64_t>(draw(1000))}}});
       case 4: return world_.swap(Kind::eviction, {draw(2) == 0 ? "lru" : "slru", {}});
-      default: return world_.swap(Kind::preemption, {"recompute", {}});
+      default: return world_.swap(Kind::preemption, {kPreemptions[draw(5)], {}});
     }
   }
 

@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <boost/test/unit_test.hpp>
 
 #include "world.hpp"
@@ -62,6 +63,13 @@ void check(const Setting& s, const Traffic& t) {
       BOOST_CHECK_EQUAL(hits, 0u);
     BOOST_CHECK_GE(c.split_prompts, kAtLeast);
     BOOST_CHECK_EQUAL(c.swaps, s.swaps.size());
+    std::uint64_t kept = 0, parked = 0;
+    for (const auto& [key, count] : world.engine().decisions().counts()) {
+      if (std::get<1>(key) == "keep") kept += count.count;
+      if (std::get<1>(key) == "park") parked += count.count;
+    }
+    if (s.preemption == "cost") BOOST_CHECK_GE(kept, kAtLeast);
+    if (!s.gates.empty()) BOOST_CHECK_GE(parked, kAtLeast);
     for (const auto& [what, count] : c.fallbacks)
       BOOST_ERROR(fmt::format("kind {} fell back {} times, reason {}", what.first, count, what.second));
   }
@@ -106,6 +114,38 @@ BOOST_AUTO_TEST_CASE(the_full_product) {
                 if (swaps) s.swaps = random_swaps(++run);
                 check(s, t);
               }
+}
+
+// Whoever yields, and whatever it keeps.
+BOOST_AUTO_TEST_CASE(every_preemption_policy) {
+  std::uint64_t run = 0;
+  for (const char* preemption : kPreemptions)
+    for (const std::uint32_t blocks : {kSmallest, 2 * kSmallest})
+      for (const bool prefix_cache : {true, false})
+        for (const std::uint32_t lag : {0u, 1u}) {
+          Setting s;
+          s.scheduler = std::array{"fcfs", "priority", "sarathi"}[++run % 3];
+          s.eviction = run % 2 == 0 ? "lru" : "slru";
+          s.preemption = preemption;
+          s.blocks = blocks;
+          s.prefix_cache = prefix_cache;
+          s.token_budget = 64;
+          s.lag = lag;
+          check(s);
+        }
+}
+
+BOOST_AUTO_TEST_CASE(behind_a_token_bucket) {
+  for (const char* preemption : {"cost", "swap"})
+    for (const std::uint32_t lag : {0u, 1u}) {
+      Setting s;
+      s.gates = {{"token-bucket", toml::Table{{"rate", 20000}, {"burst", 400}}}};
+      s.preemption = preemption;
+      s.blocks = 2 * kSmallest;
+      s.token_budget = 64;
+      s.lag = lag;
+      check(s);
+    }
 }
 
 BOOST_AUTO_TEST_CASE(the_linked_in_policies_alone) {

@@ -68,11 +68,16 @@ BOOST_AUTO_TEST_CASE(all_kinds_at_random_steps_under_load) {
             case 0: world.swap(Kind::scheduler, {draw / 16 % 2 != 0 ? "sarathi" : "priority", {}}); break;
             case 1: world.swap(Kind::scheduler, {"fcfs", {}}); break;
             case 2: world.swap(Kind::eviction, {draw / 16 % 2 != 0 ? "lru" : "slru", {}}); break;
-            case 3: world.swap(Kind::preemption, {"recompute", {}}); break;
-            case 4:
-              world.swap_gate(
-                  0, {"hold", toml::Table{{"hold_us", static_cast<std::int64_t>(draw / 16 % 5000)}}});
+            case 3: world.swap(Kind::preemption, {kPreemptions[draw / 16 % 5], {}}); break;
+            case 4: {
+              const auto number = static_cast<std::int64_t>(draw / 32 % 5000);
+              if (draw / 16 % 2 != 0)
+                world.swap_gate(0, {"hold", toml::Table{{"hold_us", number}}});
+              else  // of another gate's by events, of one of its own kind's by state
+                world.swap_gate(0,
+                                {"token-bucket", toml::Table{{"rate", 2000 + 10 * number}, {"burst", 300}}});
               break;
+            }
             default: world.one_step(); continue;
           }
           ++swaps;

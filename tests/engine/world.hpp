@@ -108,6 +108,9 @@ class World : public engine::Output {
   std::vector<engine::Finished> ends_;
 };
 
+// All preemption policies that are shipped.
+inline constexpr const char* kPreemptions[] = {"recompute", "least-progress", "most-blocks", "swap", "cost"};
+
 // The search path of the build's own plugins.
 policy::Host build_host();
 // A policy that is loaded and waits to take over, and how an engine is told of it.

@@ -37,7 +37,7 @@ struct Log {
     scene.max_sequences = 4;
     scene.token_budget = 32;
     scene.gates = {"hold"};
-    scene.hold_options["hold_us"] = 500;
+    scene.gate_options["hold_us"] = 500;
     scene.log = "run.slog";
     Stage stage(scene);
     script_mixed_load(stage, 4, 8);

@@ -96,9 +96,16 @@ BOOST_AUTO_TEST_CASE(everything_comes_out_equal) {
                 fmt::format("{} {} lag {} blocks {} gate {}", executor, scheduler, lag, blocks, gate)) {
               Scene scene = logged(executor, lag, blocks);
               scene.scheduler = scheduler;
-              if (gate) scene.gates = {"hold"}, scene.hold_options["hold_us"] = 3000;
+              ++seed;
+              scene.preemption =
+                  std::array{"recompute", "least-progress", "most-blocks", "swap", "cost"}[seed % 5];
+              if (gate && seed % 4 == 0)
+                scene.gates = {"hold"}, scene.gate_options["hold_us"] = 3000;
+              else if (gate)
+                scene.gates = {"token-bucket"},
+                scene.gate_options = toml::Table{{"rate", 5000}, {"burst", 300}};
               Stage stage(scene);
-              script_mixed_load(stage, ++seed, 40);
+              script_mixed_load(stage, seed, 40);
               const Recorded recorded = record(stage);
               if (blocks < 64) BOOST_CHECK_GT(stage.engine().counters().preemptions, 0u);
               check_replay(stage, recorded, false);

@@ -188,6 +188,10 @@ BOOST_AUTO_TEST_CASE(cost_keeps_the_first_blocks_where_only_a_part_is_needed) {
   s.candidates[1].swap_ns = 47000;
   BOOST_TEST(s.ask(3)[0].mode == SL_YIELD_SWAP);
 
+  // All that it frees is needed: there is no part to keep.
+  s.candidates[1].swap_ns = 1000000;
+  BOOST_TEST(s.ask(8)[0].mode == SL_YIELD_RECOMPUTE);
+
   // The last one frees all it can, the one before it the rest.
   s.candidates[0].swap_ns = s.candidates[1].swap_ns = 1000000;
   yields = s.ask(10);
@@ -220,6 +224,9 @@ BOOST_AUTO_TEST_CASE(cost_by_the_cheapest_victim) {
   s.candidates[1].recompute_ns = 110000;  // 27500 each
   BOOST_TEST(s.who(4) == Slots{2});
   BOOST_TEST(s.who(12) == (Slots{2, 1}));
+  s.candidates[1].recompute_ns = 60000;  // less in all, but for 2 blocks: 30000 each
+  s.candidates[1].frees = 2;
+  BOOST_TEST(s.who(4) == Slots{2});
 }
 
 BOOST_AUTO_TEST_CASE(one_that_came_back_is_spared_for_so_many_steps) {
