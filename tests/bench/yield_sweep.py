@@ -24,7 +24,7 @@ executor = "simulated"
 token_budget = 2048
 max_sequences = 256
 context_tokens = 16384
-kv_blocks = 6000
+kv_blocks = 2500
 host_kv_memory = "64GiB"
 prefix_cache = false
 lag = 1
@@ -39,19 +39,19 @@ calibration = "./calibration.toml"
 [workload]
 source = "synthetic"
 arrival = "closed"
-concurrency = 192
-requests = 1500
+concurrency = 24
+requests = 300
 seed = 1
 
 [workload.prompt]
 distribution = "lognormal"
-mean_tokens = 800
+mean_tokens = 1500
 cv = 1.0
 max_tokens = 8000
 
 [workload.output]
 distribution = "lognormal"
-mean_tokens = 300
+mean_tokens = 800
 cv = 0.8
 max_tokens = 2000
 '''

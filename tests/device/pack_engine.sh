@@ -15,11 +15,11 @@ shift
 work=$(mktemp -d)
 trap 'rm -rf -- "$work"' EXIT
 root=$work/engine
-mkdir -p "$root/lib" "$root/configs"
+mkdir -p "$root/lib" "$root/configs" "$root/plugins"
 cp "$BUILD/serveloop" "$root/"
 strip "$root/serveloop"
 # Plugins as they are: their manifests state their sha256.
-(cd "$BUILD/plugins" && find . -name '*.so' -o -name plugin.toml | tar cf - -T -) | tar xf - -C "$(mkdir -p "$root/plugins" && echo "$root/plugins")"
+(cd "$BUILD/plugins" && find . \( -name '*.so' -o -name plugin.toml \) -print0 | tar cf - --null -T -) | tar xf - -C "$root/plugins"
 cp -r configs/. "$root/configs/"
 ldd "$BUILD/serveloop" | awk '/=> \//{print $1, $3}' | grep -vE '^(libc|libm|libstdc\+\+|libgcc_s|ld-linux)' |
   while read -r name path; do cp -L "$path" "$root/lib/$name"; done

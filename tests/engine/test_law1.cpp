@@ -118,9 +118,10 @@ BOOST_AUTO_TEST_CASE(the_full_product) {
 
 // Whoever yields, and whatever it keeps.
 BOOST_AUTO_TEST_CASE(every_preemption_policy) {
+  const Traffic& t = traffic(false);
   std::uint64_t run = 0;
   for (const char* preemption : kPreemptions)
-    for (const std::uint32_t blocks : {kSmallest, 2 * kSmallest})
+    for (const std::uint32_t blocks : {t.smallest, 2 * t.smallest})
       for (const bool prefix_cache : {true, false})
         for (const std::uint32_t lag : {0u, 1u}) {
           Setting s;
@@ -131,20 +132,21 @@ BOOST_AUTO_TEST_CASE(every_preemption_policy) {
           s.prefix_cache = prefix_cache;
           s.token_budget = 64;
           s.lag = lag;
-          check(s);
+          check(s, t);
         }
 }
 
 BOOST_AUTO_TEST_CASE(behind_a_token_bucket) {
+  const Traffic& t = traffic(false);
   for (const char* preemption : {"cost", "swap"})
     for (const std::uint32_t lag : {0u, 1u}) {
       Setting s;
       s.gates = {{"token-bucket", toml::Table{{"rate", 20000}, {"burst", 400}}}};
       s.preemption = preemption;
-      s.blocks = 2 * kSmallest;
+      s.blocks = 2 * t.smallest;
       s.token_budget = 64;
       s.lag = lag;
-      check(s);
+      check(s, t);
     }
 }
 
