@@ -151,6 +151,7 @@ Status Gemm::run(const LinearJob& job, void* workspace, cudaStream_t stream) con
   if (found->second.choice.own) return linear(job, stream);
   if (job.end == LinearEnd::add || job.end == LinearEnd::gate)
     return {"gemm: end, expected store or store_f32 where cuBLASLt was chosen"};
+  if (job.norm.weight != nullptr) return {"gemm: norm, expected none where cuBLASLt was chosen"};
   if (job.x_stride % 8 != 0 || job.x_stride < job.k || job.out_stride < job.n)
     return {"gemm: strides, expected x_stride of 8's, k or more, and out_stride of n or more"};
   return GemmProduct(job).run(state_->handle, found->second.algorithm, job, workspace, stream);

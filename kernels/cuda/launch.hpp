@@ -1,7 +1,9 @@
 // How the launchers of this folder start their kernels: each may become resident while its predecessor in the stream
 // still runs (programmatic dependent launch). So every kernel calls wait_for_predecessor() in every block before it
 // touches what an earlier kernel made or reads, and let_successor_start() as soon as it can. A predecessor that
-// knows nothing of this (a library's kernel, a copy) is waited for as ever. Thread safety: stateless.
+// knows nothing of this (a library's kernel, a copy) is waited for as ever. At least one block of every kernel waits,
+// also where it finds no work: else a kernel could end before its predecessor, and whoever waits for it would not have
+// waited for all before it. Thread safety: stateless.
 #pragma once
 
 #include <cuda_runtime.h>

@@ -72,10 +72,10 @@ struct StepInputs {                                                       // dev
   std::int32_t* slot = nullptr;  // [1], where feed_back() puts what the host wants
 };
 
-// Of a step, in host memory. So few that they go with the launch need no copy on the device.
+// Of a step. So few that they go with the launch need no copy on the device.
 inline constexpr int most_passed_runs = 128;
 struct StepRuns {
-  const StepRun* runs = nullptr;
+  const StepRun* runs = nullptr;  // in host memory
   int count = 0;
   int decodes = 0;                  // how many of them decode
   const StepRun* staged = nullptr;  // their copy on the device, where there are more than most_passed_runs

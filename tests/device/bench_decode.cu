@@ -1,5 +1,6 @@
 // Whole decode steps as captured graphs, sampling in, next to the bytes that they must read; then the launches of each
-// kind alone. Random weights, every layer its own; 256 keys a sequence in blocks of 16 in random order.
+// kind alone. Random weights, every layer its own; 256 keys a sequence (or keys=KEYS; vLLM's times are of 256 all the same) in blocks of 16 in
+// random order.
 //
 //   bench_decode [8b|0.6b|135m|BATCH|keys=KEYS]...     (default: all models, all batches, 256 keys)
 

@@ -113,9 +113,10 @@ Status CudaExecutor::move_blocks(std::span<const BlockCopy> copies) {
 
 Status CudaExecutor::pass(Job& job) {
   const StepLayout& layout = job.layout;
-  const kernels::cuda::StepRuns runs{layout.runs.data(), static_cast<int>(layout.runs.size()),
-                                     layout.size.decodes,
-                                     job.staging.at<kernels::cuda::StepRun>(layout.place), job.slot};
+  const bool staged = layout.runs.size() > kernels::cuda::most_passed_runs;
+  const kernels::cuda::StepRuns runs{
+      layout.runs.data(), static_cast<int>(layout.runs.size()), layout.size.decodes,
+      staged ? job.staging.at<kernels::cuda::StepRun>(layout.place) : nullptr, job.slot};
   if (Status good = cuda::check(
           kernels::cuda::prepare_step(runs, row_memory_.rows(), row_memory_.inputs(), stream_.get()),
           "a step's inputs");

@@ -15,7 +15,7 @@ struct StepLayout {
   std::vector<std::int32_t> sample;          // one a batch row: its place among the samples, or -1
   PassSize size;
   int decode_runs = 0;    // of somebody
-  std::size_t place = 0;  // of the runs in the step's staging
+  std::size_t place = 0;  // of the runs in the step's staging, where they are too many to go with a launch
 
   // Decodes beyond most_items groups of keys go as chunks, which gives equal bits. A chunk of one token is never taken
   // for a decode: keys before it may be written in the same step, and decodes read theirs early.

@@ -2,7 +2,8 @@
 // on a text, and the text's perplexity. Contexts of 512 tokens, each begun anew, every position counted.
 //
 //   KLD = sum p (log p - log q), p of f32 on the file's weights (or on BF16 ones), in nats: a mean over positions; its
-//   standard error is that of the means of contexts, since neighbours in one are not independent.
+//   standard error is that of the means of contexts, since neighbours in one are not independent. The later half is what
+//   llama-perplexity --kl-divergence counts: positions 256 to 510 of each context.
 //
 // usage: bench_plans MODEL.gguf TEXT [threads] [tokens] [native]
 // Prints a line of JSON for each comparison. BF16 weights are the file's, widened and rounded. native: this plan alone.
@@ -105,18 +106,22 @@ class System {
 
 struct Comparison {
   const System *reference, *plan;
-  Mean divergence = {};
-  double context = 0, worst = 0, agree = 0;  // context: the sum of the one at hand
+  Mean divergence = {}, later_half = {};
+  double context = 0, later = 0, worst = 0, agree = 0;  // context, later: sums of the one at hand
 
-  void add(std::uint32_t count) {
+  void add(std::uint32_t start, std::uint32_t count) {
     for (std::uint32_t i = 0; i < count; ++i) {
       const double kld = reference->divergence_of(*plan, i);
       context += kld;
+      if (start + i >= kContext / 2 && start + i + 1 < kContext) later += kld;
       worst = std::max(worst, kld);
       agree += reference->agrees_with(*plan, i) ? 1 : 0;
     }
   }
-  void close_context() { divergence.add(std::exchange(context, 0) / kContext); }
+  void close_context() {
+    divergence.add(std::exchange(context, 0) / kContext);
+    later_half.add(std::exchange(later, 0) / (kContext / 2 - 1));
+  }
 };
 
 void run(const std::string& path, const std::string& text, unsigned threads, std::size_t most,
@@ -141,18 +146,19 @@ void run(const std::string& path, const std::string& text, unsigned threads, std
   for (std::size_t first = 0; first < ids.size(); first += kContext) {
     for (std::uint32_t start = 0; start < kContext; start += kTogether) {
       for (System& system : systems) system.score(std::span(ids).subspan(first, kContext), start, kTogether);
-      for (Comparison& one : comparisons) one.add(kTogether);
+      for (Comparison& one : comparisons) one.add(start, kTogether);
     }
     for (Comparison& one : comparisons) one.close_context();
   }
   for (const Comparison& one : comparisons)
     fmt::print(
         "{{\"plan\": \"{}\", \"reference\": \"{}\", \"tokens\": {}, \"kld\": {:.3e}, \"error\": {:.1e}, "
-        "\"worst\": {:.2e}, \"same_best\": {:.4f}, \"perplexity\": {:.3f}, \"reference_perplexity\": "
+        "\"later_half\": {:.3e}, \"later_half_error\": {:.1e}, \"worst\": {:.2e}, \"same_best\": {:.4f}, "
+        "\"perplexity\": {:.3f}, \"reference_perplexity\": "
         "{:.3f}}}\n",
         one.plan->name(), one.reference->name(), ids.size(), one.divergence.mean(), one.divergence.error(),
-        one.worst, one.agree / static_cast<double>(ids.size()), one.plan->perplexity(),
-        one.reference->perplexity());
+        one.later_half.mean(), one.later_half.error(), one.worst, one.agree / static_cast<double>(ids.size()),
+        one.plan->perplexity(), one.reference->perplexity());
 }
 
 }  // namespace
