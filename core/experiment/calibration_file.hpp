@@ -17,7 +17,7 @@ struct CalibrationNotes {
   std::string date;     // "2026-11-27"
   std::string processor, instruction_set, model, format, precision;
   std::string host_from;  // the calibration whose figures for the host it takes over
-  unsigned threads = 0;  // that compute; 0: a GPU does
+  unsigned threads = 0;   // that compute; 0: a GPU does
   unsigned cores = 0;
   double load = 0;  // load average before the first step
   std::uint32_t rounds = 0;

@@ -62,7 +62,8 @@ class Gemm {
 
   // As linear(), for as many rows as were planned. The ends `add` and `gate` only where the choice is linear()
   // (cuBLASLt rounds once where they round twice): else store, then add_rms_norm() or gated_activation(), which give
-  // equal bits. A norm likewise, where takes_norm() too. `early` is only for linear(). workspace: workspace_bytes of device memory, 256-byte aligned.
+  // equal bits. A norm likewise, and only where takes_norm(). `early` is only for linear(). workspace: workspace_bytes of
+  // device memory, 256-byte aligned.
   // Enqueues and returns, so that it can be captured.
   Status run(const LinearJob& job, void* workspace, cudaStream_t stream) const;
 
