@@ -77,6 +77,9 @@ void print(const experiment::Calibrated& done) {
   line("decode_context_ns", c.decode_context_ns);
   line("prefill_token_us", c.prefill_token_us);
   line("prefill_context_ns", c.prefill_context_ns);
+  line("prefill_step_us", c.prefill_step_us);
+  line("decode_token_us", c.decode_token_us);
+  line("overlap", c.overlap);
   line("swap_gb_per_s", c.swap_gb_per_s);
   fmt::print("\n{}", experiment::residual_table(done.fit, ""));
 }

@@ -4,6 +4,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <set>
 
 #include "base/suggest.hpp"
 #include "config/schema.hpp"
@@ -20,12 +21,14 @@ Result<Calibration> build(const Result<toml::Value>& document) {
     return tl::unexpected(status.error());
   }
   // A missing coefficient would be a silent zero.
+  static const std::set<std::string> optional{"name", "prefill_step_us", "decode_token_us", "overlap"};
   for (const Key& key : calibration_schema().front().keys) {
-    if (std::string(key.name) == "name" || document->find(key.name) != nullptr) continue;
+    if (optional.contains(key.name) || document->find(key.name) != nullptr) continue;
     return fail(document->source() + ": " + key.name, "a value", "none");
   }
   if (calibration.step_fixed_us + calibration.decode_sequence_us + calibration.decode_context_ns +
-          calibration.prefill_token_us + calibration.prefill_context_ns <=
+          calibration.prefill_token_us + calibration.prefill_context_ns + calibration.prefill_step_us +
+          calibration.decode_token_us <=
       0) {
     return fail(document->source(), "a step that takes time", "all coefficients 0");
   }

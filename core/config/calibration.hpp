@@ -1,12 +1,15 @@
 // A calibration: the coefficients of the cost model that stands in for a device under virtual time. Files of
 // them lie in configs/calibrations/<name>.toml; docs/CONFIG.md lists their keys.
 //
-// A step's time on the device is the sum of
+// A step's time on the device, as <serveloop/cost.h> predicts it, is the sum of
 //   step_fixed_us                                   once (weights read, kernels launched)
 //   decode_sequence_us  x sequences that decode
 //   decode_context_ns   x sum of their contexts     (KV tokens read)
 //   prefill_token_us    x prompt tokens computed
 //   prefill_context_ns  x prefill pairs             (token x token attended; sl_chunk_pairs)
+//   prefill_step_us                                 once if there are prompt tokens
+//   decode_token_us     x sequences that decode     (as prefill_token_us: arithmetic that shares the weights)
+// less overlap x the shorter of step_fixed_us and what prefill_token_us and decode_token_us make.
 // Thread safety: plain values.
 #pragma once
 
@@ -25,6 +28,9 @@ struct Calibration {
   double decode_context_ns = 0;
   double prefill_token_us = 0;
   double prefill_context_ns = 0;
+  double prefill_step_us = 0;
+  double decode_token_us = 0;
+  double overlap = 0;  // 0 to 1
   std::uint64_t kv_bytes_per_token = 0;
   std::uint64_t kv_memory_bytes = 0;  // the pool where [engine] states none
   double swap_gb_per_s = 0;           // each way between device and host; 1e9 bytes a second

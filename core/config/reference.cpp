@@ -103,8 +103,9 @@ std::string reference_markdown() {
   out +=
       "\n## Calibration files\n\nThe cost model of the simulated executor, "
       "`configs/calibrations/<name>.toml`; all "
-      "keys but `name` are\nrequired. A step's time is the sum of its coefficients times what it does:\n"
-      "`core/config/calibration.hpp`.\n";
+      "keys but `name`\nand those that say so are required. [SIMULATOR.md](SIMULATOR.md#the-cost-model) says "
+      "how they "
+      "make a step's time.\n";
   Calibration calibration;
   const Section& section = calibration_schema().front();
   out += keys_table(section, section.add(&calibration, ""), "none");

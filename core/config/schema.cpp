@@ -266,6 +266,15 @@ const Schema& calibration_schema() {
         number<&Calibration::prefill_token_us>("prefill_token_us", 0, 1e9, "µs", "A prompt token computed."),
         number<&Calibration::prefill_context_ns>("prefill_context_ns", 0, 1e9, "ns",
                                                  "A pair of a prompt token and a token it attends to."),
+        number<&Calibration::prefill_step_us>("prefill_step_us", 0, 1e9, "µs",
+                                              "Once a step that computes prompt tokens. May be left out: 0."),
+        number<&Calibration::decode_token_us>(
+            "decode_token_us", 0, 1e9, "µs",
+            "A sequence that decodes, of the arithmetic that shares the weights. May be left out: 0."),
+        number<&Calibration::overlap>(
+            "overlap", 0, 1, "",
+            "How much of the shorter of `step_fixed_us` and the tokens' arithmetic the "
+            "longer hides. May be left out: 0, a plain sum."),
         number<&Calibration::kv_bytes_per_token>("kv_bytes_per_token", 1, 1 << 30, "bytes",
                                                  "KV of a token in all layers."),
         special<&Calibration::kv_memory_bytes>("kv_memory", Kind::bytes,

@@ -37,6 +37,9 @@ void set_costs(config::Calibration& to, const sl_cost& cost) {
   to.decode_context_ns = rounded(cost.decode_context_ns);
   to.prefill_token_us = rounded(cost.prefill_token_ns * 1e-3);
   to.prefill_context_ns = rounded(cost.prefill_context_ns);
+  to.prefill_step_us = rounded(cost.prefill_step_ns * 1e-3);
+  to.decode_token_us = rounded(cost.decode_token_ns * 1e-3);
+  to.overlap = cost.overlap;
 }
 
 }  // namespace

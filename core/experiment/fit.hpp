@@ -1,9 +1,10 @@
 // Fits the cost model of <serveloop/cost.h> to steps that ran.
 //
 // Least squares of the relative error, since steps span three orders of magnitude. No coefficient is negative (Lawson
-// and Hanson, Solving Least Squares Problems, 1974): five coefficients are few enough to try all 32 sets of positive ones.
-// Steps that something else held up weigh less (Huber, Robust Estimation of a Location Parameter, 1964, by weights that are
-// iterated). Thread-safe: pure functions.
+// and Hanson, Solving Least Squares Problems, 1974): six coefficients are few enough to try all 64 sets of positive
+// ones. Steps that something else held up weigh less (Huber, Robust Estimation of a Location Parameter, 1964, by weights
+// that are iterated). The overlap is not linear: it is searched, with a fit of the others at each. Thread-safe: pure
+// functions.
 #pragma once
 
 #include <serveloop/cost.h>
@@ -50,10 +51,11 @@ struct CostFit {
   Residuals all;
 };
 
-inline constexpr std::size_t kLeastSteps = 20;  // four a coefficient
+inline constexpr std::size_t kLeastSteps = 20;
 
 // Fails where the steps are too few, or do not tell two coefficients apart; the error names one of them, as calibration
-// files do.
+// files do. Three are not asked for: prefill_step and overlap are 0 where steps do not tell them, and a decoded token's
+// arithmetic is that of a prompt's (or none, where nothing overlaps: then it is a part of decode_sequence).
 Result<CostFit> fit_cost(std::span<const MeasuredStep> steps);
 
 // Of any cost model on any steps.

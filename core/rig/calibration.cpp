@@ -10,6 +10,9 @@ sl_cost cost_of(const config::Calibration& c, std::uint32_t block_tokens) {
   cost.decode_context_ns = c.decode_context_ns;
   cost.prefill_token_ns = c.prefill_token_us * 1e3;
   cost.prefill_context_ns = c.prefill_context_ns;
+  cost.prefill_step_ns = c.prefill_step_us * 1e3;
+  cost.decode_token_ns = c.decode_token_us * 1e3;
+  cost.overlap = c.overlap;
   if (c.swap_gb_per_s > 0)  // bytes by 1e9 bytes a second are nanoseconds
     cost.swap_block_ns = static_cast<double>(c.kv_bytes_per_token) * block_tokens / c.swap_gb_per_s;
   return cost;

@@ -16,11 +16,11 @@ constexpr std::uint32_t kMostContext = 1u << 24;
 // Every number of the cost and the host model, in order.
 template <class Facts, class Visit>
 void each_cost(Facts& f, Visit&& visit) {
-  for (auto* v :
-       {&f.cost.step_fixed_ns, &f.cost.decode_sequence_ns, &f.cost.decode_context_ns,
-        &f.cost.prefill_token_ns, &f.cost.prefill_context_ns, &f.cost.swap_fixed_ns, &f.cost.swap_block_ns,
-        &f.host.tokens.fixed_ns, &f.host.tokens.row_ns, &f.host.policy.fixed_ns, &f.host.policy.row_ns,
-        &f.host.other.fixed_ns, &f.host.other.row_ns})
+  for (auto* v : {&f.cost.step_fixed_ns, &f.cost.decode_sequence_ns, &f.cost.decode_context_ns,
+                  &f.cost.prefill_token_ns, &f.cost.prefill_context_ns, &f.cost.swap_fixed_ns,
+                  &f.cost.swap_block_ns, &f.cost.prefill_step_ns, &f.cost.decode_token_ns, &f.cost.overlap,
+                  &f.host.tokens.fixed_ns, &f.host.tokens.row_ns, &f.host.policy.fixed_ns,
+                  &f.host.policy.row_ns, &f.host.other.fixed_ns, &f.host.other.row_ns})
     visit(*v);
 }
 
@@ -48,6 +48,8 @@ Result<DeviceFacts> decode_facts(observe::Reader& in) {
       good = fail("damaged step log", "costs of 0 to 1e15 ns", fmt::format("{}", v));
   });
   if (!good) return tl::unexpected(good.error());
+  if (facts.cost.overlap > 1)
+    return fail("damaged step log", "an overlap of 0 to 1", fmt::format("{}", facts.cost.overlap));
   if (facts.kv_blocks == 0 || facts.kv_blocks > config::kMostKvBlocks ||
       facts.host_kv_blocks > config::kMostKvBlocks || facts.context_tokens < 2 ||
       facts.context_tokens > kMostContext)

@@ -230,7 +230,7 @@ __global__ void __launch_bounds__(step_threads) step_kernel(const __grid_constan
   const int total = attention.plan.words[1] * attention.packs;
   const int blocks = total * 2 <= static_cast<int>(gridDim.x) ? 2 : 1;  // of a piece
   const int rank = blocks == 2 ? static_cast<int>(cluster_rank()) : 0;
-  if (blocks == 2) cluster_arrive();  // the first block's results may be written
+  if (blocks == 2) cluster_arrive();  // the first block's results may be written; nobody waits for blocks that end
   for (int work = blockIdx.x / blocks; work < total; work += gridDim.x / blocks) {
     const Piece piece = piece_of(attention, work);
     const int seen = min(piece.last - piece.group * attention_group_tokens, attention_group_tokens - 1);
@@ -280,10 +280,8 @@ __global__ void __launch_bounds__(step_threads) step_kernel(const __grid_constan
     if (shared) cluster_barrier();  // all leaves have left their results
     if (rank == 0 && finish_group<head_dim>(attention, piece, results, arrived))
       fold_groups<head_dim>(attention, piece);
-    __syncthreads();  // nobody reads this piece's shared memory any more
-    if (shared) cluster_arrive();
+    __syncthreads();  // nobody reads this piece's shared memory any more; with two blocks a piece, it was the only one
   }
-  if (blocks == 2) cluster_wait();
   if (blockIdx.x == 0) wait_for_predecessor();  // also where there is no work; idle blocks make room at once
 }
 

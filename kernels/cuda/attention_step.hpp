@@ -1,13 +1,16 @@
 // rope_and_store() and decode_attention() in one launch, for steps of few tokens: what the two do one after the other,
 // with the same bits in the cache and in the result. Made to answer soon, where decode_attention() is made to stream:
 // four warps share a leaf, and cached keys and values are on their way before the kernel that makes Q has ended.
-// Faster where tokens x kv_heads is at most the number of multiprocessors. Thread safety: as attention.hpp has it.
+// Faster where tokens x kv_heads is at most the number of multiprocessors, and keys x kv_heads at most
+// step_attention_most_keys times that (README). Thread safety: as attention.hpp has it.
 #pragma once
 
 #include "attention.hpp"
 #include "rope.hpp"
 
 namespace serveloop::kernels::cuda {
+
+inline constexpr int step_attention_most_keys = 384;  // a multiprocessor: three leaves
 
 struct StepAttentionJob {
   AttentionShape shape;          // head_dim 64 or 128; what it shares with `rope` is equal there

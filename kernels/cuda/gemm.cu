@@ -14,8 +14,10 @@ namespace serveloop::kernels::cuda {
 namespace {
 
 // Upper ends. Ranges are narrow where one more tile of rows changes the time.
-constexpr int range_ends[] = {16,  32,  48,  64,   96,   128,  160,  192,  224,  256,  320,   384,  448,
-                              512, 640, 768, 1024, 1536, 2048, 3072, 4096, 6144, 8192, 12288, 16384};
+constexpr int range_ends[] = {16,   32,   48,   64,   96,   128,  160,  192,  224,   256,   288,   320,
+                              384,  448,  512,  576,  640,  768,  832,  896,  1024,  1152,  1280,  1408,
+                              1536, 1664, 1792, 1920, 2048, 2304, 2560, 2816, 3072,  3328,  3584,  3840,
+                              4096, 4608, 5120, 5632, 6144, 7168, 8192, 9216, 10240, 12288, 14336, 16384};
 constexpr int most_rows = 16384;
 
 int range_of(int rows) {

@@ -56,7 +56,8 @@ __device__ __forceinline__ void barrier_arrive_in(std::uint32_t barrier, int blo
       : "memory");
 }
 
-// A barrier of all threads of a cluster that have not ended, in two halves: each thread goes through both in turn.
+// A barrier of all threads of a cluster that have not ended, in two halves: each thread goes through both in turn, or
+// arrives and ends.
 __device__ __forceinline__ void cluster_arrive() {
   asm volatile("barrier.cluster.arrive.release;" ::: "memory");
 }

@@ -200,8 +200,9 @@ Status launch_group(LinearPlan& plan, int processors, cudaStream_t stream) {
   const LinearJob& job = plan.job;
   const bool gated = job.end == LinearEnd::gate;
   const GroupCut cut = cut_group(job.n, job.rows, processors);
-  const int tiles = ceil_div(job.rows, cut.paired ? 128 : 64);
   plan.paired = cut.paired;
+  plan.share = cut.paired ? ceil_div(job.rows, 2) : job.rows;
+  const int tiles = ceil_div(plan.share, 64);
   plan.warps = tiles * 4;
   plan.columns = cut.pieces * 32;
   const int shown = gated ? plan.columns / 2 : plan.columns;
@@ -213,7 +214,7 @@ Status launch_group(LinearPlan& plan, int processors, cudaStream_t stream) {
   x.size[0] = w.size[0] = job.k;
   x.size[1] = job.rows;
   x.stride[1] = job.x_stride;
-  x.box[1] = cut.paired ? tiles * 64 : job.rows;
+  x.box[1] = plan.share;
   w.size[1] = job.n;
   w.stride[1] = job.k;
   w.box[1] = cut.paired ? plan.columns / 2 : shown;
@@ -285,7 +286,9 @@ Status linear(const LinearJob& job, cudaStream_t stream) {
     return job.rows <= 8    ? launch_narrow<8>(plan, stream)
            : job.rows <= 16 ? launch_narrow<16>(plan, stream)
                             : launch_narrow<32>(plan, stream);
-  if (job.rows > 64 || (job.rows > 32 && job.n >= 16384)) return launch_group(plan, processors, stream);
+  // Which of the two is faster was measured (README, "A whole decode step").
+  const bool few_weights = std::int64_t{job.n} * job.k <= std::int64_t{8} << 20;
+  if (job.rows > (few_weights ? 16 : 32)) return launch_group(plan, processors, stream);
   TensorShape shape;
   shape.size[0] = job.k;
   shape.size[1] = job.n;
@@ -294,9 +297,8 @@ Status linear(const LinearJob& job, cudaStream_t stream) {
   CUtensorMap w;
   if (const Status status = make_tensor_map(job.weight, shape, w); !status.ok()) return status;
   const int grid = std::min(plan.bands, processors);
-  if (job.rows <= 16) return launch_linear<1>(plan, cut.blocks, w, grid, stream);
-  if (job.rows <= 32) return launch_linear<2>(plan, cut.blocks, w, grid, stream);
-  return launch_linear<4>(plan, cut.blocks, w, grid, stream);
+  return job.rows <= 16 ? launch_linear<1>(plan, cut.blocks, w, grid, stream)
+                        : launch_linear<2>(plan, cut.blocks, w, grid, stream);
 }
 
 }  // namespace serveloop::kernels::cuda

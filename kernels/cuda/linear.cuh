@@ -1,4 +1,4 @@
-// The kernel of linear() for up to 64 rows, and what its other kernels share with it.
+// The kernel of linear() for up to 32 rows, and what its other kernels share with it.
 //
 // A block owns all rows of a band of output columns at a time and walks k in steps of 64 through a ring in shared
 // memory. One warp brings the boxes of x and of the weights; each other warp multiplies the rows with `blocks` times
@@ -23,6 +23,7 @@ struct LinearPlan {
   bool pairs;   // out takes two elements in one access
   bool eights;  // out takes eight BF16 elements in one access
   bool paired;  // two blocks of a cluster take half of the rows each of a band (linear_group.cuh)
+  int share;    // rows of a block: all or half
 };
 
 // row_tiles: of 16 rows; blocks: of 8 columns, a warp. Fragments of two products of 16 terms.
@@ -77,7 +78,6 @@ __device__ __forceinline__ float round_bf16(float x) { return __bfloat162float(_
 template <LinearEnd end>
 __device__ __forceinline__ void finish_pair(const LinearPlan& plan, int row, int column, int columns, float a,
                                             float b) {
-  if (row >= plan.job.rows) return;
   const std::int64_t at = row * plan.job.out_stride + column;
   if constexpr (end == LinearEnd::store_f32) {
     float* out = static_cast<float*>(plan.job.out) + at;
@@ -113,10 +113,11 @@ __device__ __forceinline__ float bias_at(const LinearJob& job, int column) {
   return job.bias != nullptr && column < job.n ? __bfloat162float(job.bias[column]) : 0.0f;
 }
 
-// A warp's sums to their places; `column`: of its first block; `first_row`: of its first tile.
+// A warp's sums to their places; `column`: of its first block; `first_row`: of its first tile; nothing from `end_row`
+// on.
 template <int row_tiles, int blocks, LinearEnd end>
 __device__ void finish(const LinearPlan& plan, int column, const float (&sums)[row_tiles][blocks][4],
-                       int first_row = 0) {
+                       int first_row, int end_row) {
   const int lane = threadIdx.x % 32;
   constexpr bool gated = end == LinearEnd::gate;
   constexpr int shown = gated ? blocks / 2 : blocks;
@@ -141,8 +142,8 @@ __device__ void finish(const LinearPlan& plan, int column, const float (&sums)[r
               (plan.job.gate == Gate::swish ? activate<Gate::swish>(x) : activate<Gate::gelu_tanh>(x)) * up;
         }
       }
-      finish_pair<end>(plan, first_row + i / 2 * 16 + i % 2 * 8 + lane / 4, at, columns, values[0],
-                       values[1]);
+      const int row = first_row + i / 2 * 16 + i % 2 * 8 + lane / 4;
+      if (row < end_row) finish_pair<end>(plan, row, at, columns, values[0], values[1]);
     }
   }
 }
@@ -224,7 +225,7 @@ __device__ void multiply(const LinearPlan& plan, LinearRing ring) {
       __syncwarp();
       if (threadIdx.x % 32 == 0) barrier_arrive(used.empty());
     }
-    finish<row_tiles, blocks, end>(plan, band * shown + warp * warp_shown, sums);
+    finish<row_tiles, blocks, end>(plan, band * shown + warp * warp_shown, sums, 0, plan.job.rows);
   }
 }
 

@@ -1,10 +1,12 @@
-// The kernel of linear() for 33 to 256 rows: warpgroup products (`wgmma`), 64 rows a warpgroup.
+// The kernel of linear() for 33 to 256 rows, and from 17 on where weights are few: warpgroup products (`wgmma`), 64 rows a
+// warpgroup.
 //
 // A block owns all rows of a band of up to 256 columns at a time, as linear.cuh has it, with a like ring and a warp that
 // fills it. Both operands come from shared memory, and a band is a multiple of 32 columns, so that bands fit the number
 // of multiprocessors. Where bands are narrow, what a multiprocessor takes in is mostly x, and a block has room for the
-// sums of 128 rows: there two blocks of a cluster take 64 or 128 rows each of a band, and each brings half of its weights
-// for both (`paired`). An output is the same chain of sums of 16 terms.
+// sums of 128 rows: there two blocks of a cluster take half of the rows each of a band, and each brings half of its weights
+// for both (`paired`). Half of those that there are: copying rows that are not there takes longer than copying rows. An
+// output is the same chain of sums of 16 terms.
 #pragma once
 
 #include "hopper_wide.cuh"
@@ -19,14 +21,17 @@ __host__ __device__ constexpr int group_depth(int pieces) { return pieces <= 4 ?
 // Which rows and bands a block has.
 struct GroupPlace {
   int rank = 0;
-  int first_row = 0;
+  int first_row = 0, end_row;
   int first_band, band_stride;
 
-  __device__ GroupPlace(const LinearPlan& plan, int tiles)
-      : first_band(static_cast<int>(blockIdx.x)), band_stride(static_cast<int>(gridDim.x)) {
+  __device__ explicit GroupPlace(const LinearPlan& plan)
+      : end_row(plan.job.rows),
+        first_band(static_cast<int>(blockIdx.x)),
+        band_stride(static_cast<int>(gridDim.x)) {
     if (!plan.paired) return;
     rank = first_band % 2;
-    first_row = rank * tiles * 64;
+    first_row = rank * plan.share;
+    end_row = min(end_row, first_row + plan.share);
     first_band /= 2;
     band_stride /= 2;
   }
@@ -38,12 +43,12 @@ __device__ void bring_group(const LinearPlan& plan, const CUtensorMap& x_map, co
                             LinearRing ring, int tiles) {
   constexpr bool gated = end == LinearEnd::gate;
   constexpr int terms = linear_step * depth;
-  const GroupPlace place(plan, tiles);
+  const GroupPlace place(plan);
   const int steps = (plan.job.k + terms - 1) / terms;
   const int shown = gated ? plan.columns / 2 : plan.columns;
   const int x_bytes = tiles * 64 * 128;
   const int w_bytes = plan.columns * 128;
-  const int bytes = ((plan.paired ? tiles * 64 : plan.job.rows) * 128 + w_bytes) * depth;
+  const int bytes = (plan.share * 128 + w_bytes) * depth;
   const int up_row = gated ? plan.job.n / 2 : plan.columns / 2;  // of the band's second half, from its first
   const std::uint64_t once = policy_evict_first();
   const std::uint64_t again = policy_evict_last();
@@ -87,11 +92,11 @@ __device__ void bring_group(const LinearPlan& plan, const CUtensorMap& x_map, co
 // one a lane of four. All columns of the band exist.
 template <int blocks, LinearEnd end, Gate gate>
 __device__ __forceinline__ void store_eights(const LinearPlan& plan, int column,
-                                             const float (&sums)[1][blocks][4], int first_row) {
+                                             const float (&sums)[1][blocks][4], int first_row, int end_row) {
   constexpr int shown = end == LinearEnd::gate ? blocks / 2 : blocks;
   const int lane = threadIdx.x % 32;
   const int row = first_row + lane % 4 / 2 * 8 + lane / 4;
-  const bool exists = row < plan.job.rows;
+  const bool exists = row < end_row;
   bf16* out = static_cast<bf16*>(plan.job.out) + row * plan.job.out_stride + column + lane % 2 * 8;
   constexpr int before_size = end == LinearEnd::add ? shown / 2 : 1;
   uint4 before[before_size];
@@ -133,19 +138,19 @@ __device__ __forceinline__ void store_eights(const LinearPlan& plan, int column,
 // The code that runs for most bands is kept short: an instruction cache is cold here, and nothing else is under way.
 template <int blocks, LinearEnd end>
 __device__ void finish_group(const LinearPlan& plan, int column, const float (&sums)[1][blocks][4],
-                             int first_row) {
+                             int first_row, int end_row) {
   if constexpr (end != LinearEnd::store_f32) {
     constexpr int shown = end == LinearEnd::gate ? blocks / 2 : blocks;
     const int columns = end == LinearEnd::gate ? plan.job.n / 2 : plan.job.n;
     if (plan.eights && plan.job.bias == nullptr && column + shown * 8 <= columns) {
       if (end != LinearEnd::gate || plan.job.gate == Gate::swish)
-        store_eights<blocks, end, Gate::swish>(plan, column, sums, first_row);
+        store_eights<blocks, end, Gate::swish>(plan, column, sums, first_row, end_row);
       else
-        store_eights<blocks, end, Gate::gelu_tanh>(plan, column, sums, first_row);
+        store_eights<blocks, end, Gate::gelu_tanh>(plan, column, sums, first_row, end_row);
       return;
     }
   }
-  finish<1, blocks, end>(plan, column, sums, first_row);
+  finish<1, blocks, end>(plan, column, sums, first_row, end_row);
 }
 
 // Says, once a warp, that nobody here reads this stage any more.
@@ -166,7 +171,7 @@ __device__ void multiply_group(const LinearPlan& plan, LinearRing ring, int tile
   constexpr int w_bytes = pieces * 32 * 128;
   // The rings of the widest bands are short: there a stage goes back before the next one has come.
   constexpr int pending = pieces < 8 ? 1 : 0;
-  const GroupPlace place(plan, tiles);
+  const GroupPlace place(plan);
   const int warp = threadIdx.x / 32;
   const int x_bytes = tiles * 64 * 128;
   const int steps = (plan.job.k + linear_step * depth - 1) / (linear_step * depth);
@@ -196,7 +201,7 @@ __device__ void multiply_group(const LinearPlan& plan, LinearRing ring, int tile
       warpgroup_wait<0>();
       release_stage(plan, before);
     }
-    finish_group<pieces * 4, end>(plan, band * shown, sums, place.first_row + warp * 16);
+    finish_group<pieces * 4, end>(plan, band * shown, sums, place.first_row + warp * 16, place.end_row);
   }
 }
 

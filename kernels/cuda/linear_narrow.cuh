@@ -141,7 +141,7 @@ __device__ void multiply_narrow(const LinearPlan& plan, std::uint32_t memory, st
 #pragma unroll
     for (int i = 0; i < 2; ++i) w[i] += narrow_group * Layout::w_step;
   }
-  finish<Layout::tiles, blocks, end>(plan, static_cast<int>(blockIdx.x) * 8, sums);
+  finish<Layout::tiles, blocks, end>(plan, static_cast<int>(blockIdx.x) * 8, sums, 0, plan.job.rows);
 }
 
 // Rows of x, normalised, to shared memory: a warp a part of 256 elements, of all rows.

@@ -95,7 +95,7 @@ class Calibrate(OnTiny):
 
     def test_calibrate_writes_what_simulate_reads(self):
         table = self.good(*self.calibrate, '--out', 'mine.toml', '--steps', 'steps.csv')
-        for line in (r'(?m)^step_fixed_us +[\d.]+$', r'(?m)^decode +\d+( +[+-]?[\d.]+ %){4}$', r'(?m)^all +\d+', 'calibration: mine.toml'):
+        for line in (r'(?m)^step_fixed_us +[\d.]+$', r'(?m)^overlap +[\d.]+$', r'(?m)^decode +\d+( +[+-]?[\d.]+ %){4}$', r'(?m)^all +\d+', 'calibration: mine.toml'):
             self.assertRegex(table, line)
         text = (self.folder / 'mine.toml').read_text()
         for part in ('#   serveloop bench --calibrate --config', r'# \d{4}-\d\d-\d\d; \d+ threads? on \d+ cores?, ', 'precision native'):
@@ -112,9 +112,12 @@ class Calibrate(OnTiny):
         self.assertEqual({step['kind'] for step in steps}, {'decode', 'prefill', 'mixed'})
         self.assertTrue(keys['source'].endswith(f': {len(steps)} steps'), keys['source'])
         for step in steps:
-            model = keys['step_fixed_us'] * 1e3 + keys['decode_sequence_us'] * 1e3 * int(step['decodes']) + \
-                keys['decode_context_ns'] * int(step['decode_context']) + keys['prefill_token_us'] * 1e3 * int(step['prefill_tokens']) + \
-                keys['prefill_context_ns'] * float(step['prefill_pairs'])
+            decodes, tokens = int(step['decodes']), int(step['prefill_tokens'])
+            fixed = keys['step_fixed_us'] * 1e3
+            rows = keys['prefill_token_us'] * 1e3 * tokens + keys['decode_token_us'] * 1e3 * decodes
+            model = fixed + rows - keys['overlap'] * min(fixed, rows) + keys['decode_sequence_us'] * 1e3 * decodes + \
+                keys['decode_context_ns'] * int(step['decode_context']) + keys['prefill_context_ns'] * float(step['prefill_pairs']) + \
+                (keys['prefill_step_us'] * 1e3 if tokens else 0)
             self.assertAlmostEqual(int(step['model_ns']), model, delta=2)
         self.simulate('./mine.toml')
 

@@ -30,7 +30,10 @@ broken() {
 }
 
 jobs_running=()
-start() { broken "$@" & jobs_running+=($!); }
+start() {  # ONLY: an expression of the names that are wanted
+  [[ $1 =~ ${ONLY:-.} ]] || return 0
+  broken "$@" & jobs_running+=($!)
+}
 start sum_of_states test_attention attention_fold.cuh 's/into\.l = fold_term.*/into.l += next.l;/' attention_decode
 start order_by_batch test_attention attention_piece.cuh \
   's/piece\.first_item \+ i\)/piece.first_item + (i + piece.first_item) % piece.items)/' attention_decode
@@ -57,7 +60,8 @@ start gates_unrounded test_linear linear.cuh 's/const float x = round_bf16\(valu
 start starts_too_early test_linear linear_narrow.cuh 's/^ *wait_for_predecessor\(\);//' linear
 start group_after_next test_linear linear_narrow.cuh 's/left > narrow_group\)/left > 2 * narrow_group)/' linear
 start rows_of_a_warp test_linear linear_group.cuh 's/place\.first_row \+ warp \* 16/place.first_row/' linear
-start rows_of_a_pair test_linear linear_group.cuh 's/first_row = rank \* tiles \* 64/first_row = 0/' linear
+start rows_of_a_pair test_linear linear_group.cuh 's/first_row = rank \* plan\.share/first_row = 0/' linear
+start more_than_a_share test_linear linear_group.cuh 's/min\(end_row, first_row \+ plan\.share\)/end_row/' linear
 start half_of_a_pair test_linear linear_group.cuh 's/place\.rank == 0 \? to : up/to/' linear
 start vectors_in_other_lanes test_linear linear_group.cuh 's/lane % 2 \* 8;/(lane + 1) % 2 * 8;/' linear
 start half_of_a_stage test_linear linear_group.cuh 's/w_bytes \* i \+ term/term/' linear

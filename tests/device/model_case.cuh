@@ -3,6 +3,7 @@
 
 #include <memory>
 #include <numeric>
+#include <optional>
 #include <random>
 
 #include "kernels/cuda/activation.hpp"
@@ -77,6 +78,9 @@ struct Layer {
 // `rows` sequences with `context` keys each, the last of which a decode step writes.
 class ModelCase {
  public:
+  // Whether one launch does rotary positions and attention, whatever is faster.
+  inline static std::optional<bool> in_one_always;
+
   ModelCase(const ModelShape& shape, Gemm& gemm, int max_rows, int max_sequences, int context)
       : s(shape),
         gemm_(gemm),
@@ -112,6 +116,7 @@ class ModelCase {
 
   // Decode: one token at the end of each of `rows` sequences of `context` keys.
   void set_decode(int rows, int context) {
+    keys_ = context;
     rows_ = rows;
     sequences_ = rows;
     set_positions(std::vector<std::int32_t>(rows, context - 1), iota(rows), rows);
@@ -211,7 +216,11 @@ class ModelCase {
     return choice != nullptr && choice->own;
   }
   // Whether rope and attention are one launch.
-  bool in_one() const { return items_ > 0 && rows_ * s.kv_heads <= 132; }
+  bool in_one() const {
+    if (items_ == 0) return false;
+    return in_one_always.value_or(rows_ * s.kv_heads <= 132 &&
+                                  std::int64_t{rows_} * keys_ * s.kv_heads <= step_attention_most_keys * 132);
+  }
   // Whether a product has left its sum to the next norm.
   bool pending(int n, int k) const { return !has_ends(n, k); }
 
@@ -335,7 +344,7 @@ class ModelCase {
   Buffer<float2> angles_;
   Buffer<char> workspace_;
   AttentionShape attention_;
-  int rows_ = 0, sequences_ = 0, items_ = 0;
+  int rows_ = 0, sequences_ = 0, items_ = 0, keys_ = 0;
   std::unique_ptr<Buffer<std::int32_t>> position_, row_, chunk_start_, words_;
   std::unique_ptr<Buffer<SamplingRow>> sampling_row_;
   std::unique_ptr<Buffer<char>> attention_workspace_;

@@ -190,6 +190,26 @@ void test_law1(const model::Architecture& a, std::uint32_t budget, std::uint32_t
   }
 }
 
+// Steps over few keys do rotary positions and attention in one launch, over many in two: sequences that are on one side
+// alone are on the other together, and cross as some of them end.
+void test_many_keys() {
+  SteadyClock clock;
+  model::Architecture a = qwen3();
+  a.max_positions = 8192;
+  std::vector<Story> all = stories(9, a.vocabulary, 60);
+  for (std::size_t i = 0; i < all.size(); ++i)
+    all[i].prompt = random_tokens(4500 + 37 * i, a.vocabulary, static_cast<unsigned>(i));
+  Stage stage;
+  stage.block_tokens = 64;
+  stage.token_budget = 1024;
+  stage.blocks = 700;
+  auto executor =
+      cuda_executor(clock, random(a), cuda_options(1, stage.rows, stage.token_budget, stage.blocks, 64));
+  const Trace alone = Player(*executor, stage).alone(all);
+  check(alone.size() > 50, "many keys: too little said");
+  check(Player(*executor, stage).together(all) == alone, "many keys together differ from each alone");
+}
+
 // An executor of two rows and eight blocks of sixteen tokens.
 struct Small {
   explicit Small(std::uint32_t lag, model::Model model = random(qwen2())) {
@@ -360,6 +380,7 @@ int main(int argc, char** argv) {
   test_blocks();
   test_no_number();
   if (!quick) test_refusals();
+  if (!quick) test_many_keys();
   for (const model::Architecture& a : {llama(), mistral(), qwen2(), qwen3(), gemma3()}) {
     if (quick && a.family != "qwen3") continue;
     if (!quick) test_against_cpu(a);

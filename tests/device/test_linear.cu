@@ -305,6 +305,7 @@ int main(int argc, char** argv) {
     test_bits(s, 256);
   test_ends({3072, 576}, 33);
   test_ends({28672, 512}, 9);
+  test_ends({28672, 512}, 30);
   test_ends({28672, 512}, 64);
   test_ends({28672, 512}, 128);
   test_ends({28672, 512}, 256);

@@ -93,6 +93,8 @@ void check_cost(const Facts& facts, const std::string& at, const sl_cost& cost) 
   is(".decode_sequence_ns", cost.decode_sequence_ns), is(".decode_context_ns", cost.decode_context_ns);
   is(".prefill_token_ns", cost.prefill_token_ns), is(".prefill_context_ns", cost.prefill_context_ns);
   is(".swap_fixed_ns", cost.swap_fixed_ns), is(".swap_block_ns", cost.swap_block_ns);
+  is(".prefill_step_ns", cost.prefill_step_ns), is(".decode_token_ns", cost.decode_token_ns);
+  is(".overlap", cost.overlap);
 }
 
 void check_view(const Scene& scene) {

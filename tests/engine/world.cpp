@@ -36,6 +36,9 @@ sl_cost test_cost() {
   cost.prefill_context_ns = 1;
   cost.swap_fixed_ns = 1e5;
   cost.swap_block_ns = 2e4;
+  cost.prefill_step_ns = 2e3;
+  cost.decode_token_ns = 1e3;
+  cost.overlap = 0.01;
   return cost;
 }
 

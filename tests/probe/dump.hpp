@@ -197,6 +197,9 @@ inline void dump(Text& out, const std::string& at, const sl_cost& row) {
   PROBE_FIELD(prefill_context_ns)
   PROBE_FIELD(swap_fixed_ns)
   PROBE_FIELD(swap_block_ns)
+  PROBE_FIELD(prefill_step_ns)
+  PROBE_FIELD(decode_token_ns)
+  PROBE_FIELD(overlap)
 }
 
 inline void dump(Text& out, const std::string& at, const uint32_t& row) { out.line(at, "", row); }

@@ -69,7 +69,9 @@ struct Log {
   std::string with_header(const rig::LogHeader& other) const {
     observe::Writer payload, out;
     encode(other, payload);
-    out.raw("SLOG\3\1", 6);
+    out.raw("SLOG", 4);
+    out.u8(observe::kLogVersion);
+    out.u8(1);
     out.u64(payload.size());
     out.raw(payload.bytes().data(), payload.size());
     return std::string(reinterpret_cast<const char*>(out.bytes().data()), out.size()) +
@@ -191,14 +193,15 @@ BOOST_AUTO_TEST_CASE(headers_that_do_not_fit) {
   expect(refusal([](auto& h) { h.facts.cost.step_fixed_ns = -1; }), "damaged step log: expected costs");
   expect(refusal([](auto& h) { h.facts.cost.prefill_token_ns = std::numeric_limits<double>::quiet_NaN(); }),
          "expected costs");
+  expect(refusal([](auto& h) { h.facts.cost.overlap = 1.5; }), "an overlap of 0 to 1");
 }
 
 BOOST_AUTO_TEST_CASE(another_version_and_no_log) {
   const Log log;
   std::string newer = log.bytes;
-  newer[4] = 4;
+  newer[4] = 5;
   BOOST_CHECK(log.replay(newer).error().message().ends_with(
-      ": step log of another version: expected 3, found 4; read it with the release that wrote it"));
+      ": step log of another version: expected 4, found 5; read it with the release that wrote it"));
   BOOST_CHECK(!log.replay("not a log at all"));
   BOOST_CHECK(!log.replay(""));
   BOOST_CHECK(!experiment::replay(log.folder.path("missing.slog"), {}));

@@ -79,6 +79,8 @@ Status CudaExecutor::edit(Job& job, std::span<const Begin> begins,
   if (options_.graphs && job.layout.is_plain())
     job.layout.pad(DecodeGraphs::size_for(
         job.layout.size.decodes, static_cast<int>(std::min(options_.max_sequences, options_.token_budget))));
+  PassSize& size = job.layout.size;
+  size.in_one = size.decodes > 0 && size.chunks == 0 && pass_->goes_in_one(size.decodes, job.layout.keys);
   ask_logprobs(job);
   const std::size_t first = job.staging.add(std::span<const kernels::cuda::RowBegin>(begins_));
   const std::size_t known = job.staging.add(std::span<const std::int32_t>(known_));
@@ -127,7 +129,7 @@ Status CudaExecutor::pass(Job& job) {
                           {sampled_.get(), options_.max_sequences, on_host_.get()}, stream_);
   };
   if (!options_.graphs || !layout.is_plain()) return enqueue();
-  return graphs_.launch(layout.size.decodes, stream_, enqueue);
+  return graphs_.launch({layout.size.decodes, layout.size.in_one}, stream_, enqueue);
 }
 
 void CudaExecutor::ask_logprobs(Job& job) {

@@ -1,8 +1,10 @@
-// Passes of decodes as captured graphs, one a size of a bounded set; a step of another number is filled up to the next
-// size with runs of nobody. Captured when a size is needed first. Thread safety: one thread.
+// Passes of decodes as captured graphs, one or two (over few keys and over many) a size of a bounded set; a step of
+// another number is filled up to the next size with runs of nobody. Captured when needed first. Thread safety: one
+// thread.
 #pragma once
 
 #include <algorithm>
+#include <compare>
 #include <map>
 
 #include "execute/cuda/device.hpp"
@@ -15,7 +17,7 @@ class DecodeGraphs {
   DecodeGraphs(const DecodeGraphs&) = delete;
   DecodeGraphs& operator=(const DecodeGraphs&) = delete;
   ~DecodeGraphs() {
-    for (const auto& [size, graph] : graphs_) cudaGraphExecDestroy(graph);
+    for (const auto& [key, graph] : graphs_) cudaGraphExecDestroy(graph);
   }
 
   // The size that stands for so many decodes: steps of an eighth of the power of two below, at most `most`.
@@ -25,14 +27,20 @@ class DecodeGraphs {
     return std::min((decodes + step - 1) / step * step, most);
   }
 
-  // Launches the graph of `size`, which enqueue() fills where there is none yet: into the stream, without waiting.
+  struct Key {
+    int decodes;
+    bool in_one;  // PassSize has it
+    auto operator<=>(const Key&) const = default;
+  };
+
+  // Launches the graph of `key`, which enqueue() fills where there is none yet: into the stream, without waiting.
   template <class Enqueue>
-  Status launch(int size, const Stream& stream, const Enqueue& enqueue) {
-    auto found = graphs_.find(size);
+  Status launch(const Key& key, const Stream& stream, const Enqueue& enqueue) {
+    auto found = graphs_.find(key);
     if (found == graphs_.end()) {
       Result<cudaGraphExec_t> made = capture(stream, enqueue);
       if (!made) return tl::unexpected(made.error());
-      found = graphs_.emplace(size, *made).first;
+      found = graphs_.emplace(key, *made).first;
     }
     return check(cudaGraphLaunch(found->second, stream.get()), "graph of decodes");
   }
@@ -58,7 +66,7 @@ class DecodeGraphs {
     return ready;
   }
 
-  std::map<int, cudaGraphExec_t> graphs_;
+  std::map<Key, cudaGraphExec_t> graphs_;
 };
 
 }  // namespace serveloop::execute::cuda

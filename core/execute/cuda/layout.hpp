@@ -14,8 +14,9 @@ struct StepLayout {
   std::vector<kernels::cuda::StepRun> runs;  // decodes, then chunks
   std::vector<std::int32_t> sample;          // one a batch row: its place among the samples, or -1
   PassSize size;
-  int decode_runs = 0;    // of somebody
-  std::size_t place = 0;  // of the runs in the step's staging, where they are too many to go with a launch
+  int decode_runs = 0;     // of somebody
+  std::uint64_t keys = 0;  // that decodes attend to
+  std::size_t place = 0;   // of the runs in the step's staging, where they are too many to go with a launch
 
   // Decodes beyond most_items groups of keys go as chunks, which gives equal bits. A chunk of one token is never taken
   // for a decode: keys before it may be written in the same step, and decodes read theirs early.
@@ -24,6 +25,7 @@ struct StepLayout {
     sample.assign(rows.size(), -1);
     decodes_.assign(rows.size(), false);
     size = {};
+    keys = 0;
     std::uint64_t items = 0;
     for (std::size_t i = 0; i < rows.size(); ++i) {
       if (!rows[i].decode || rows[i].tokens != 1) continue;
@@ -33,6 +35,7 @@ struct StepLayout {
       decodes_[i] = true;
       add(rows[i], i);
       ++size.decodes;
+      keys += rows[i].start + 1;
     }
     decode_runs = size.decodes;
     for (std::size_t i = 0; i < rows.size(); ++i) {

@@ -62,7 +62,7 @@ Status Pass::attend(std::size_t index, const Step& step) {
   const device::AttentionShape shape = shape_of(index);
   const device::RopeJob rope = rope_of(index, step);
   const device::AttentionPlan plan = plan_of(shape.window);
-  if (in_one(step.size))
+  if (step.size.in_one)
     return check(device::step_attention(
                      {shape, rope, plan, attended_.get(), attention_workspace_.get(), true}, step.stream),
                  "attention");

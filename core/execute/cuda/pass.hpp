@@ -24,6 +24,8 @@ struct PassSize {
   int chunks = 0;        // runs
   int chunk_tokens = 0;  // of all of them
   int samples = 0;       // runs
+  // Rotary positions and attention of decodes in one launch: Pass::goes_in_one() says where that is the faster way.
+  bool in_one = false;
   int tokens() const { return decodes + chunk_tokens; }
 };
 
@@ -56,6 +58,8 @@ class Pass {
                              const Products& products, const KvPool& pool, const PassLimits& limits,
                              const Stream& stream);
 
+  // For a pass of `decodes` tokens that attend to `keys` tokens altogether, and no chunk. Bits are equal either way.
+  bool goes_in_one(int decodes, std::uint64_t keys) const;
   // Most (decode, group of keys) pairs of a step: as many decodes as stay within go as such, others as chunks.
   std::uint32_t most_items() const { return most_items_; }
 
@@ -97,7 +101,6 @@ class Pass {
   kernels::cuda::AttentionShape shape_of(std::size_t layer) const;
   kernels::cuda::RopeJob rope_of(std::size_t layer, const Step& step) const;
   kernels::cuda::AttentionPlan plan_of(int window) const;
-  bool in_one(const PassSize& size) const;
 
   const model::Architecture* a_;
   const Weights* weights_;

@@ -137,10 +137,12 @@ device::AttentionPlan Pass::plan_of(int window) const {
   return {found->words.get(), static_cast<int>(limits_.sequences), static_cast<int>(most_items_)};
 }
 
-// Whether rotary positions and attention are one launch: where it is the faster way (attention_step.hpp).
-bool Pass::in_one(const PassSize& size) const {
-  return size.chunks == 0 && a_->head_dim <= 128 &&
-         size.decodes * static_cast<int>(a_->kv_heads) <= processors_;
+// The limits are attention_step.hpp's.
+bool Pass::goes_in_one(int decodes, std::uint64_t keys) const {
+  const auto processors = static_cast<std::uint64_t>(processors_);
+  return a_->head_dim <= 128 &&
+         std::uint64_t{a_->kv_heads} * static_cast<std::uint64_t>(decodes) <= processors &&
+         a_->kv_heads * keys <= device::step_attention_most_keys * processors;
 }
 
 }  // namespace serveloop::execute::cuda

@@ -12,7 +12,7 @@ extern "C" {
 
 #define SL_MAGIC 0x4e49474c504c5653u /* "SVLPLGIN", read as bytes */
 #define SL_ABI_MAJOR 0
-#define SL_ABI_MINOR 1
+#define SL_ABI_MINOR 2
 
 #define SL_EXPORT __attribute__((visibility("default")))
 

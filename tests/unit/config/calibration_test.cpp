@@ -3,6 +3,7 @@
 
 #include <boost/test/unit_test.hpp>
 #include <cstdlib>
+#include <filesystem>
 
 namespace config = serveloop::config;
 namespace {
@@ -41,6 +42,28 @@ BOOST_AUTO_TEST_CASE(bad_files_give_their_line) {
              "c.toml:14:1: policy_us: expected 0 to 1000000000, found integer -1");
   BOOST_TEST(config::parse_calibration(std::string(kWhole) + "policy_us = 'a'", "c.toml").error().message() ==
              "c.toml:14:1: policy_us: expected a number, found string 'a'");
+}
+
+BOOST_AUTO_TEST_CASE(what_a_plain_sum_needs_not_may_be_left_out) {
+  const std::string whole = std::string(kWhole) + "policy_us = 1\n";
+  const auto plain = config::parse_calibration(whole, "c.toml");
+  BOOST_REQUIRE(plain.has_value());
+  BOOST_TEST(plain->prefill_step_us == 0);
+  BOOST_TEST(plain->decode_token_us == 0);
+  BOOST_TEST(plain->overlap == 0);
+  BOOST_TEST(config::parse_calibration(whole + "overlap = 1.5", "c.toml").error().message() ==
+             "c.toml:15:1: overlap: expected 0 to 1, found number 1.5");
+}
+
+BOOST_AUTO_TEST_CASE(those_shipped_are_whole_and_named_as_their_files) {
+  std::size_t files = 0;
+  for (const auto& file : std::filesystem::directory_iterator(folder())) {
+    const auto read = config::load_calibration(file.path().string());
+    BOOST_REQUIRE_MESSAGE(read.has_value(), (read ? "" : read.error().message()));
+    BOOST_TEST(read->name == file.path().stem().string());
+    ++files;
+  }
+  BOOST_TEST(files >= 6u);
 }
 
 BOOST_AUTO_TEST_CASE(a_missing_one_lists_those_found_and_where_it_looked) {

@@ -121,7 +121,7 @@ BOOST_AUTO_TEST_CASE(of_each_number) {
 }
 
 BOOST_AUTO_TEST_CASE(of_a_calibration) {
-  config::Calibration c{"n", "d", "s", 1, 2.5, 3, 4, 5, 6, 7ULL << 30, 8, 9, 10, 11};
+  config::Calibration c{"n", "d", "s", 1, 2.5, 3, 4, 5, 5.5, 6.5, 0.25, 6, 7ULL << 30, 8, 9, 10, 11};
   const auto again = config::parse_calibration(config::to_toml(c), "log");
   BOOST_REQUIRE_MESSAGE(again.has_value(), (again ? "" : again.error().message()));
   BOOST_TEST((*again == c));

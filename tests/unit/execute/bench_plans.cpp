@@ -6,7 +6,8 @@
 //   llama-perplexity --kl-divergence counts: positions 256 to 510 of each context.
 //
 // usage: bench_plans MODEL.gguf TEXT [threads] [tokens] [native]
-// Prints a line of JSON for each comparison. BF16 weights are the file's, widened and rounded. native: this plan alone.
+// Prints a line of JSON for each comparison. BF16 weights are the file's, widened and rounded. native: this plan alone, and
+// with K and V in F32.
 #include <fmt/format.h>
 
 #include <cstdlib>
@@ -132,7 +133,9 @@ void run(const std::string& path, const std::string& text, unsigned threads, std
   std::deque<System> systems;
   const auto& exact = systems.emplace_back("f32", file, "f32", threads);
   std::vector<Comparison> comparisons = {{&exact, &systems.emplace_back("native", file, "native", threads)}};
-  if (!native_alone) {
+  if (native_alone) {
+    comparisons.push_back({&exact, &systems.emplace_back("native, F32 KV", file, "native f32", threads)});
+  } else {
     bf16 = execute::cpu::test::stored_as(file, {model::Type::bf16});
     const auto& rounded = systems.emplace_back("bf16", file, "bf16", threads);
     const auto& exact_bf16 = systems.emplace_back("f32, BF16 weights", bf16, "f32", threads);

@@ -13,8 +13,15 @@
 
 namespace serveloop::execute::cpu::test {
 
-// Mode 0. Throws what went wrong.
+// Mode 0. "a b": a's plans, but b's of K and V. Throws what went wrong.
 inline std::vector<sl_op_plan> plugin_plans(const std::string& plugin, std::span<const sl_op_key> keys) {
+  if (const std::size_t space = plugin.find(' '); space != std::string::npos) {
+    std::vector<sl_op_plan> plans = plugin_plans(plugin.substr(0, space), keys);
+    const std::vector<sl_op_plan> others = plugin_plans(plugin.substr(space + 1), keys);
+    for (std::size_t i = 0; i < keys.size(); ++i)
+      if (keys[i].role == SL_ROLE_KV) plans[i] = others[i];
+    return plans;
+  }
   policy::SearchOptions search;
   search.folders = {SERVELOOP_BUILD_PLUGINS};
   search.standard_places = false;

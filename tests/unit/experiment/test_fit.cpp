@@ -82,6 +82,40 @@ BOOST_AUTO_TEST_CASE(noise_and_steps_that_were_held_up) {
   }
 }
 
+// Reading the weights hides most of a small step's arithmetic, a large step's arithmetic most of the reading.
+BOOST_AUTO_TEST_CASE(an_overlap_is_found) {
+  const CostFit exact = fitted(steps_of(overlapping_cost()));
+  check_cost(exact.cost, overlapping_cost(), 1e-4);
+  BOOST_TEST(exact.cost.overlap == 0.73);
+  BOOST_TEST(exact.all.p95 < 1e-6);
+  const CostFit noisy = fitted(disturbed(steps_of(overlapping_cost()), 0.02, true));
+  BOOST_TEST(std::abs(noisy.cost.overlap - 0.73) < 0.06);
+  BOOST_TEST(noisy.all.median < 0.025);
+}
+
+// Arithmetic that never takes as long as reading the weights: any overlap gives these steps with other costs of a token.
+BOOST_AUTO_TEST_CASE(an_overlap_that_nothing_tells_is_none) {
+  sl_cost cost = some_cost();
+  cost.step_fixed_ns = 5e9;
+  const CostFit fit = fitted(disturbed(steps_of(cost), 0.001, false));
+  BOOST_TEST(fit.cost.overlap == 0.0);
+  BOOST_TEST(fit.cost.decode_token_ns == 0.0);
+}
+
+// One size of chunk: what a chunk costs as such is not to be told from what its tokens cost.
+BOOST_AUTO_TEST_CASE(a_step_of_prefill_costs_nothing_as_such_where_nothing_tells) {
+  std::vector<MeasuredStep> steps;
+  for (const std::uint32_t decodes : {0, 1, 3, 8, 16})
+    for (const std::uint32_t context : {20, 400})
+      for (const std::uint32_t tokens : {0, 250})
+        for (const std::uint32_t start : {0, 1500, 3000})
+          if (decodes + tokens > 0 && (decodes > 0 || context == 20))
+            steps.push_back(step_of(some_cost(), decodes, context, tokens, start));
+  const CostFit fit = fitted(steps);
+  check_cost(fit.cost, some_cost(), 1e-4);
+  BOOST_TEST(fit.cost.prefill_step_ns == 0.0);
+}
+
 // A least square of absolute errors would leave a short step's time to the noise of long ones: 2 % of 2 s.
 BOOST_AUTO_TEST_CASE(a_short_step_counts_as_much_as_a_long_one) {
   const CostFit fit = fitted(disturbed(steps_of(some_cost()), 0.02, false));

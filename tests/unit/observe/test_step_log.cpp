@@ -122,11 +122,11 @@ BOOST_AUTO_TEST_CASE(what_is_not_a_log_says_so) {
   newer[4] = 9;
   BOOST_CHECK_EQUAL(
       read(newer).error,
-      "step log of another version: expected 3, found 9; read it with the release that wrote it");
+      "step log of another version: expected 4, found 9; read it with the release that wrote it");
   Bytes record = written(true);
   record[5] = 7;
   BOOST_CHECK_EQUAL(read(record).error, "damaged step log at byte 5: expected record type 1 to 3, found 7");
-  Bytes huge = {'S', 'L', 'O', 'G', 3, 1, 255, 255, 255, 255, 255, 255, 255, 255, 255, 1};
+  Bytes huge = {'S', 'L', 'O', 'G', kLogVersion, 1, 255, 255, 255, 255, 255, 255, 255, 255, 255, 1};
   BOOST_CHECK_EQUAL(read(huge).error,
                     "damaged step log at byte 5: expected a whole record, found the end of the file");
   BOOST_CHECK(!LogReader::open("/nonexistent/log"));

@@ -44,7 +44,7 @@ BOOST_AUTO_TEST_CASE(a_refused_handshake_names_field_expected_and_found) {
   expect(refusal("probe_magic"), "magic", "0x4e49474c504c5653", "0x0000000000000001");
   expect(refusal("probe_size"), "struct_size", "at least 80", "40");
   expect(refusal("probe_major"), "abi_major", "0", "9");
-  expect(refusal("probe_minor"), "abi_minor", "at most 1", "99");
+  expect(refusal("probe_minor"), "abi_minor", "at most 2", "99");
   expect(refusal("probe_stamp"), "stamp", "0x", "0x0000000000000005");
   expect(refusal("probe_kind"), "kind", "scheduler as its manifest says", "eviction");
   expect(refusal("probe_id"), "id", "'probe' as its manifest says", "'sonde'");
@@ -158,7 +158,7 @@ BOOST_AUTO_TEST_CASE(nothing_of_the_object_runs_before_manifest_and_hash_are_rig
   std::string other_abi = manifest_text();
   other_abi.replace(other_abi.find("major = 0"), 9, "major = 7");
   BOOST_TEST(contains(refusal("probe_good", other_abi),
-                      "abi: expected a range that holds this host's 0.1, found major 7"));
+                      "abi: expected a range that holds this host's 0.2, found major 7"));
   BOOST_TEST(contains(refusal("probe_good", manifest_text("", "minor_min = 50")), "minor_min 50"));
   BOOST_TEST(contains(refusal("probe_good", manifest_text("gatee = true")), "did you mean 'gate'"));
   BOOST_TEST(contains(refusal("probe_good", manifest_text("", "", "eviction")), "wrong kind"));

@@ -136,7 +136,7 @@ class BringIn {
     const uint32_t tokens = cached.host_blocks * view->block_tokens;
     const uint32_t start = cached.device_blocks * view->block_tokens;
     const double copy_ns = cost.swap_fixed_ns + cost.swap_block_ns * cached.host_blocks;
-    return copy_ns < cost.prefill_token_ns * tokens + cost.prefill_context_ns * sl_chunk_pairs(start, tokens);
+    return copy_ns < sl_predict_prefill_ns(&cost, start, tokens) - cost.step_fixed_ns;
   }
 
   bool on_;
