@@ -14,20 +14,31 @@ constexpr int kLeaf = 64;
 constexpr int kRowTile = 48;  // rows whose state is kept while leaves pass; as kernels/cpu/kv.cpp counts
 constexpr int kDirectRows = 2 * kMaxRows;  // up to here K and V are widened in the tile
 
-template <class Element>
-struct Loaders;
-template <>
-struct Loaders<float> {
+// What the cache holds. Raw: as the tile's loaders point at it.
+struct Single {
+  using Raw = float;
   using K = FloatRows;
   using V = FloatRows;
+  static constexpr bool kPairs = false;
+  static float widen(float x) { return x; }
+  static float narrow(float x) { return x; }
 };
-template <>
-struct Loaders<std::uint16_t> {
+struct Bf16 {
+  using Raw = std::uint16_t;
   using K = Bf16Pairs;
   using V = Bf16Rows;
+  static constexpr bool kPairs = true;
+  static float widen(Raw x) { return bf16_to_f32(x); }
+  static Raw narrow(float x) { return f32_to_bf16(x); }
 };
-inline float widen(float x) { return x; }
-inline float widen(std::uint16_t x) { return bf16_to_f32(x); }
+struct Half {
+  using Raw = std::uint16_t;
+  using K = F16Rows;
+  using V = F16Rows;
+  static constexpr bool kPairs = false;
+  static float widen(Raw x) { return f16_to_f32(x); }
+  static Raw narrow(float x) { return f32_to_f16(x); }
+};
 
 struct Span {
   int begin, end;
@@ -48,6 +59,8 @@ struct State {
 
 template <class Element>
 class Head {
+  using Raw = typename Element::Raw;
+
  public:
   Head(const Attention& job, int kv_head, State state)
       : job_(job), parts_(kv_parts(*job.kv)), kv_head_(kv_head), d_(job.kv->head_dim), state_(state) {}
@@ -73,15 +86,15 @@ class Head {
   Span seen(int row, int leaf) const {
     return {greater(first_key(row) - leaf, 0), lesser(position(row) + 1 - leaf, kLeaf)};
   }
-  const Element* block_of(int key) const {
+  const Raw* block_of(int key) const {
     const std::int64_t block = job_.block_table[key / job_.kv->block_tokens];
     const auto* base = static_cast<const std::uint8_t*>(job_.cache) +
                        block * static_cast<std::int64_t>(job_.kv->block_stride);
-    return reinterpret_cast<const Element*>(base) + kv_head_ * parts_.head_elements;
+    return reinterpret_cast<const Raw*>(base) + kv_head_ * parts_.head_elements;
   }
   // K of 16 keys from `key` (a multiple of 16) where a block holds whole panels.
-  typename Loaders<Element>::K key_panel(int key) const {
-    typename Loaders<Element>::K panel;
+  typename Element::K key_panel(int key) const {
+    typename Element::K panel;
     panel.data = block_of(key) + key % job_.kv->block_tokens * parts_.k_dim;
     return panel;
   }
@@ -120,21 +133,22 @@ class Head {
         gather_keys(key, need.end, to);
     }
     for (int key = greater(need.begin, leaf); key < need.end; ++key) {
-      const Element* v = value(key);
+      const Raw* v = value(key);
       float* to = state_.values + (key - leaf) * parts_.v_dim;
-      for (int i = 0; i < parts_.v_dim; ++i) to[i] = widen(v[i]);
+      for (int i = 0; i < parts_.v_dim; ++i) to[i] = Element::widen(v[i]);
     }
   }
   void gather_keys(int key, int end, float* to) const {
     for (int lane = 0; lane < 16; ++lane) {
       const bool there = key + lane < end;
-      const Element* k = there ? block_of(key + lane) : nullptr;
+      const Raw* k = there ? block_of(key + lane) : nullptr;
       for (int i = 0; i < d_; ++i)
         to[i * 16 + lane] =
-            there ? widen(k[k_index(job_.kv->type, parts_, (key + lane) % job_.kv->block_tokens, i)]) : 0.0f;
+            there ? Element::widen(k[k_index(job_.kv->type, parts_, (key + lane) % job_.kv->block_tokens, i)])
+                  : 0.0f;
     }
   }
-  const Element* value(int key) const {
+  const Raw* value(int key) const {
     return block_of(key) + parts_.k_elements + key % job_.kv->block_tokens * parts_.v_dim;
   }
 
@@ -218,11 +232,11 @@ class Head {
       }
       const int in_block = job_.kv->block_tokens - (leaf + keys.begin) % job_.kv->block_tokens;
       const int count = lesser(in_block, keys.end - keys.begin);
-      const Element* v = value(leaf + keys.begin);
+      const Raw* v = value(leaf + keys.begin);
       strips<Into::chain>(
           rows, weight, kLeaf,
           [&](int p) {
-            return typename Loaders<Element>::V{v + p * 16, parts_.v_dim};
+            return typename Element::V{v + p * 16, parts_.v_dim};
           },
           panels, count, out, parts_.v_dim);
       keys.begin += count;
@@ -262,20 +276,11 @@ void heads(const Attention& job) {
   }
 }
 
-}  // namespace
-
-void attention(const Attention& job) {
-  if (job.tokens <= 0) return;
-  if (job.kv->type == KvType::bf16)
-    heads<std::uint16_t>(job);
-  else
-    heads<float>(job);
-}
-
-void kv_write(const KvWrite& job) {
+template <class Element>
+void write_rows(const KvWrite& job) {
+  using Raw = typename Element::Raw;
   const KvLayout& kv = *job.kv;
   const KvParts parts = kv_parts(kv);
-  const std::int64_t bytes = static_cast<std::int64_t>(kv_element_bytes(kv.type)) * parts.head_elements;
   for (int t = 0; t < job.tokens; ++t) {
     if (job.slots[t] < 0) continue;
     const std::int64_t token = job.slots[t] % kv.block_tokens;
@@ -284,24 +289,36 @@ void kv_write(const KvWrite& job) {
     for (int head = 0; head < kv.kv_heads; ++head) {
       const float* k = job.k + t * job.ldk + std::int64_t{head} * kv.head_dim;
       const float* v = job.v + t * job.ldv + std::int64_t{head} * kv.head_dim;
-      if (kv.type == KvType::bf16) {
-        auto* to = reinterpret_cast<std::uint16_t*>(block + head * bytes);
-        const std::int64_t at = k_index(kv.type, parts, token, 0);
-        for (std::int64_t i = 0; i < parts.k_dim; ++i)
-          to[at + (i / 2 * parts.panel_tokens) * 2 + i % 2] =
-              i < kv.head_dim ? f32_to_bf16(k[i]) : std::uint16_t{0};
-        std::uint16_t* row = to + parts.k_elements + token * parts.v_dim;
-        for (int i = 0; i < kv.head_dim; ++i) row[i] = f32_to_bf16(v[i]);
-        for (std::int64_t i = kv.head_dim; i < parts.v_dim; ++i) row[i] = 0;
-      } else {
-        auto* to = reinterpret_cast<float*>(block + head * bytes);
-        const std::int64_t at = k_index(kv.type, parts, token, 0);
-        for (std::int64_t i = 0; i < kv.head_dim; ++i) to[at + i * parts.panel_tokens] = k[i];
-        float* row = to + parts.k_elements + token * parts.v_dim;
-        for (int i = 0; i < kv.head_dim; ++i) row[i] = v[i];
-        for (std::int64_t i = kv.head_dim; i < parts.v_dim; ++i) row[i] = 0.0f;
+      Raw* to = reinterpret_cast<Raw*>(block) + head * parts.head_elements;
+      Raw* key = to + k_index(kv.type, parts, token, 0);
+      for (std::int64_t i = 0; i < parts.k_dim; ++i) {
+        const std::int64_t at =
+            Element::kPairs ? i / 2 * parts.panel_tokens * 2 + i % 2 : i * parts.panel_tokens;
+        key[at] = i < kv.head_dim ? Element::narrow(k[i]) : Raw{0};
       }
+      Raw* value = to + parts.k_elements + token * parts.v_dim;
+      for (int i = 0; i < kv.head_dim; ++i) value[i] = Element::narrow(v[i]);
+      for (std::int64_t i = kv.head_dim; i < parts.v_dim; ++i) value[i] = Raw{0};
     }
+  }
+}
+
+}  // namespace
+
+void attention(const Attention& job) {
+  if (job.tokens <= 0) return;
+  switch (job.kv->type) {
+    case KvType::f32: return heads<Single>(job);
+    case KvType::bf16: return heads<Bf16>(job);
+    case KvType::f16: return heads<Half>(job);
+  }
+}
+
+void kv_write(const KvWrite& job) {
+  switch (job.kv->type) {
+    case KvType::f32: return write_rows<Single>(job);
+    case KvType::bf16: return write_rows<Bf16>(job);
+    case KvType::f16: return write_rows<Half>(job);
   }
 }
 

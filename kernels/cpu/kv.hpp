@@ -7,10 +7,10 @@
 
 namespace serveloop::kernels::cpu {
 
-enum class KvType : std::uint8_t { f32, bf16 };
+enum class KvType : std::uint8_t { f32, bf16, f16 };
 
 // One layer's cache: block b starts at b * block_stride bytes and holds, a KV head after the other, K then V:
-//   K  panels of P = min(16, block_tokens) tokens; f32 [d][P], bf16 [ceil(d / 2)][P][2] (pairs along d, zero padded):
+//   K  panels of P = min(16, block_tokens) tokens; f32, f16 [d][P], bf16 [ceil(d / 2)][P][2] (pairs along d, zero padded):
 //      a vector has one token a lane
 //   V  [block_tokens][round_up(d, 16)], zero padded: a vector has one element a lane
 struct KvLayout {
@@ -24,7 +24,8 @@ struct KvLayout {
 std::size_t kv_head_bytes(const KvLayout& kv);   // K and V of one head in one block
 std::size_t kv_block_bytes(const KvLayout& kv);  // all heads
 
-// Stores K and V rows, rounded to the cache's type.
+// Stores K and V rows, rounded to the cache's type: nearest, ties to even; what F16 cannot hold becomes its largest number,
+// infinities stay.
 struct KvWrite {
   const KvLayout* kv = nullptr;
   void* cache = nullptr;

@@ -27,7 +27,7 @@ static inline KvParts kv_parts(const KvLayout& kv) {
   return parts;
 }
 
-static inline std::size_t kv_element_bytes(KvType type) { return type == KvType::bf16 ? 2 : 4; }
+static inline std::size_t kv_element_bytes(KvType type) { return type == KvType::f32 ? 4 : 2; }
 
 // Element of K's panels that holds (token of the block, index along d).
 static inline std::int64_t k_index(KvType type, const KvParts& parts, std::int64_t token, std::int64_t i) {

@@ -230,7 +230,8 @@ __global__ void __launch_bounds__(step_threads) step_kernel(const __grid_constan
   const int total = attention.plan.words[1] * attention.packs;
   const int blocks = total * 2 <= static_cast<int>(gridDim.x) ? 2 : 1;  // of a piece
   const int rank = blocks == 2 ? static_cast<int>(cluster_rank()) : 0;
-  if (blocks == 2) cluster_arrive();  // the first block's results may be written; nobody waits for blocks that end
+  if (blocks == 2)
+    cluster_arrive();  // the first block's results may be written; nobody waits for blocks that end
   for (int work = blockIdx.x / blocks; work < total; work += gridDim.x / blocks) {
     const Piece piece = piece_of(attention, work);
     const int seen = min(piece.last - piece.group * attention_group_tokens, attention_group_tokens - 1);

@@ -4,12 +4,12 @@
 usage: yield_cpu.py SERVELOOP CALIBRATION.toml MODEL.gguf [ROUNDS]     (default: 5 rounds)
 
 Sixteen closed clients share a pool of KV blocks that holds about five of them. Prints the time of the same 64 requests under
-each preemption policy, rounds in turn, and the median over the rounds of `cost` over the better of the two others in that
-round. Fails where that is more than 1.03. Wants a quiet machine and a calibration of it: `cost` asks it which is cheaper.
+each preemption policy, rounds in turn. Other work on the machine only adds to a time, so the least of the rounds counts: fails
+where that of `cost` is more than 1.03 times the better one's of the two others. Wants a quiet machine and a calibration of it,
+which `cost` asks what is cheaper.
 """
 import pathlib
 import re
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -66,22 +66,21 @@ def run(program, folder, policy):
 
 
 def main(program, calibration, model, rounds='5'):
-    ratios = []
+    least = dict.fromkeys(POLICIES, float('inf'))
     with tempfile.TemporaryDirectory() as name:
         folder = pathlib.Path(name)
         (folder / 'cpu.toml').write_text(f'[model]\npath = "{pathlib.Path(model).resolve()}"\n{CONFIGURATION}\n'
                                          f'[simulated]\ncalibration = "{pathlib.Path(calibration).resolve()}"\n')
-        print('| round | recompute, s | swap, s | cost, s | cost over the better |\n|---|---|---|---|---|')
+        print('| round | recompute, s | swap, s | cost, s |\n|---|---|---|---|')
         for turn in range(int(rounds)):
             order = POLICIES if turn % 2 == 0 else POLICIES[::-1]
             took = {policy: run(program, folder, policy) for policy in order}
-            ratios.append(took['cost'][0] / min(took['recompute'][0], took['swap'][0]))
-            print(f'| {turn + 1} | ' + ' | '.join(f'{took[p][0]:.1f} ({took[p][1]:.0f} yields)' for p in POLICIES) +
-                  f' | {ratios[-1]:.3f} |', flush=True)
-    middle = statistics.median(ratios)
-    print(f'median of {len(ratios)}: {middle:.3f}')
-    if middle > MOST:
-        print(f'FAILED cost takes {middle:.3f} times as long as the better one')
+            least = {policy: min(least[policy], took[policy][0]) for policy in POLICIES}
+            print(f'| {turn + 1} | ' + ' | '.join(f'{took[p][0]:.1f} ({took[p][1]:.0f} yields)' for p in POLICIES) + ' |', flush=True)
+    over = least['cost'] / min(least['recompute'], least['swap'])
+    print('| least | ' + ' | '.join(f'{least[p]:.1f}' for p in POLICIES) + f' |\n\ncost over the better: {over:.3f}')
+    if over > MOST:
+        print(f'FAILED cost takes {over:.3f} times as long as the better one')
         return 1
     return 0
 

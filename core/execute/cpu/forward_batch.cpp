@@ -43,7 +43,7 @@ Result<std::unique_ptr<Forward>> Forward::create(const model::Architecture& a, c
                                                  const kernels::cpu::Kernels& kernels, Pool& pool,
                                                  std::uint32_t most_tokens, std::uint32_t most_runs) {
   std::unique_ptr<Forward> out(new Forward(a, weights, kernels, pool, most_tokens, most_runs));
-  for (const auto type : {kernels::cpu::KvType::f32, kernels::cpu::KvType::bf16}) {
+  for (const auto type : {kernels::cpu::KvType::f32, kernels::cpu::KvType::bf16, kernels::cpu::KvType::f16}) {
     const kernels::cpu::KvLayout kv{type, static_cast<int>(a.kv_heads), static_cast<int>(a.head_dim), 16, 0};
     out->scratch_bytes_ =
         std::max(out->scratch_bytes_, (kernels::cpu::attention_scratch_bytes(kv) + 63) / 64 * 64);

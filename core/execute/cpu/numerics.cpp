@@ -125,13 +125,17 @@ Result<Act> act_of(const sl_op_key& key, sl_op_plan& plan, Type type) {
 Result<KvType> kv_of(const sl_op_key& key, sl_op_plan& plan) {
   for (const auto& [tensor, format] : {std::pair{"K", &plan.weight}, {"V", &plan.input}}) {
     if (Status ok = expect(key, tensor, *format, key.can); !ok) return tl::unexpected(ok.error());
-    if (format->dtype == SL_DTYPE_NATIVE) format->dtype = SL_BF16;
+    if (format->dtype == SL_DTYPE_NATIVE) format->dtype = SL_F16;
   }
   if (plan.weight.dtype != plan.input.dtype)
     return fail(fmt::format("precision plan of layer {} role {}", key.layer, key.role),
                 "K and V of one type (on the CPU)",
                 fmt::format("{} and {}", name_of(plan.weight.dtype), name_of(plan.input.dtype)));
-  return plan.weight.dtype == SL_F32 ? KvType::f32 : KvType::bf16;
+  switch (plan.weight.dtype) {
+    case SL_F32: return KvType::f32;
+    case SL_BF16: return KvType::bf16;
+    default: return KvType::f16;
+  }
 }
 
 }  // namespace
@@ -140,7 +144,8 @@ std::vector<sl_op_key> cpu_op_keys(const model::Architecture& architecture, cons
   const std::uint16_t plain = bit(SL_DTYPE_NATIVE) | bit(SL_F32);
   model::CanCompute can;
   can.embed = can.norm = plain;
-  can.linear = can.kv = plain | bit(SL_BF16);
+  can.linear = plain | bit(SL_BF16);
+  can.kv = can.linear | bit(SL_F16);
   std::vector<sl_op_key> keys = model::op_keys(architecture, can);
   for (sl_op_key& key : keys) {
     model::Role role{};

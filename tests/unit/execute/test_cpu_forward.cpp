@@ -141,7 +141,9 @@ BOOST_AUTO_TEST_CASE(the_plan_is_what_is_computed) {  // each format shows
   const double exact = error(SL_F32, SL_F32);
   BOOST_CHECK_GT(error(SL_BF16, SL_F32), 20 * exact);
   BOOST_CHECK_GT(error(SL_INT8, SL_F32), 20 * exact);
-  BOOST_CHECK_GT(error(SL_F32, SL_BF16), 20 * exact);
+  const double half = error(SL_F32, SL_F16);
+  BOOST_CHECK_GT(half, 20 * exact);
+  BOOST_CHECK_GT(error(SL_F32, SL_BF16), 4 * half);  // three more bits
 }
 
 BOOST_AUTO_TEST_CASE(what_took_effect_is_named) {
@@ -154,7 +156,7 @@ BOOST_AUTO_TEST_CASE(what_took_effect_is_named) {
   for (std::size_t i = 0; i < keys.size(); ++i) {
     const sl_op_plan& plan = numerics.effective[i];
     BOOST_CHECK_EQUAL(int(plan.output.dtype), SL_F32);
-    if (keys[i].role == SL_ROLE_KV) BOOST_CHECK_EQUAL(int(plan.weight.dtype), SL_BF16);
+    if (keys[i].role == SL_ROLE_KV) BOOST_CHECK_EQUAL(int(plan.weight.dtype), SL_F16);
     if (keys[i].role != SL_ROLE_Q) continue;
     const bool quantised = kernels::cpu::quantised(weights.matrix(keys[i].layer, model::Role::q).type);
     (quantised ? int8 : bf16) = true;

@@ -58,7 +58,7 @@ BOOST_AUTO_TEST_CASE(f32_all_families) {
 
 BOOST_AUTO_TEST_CASE(bf16) {
   for (const model::Architecture& a : {qwen2(), gemma3()})
-    check({a.family + " BF16", random(a), SL_BF16, SL_DTYPE_NATIVE});
+    check({a.family + " BF16", random(a), SL_BF16, SL_BF16});
 }
 
 BOOST_AUTO_TEST_CASE(native_on_quantised_weights) {
@@ -73,7 +73,8 @@ BOOST_AUTO_TEST_CASE(other_instruction_sets) {
   for (int i = 0; i < kernels::cpu::kIsaCount; ++i)
     if (const auto isa = static_cast<kernels::cpu::Isa>(i);
         kernels::cpu::runs(isa) && isa != kernels::cpu::detect())
-      check({"qwen3 BF16", random(qwen3()), SL_BF16, SL_BF16}, isa);
+      for (const auto kv : {SL_BF16, SL_F16})
+        check({fmt::format("qwen3 BF16, KV {}", int{kv}), random(qwen3()), SL_BF16, kv}, isa);
 }
 
 // More than the head takes at a time.

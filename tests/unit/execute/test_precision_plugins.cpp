@@ -74,7 +74,7 @@ BOOST_AUTO_TEST_CASE(bf16_is_bf16_in_products_and_kv) {
 }
 
 BOOST_AUTO_TEST_CASE(native_follows_the_weights) {
-  check("native", {SL_INT8, SL_BF16, SL_F32, SL_BF16, SL_DTYPE_NATIVE});
+  check("native", {SL_INT8, SL_BF16, SL_F32, SL_F16, SL_DTYPE_NATIVE});
   for (const auto& [type, input] : {std::pair{model::Type::q8_0, SL_INT8},
                                     {model::Type::q4_0, SL_INT8},
                                     {model::Type::q4_1, SL_INT8},

@@ -3,10 +3,12 @@
 #include <algorithm>
 #include <boost/test/unit_test.hpp>
 #include <cmath>
+#include <limits>
 #include <numeric>
 #include <string>
 
 #include "helpers.hpp"
+#include "kernels/cpu/scalar.hpp"
 
 using namespace serveloop::tests;
 namespace cpu = serveloop::kernels::cpu;
@@ -25,7 +27,10 @@ std::string label(Isa isa, const Shape& s, int block_tokens) {
   return std::string(cpu::name(isa)) + " heads " + std::to_string(s.q_heads) + "/" +
          std::to_string(s.kv_heads) + " d " + std::to_string(s.head_dim) + " window " +
          std::to_string(s.window) + " cap " + std::to_string(s.soft_cap) +
-         (s.type == KvType::bf16 ? " bf16" : " f32") + " blocks of " + std::to_string(block_tokens);
+         (s.type == KvType::bf16  ? " bf16"
+          : s.type == KvType::f16 ? " f16"
+                                  : " f32") +
+         " blocks of " + std::to_string(block_tokens);
 }
 
 // One sequence: rows of Q, K, V by position.
@@ -82,6 +87,7 @@ class Cache {
 
 float stored(KvType type, float x) {
   if (type == KvType::f32) return x;
+  if (type == KvType::f16) return static_cast<float>(static_cast<_Float16>(x));
   Buffer row(64);
   cpu::kernels(Isa::portable).prepare(Act::bf16, &x, 1, 1, 1, row.data());
   std::memcpy(&x, row.data(), 4);
@@ -141,13 +147,39 @@ const std::vector<Shape>& shapes() {
       {4, 4, 12, 0, 0.0f, KvType::bf16},   {4, 1, 20, 50, 0.0f, KvType::f32},
       {6, 2, 20, 7, 3.0f, KvType::bf16},   {2, 2, 128, 90, 0.0f, KvType::bf16},
       {4, 1, 256, 0, 20.0f, KvType::bf16}, {3, 3, 7, 0, 0.0f, KvType::bf16},
-      {8, 1, 80, 64, 0.0f, KvType::f32}};
+      {8, 1, 80, 64, 0.0f, KvType::f32},   {9, 3, 64, 0, 0.0f, KvType::f16},
+      {4, 4, 13, 0, 0.0f, KvType::f16},    {6, 2, 20, 7, 3.0f, KvType::f16},
+      {4, 1, 256, 90, 20.0f, KvType::f16}};
   return all;
 }
 
 }  // namespace
 
 BOOST_AUTO_TEST_SUITE(attention)
+
+BOOST_AUTO_TEST_CASE(halves) {
+  for (std::uint32_t h = 0; h < 0x10000; ++h) {
+    const auto half = static_cast<std::uint16_t>(h);
+    const float x = cpu::f16_to_f32(half);
+    if (x == x)
+      BOOST_REQUIRE_EQUAL(cpu::f32_to_f16(x), half);
+    else
+      BOOST_REQUIRE_EQUAL(cpu::f32_to_f16(x), (half & 0x8000u) | 0x7e00u);
+  }
+  // The compiler's own rounding, over all exponents of numbers that fit, and the two sides of a tie.
+  Random random(5);
+  for (int i = 0; i < 200'000; ++i) {
+    const int exponent = random.below(42) - 26;
+    const float x = std::ldexp(random.normals(1)[0], exponent);
+    if (std::fabs(x) > 65504) continue;
+    BOOST_REQUIRE_EQUAL(cpu::f32_to_f16(x), __builtin_bit_cast(std::uint16_t, static_cast<_Float16>(x)));
+  }
+  const float infinity = std::numeric_limits<float>::infinity();
+  const std::pair<float, std::uint16_t> edges[] = {
+      {65504, 0x7bff},    {65519.9f, 0x7bff},  {65520, 0x7bff},     {1e38f, 0x7bff},     {-70000, 0xfbff},
+      {infinity, 0x7c00}, {-infinity, 0xfc00}, {2.98023224e-8f, 0}, {2.98023259e-8f, 1}, {-0.0f, 0x8000}};
+  for (const auto& [x, half] : edges) BOOST_CHECK_EQUAL(cpu::f32_to_f16(x), half);
+}
 
 BOOST_AUTO_TEST_CASE(against_double_precision) {
   Random random(31);
