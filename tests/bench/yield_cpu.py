@@ -9,13 +9,10 @@ where that of `cost` is more than 1.03 times the better one's of the two others.
 which `cost` asks what is cheaper.
 """
 import pathlib
-import re
-import subprocess
 import sys
 import tempfile
 
-POLICIES = ('recompute', 'swap', 'cost')
-MOST = 1.03  # of the better one's time
+from yield_sweep import MOST, POLICIES, seconds
 
 CONFIGURATION = '''
 [engine]
@@ -53,18 +50,6 @@ max_tokens = 400
 '''
 
 
-def run(program, folder, policy):
-    """Seconds, and how many sequences yielded."""
-    done = subprocess.run([program, 'bench', '--config', str(folder / 'cpu.toml'), '--set', f'policy.preemption={policy}'],
-                          capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        sys.exit(f'yield_cpu: {policy}: {done.stderr}')
-
-    def figure(name):
-        return float(re.search(rf'(?m)^{re.escape(name)} +([\d.]+)$', done.stdout)[1])
-    return figure('time of the run, s'), figure('preemptions')
-
-
 def main(program, calibration, model, rounds='5'):
     least = dict.fromkeys(POLICIES, float('inf'))
     with tempfile.TemporaryDirectory() as name:
@@ -74,7 +59,7 @@ def main(program, calibration, model, rounds='5'):
         print('| round | recompute, s | swap, s | cost, s |\n|---|---|---|---|')
         for turn in range(int(rounds)):
             order = POLICIES if turn % 2 == 0 else POLICIES[::-1]
-            took = {policy: run(program, folder, policy) for policy in order}
+            took = {policy: seconds(program, 'bench', folder / 'cpu.toml', policy) for policy in order}
             least = {policy: min(least[policy], took[policy][0]) for policy in POLICIES}
             print(f'| {turn + 1} | ' + ' | '.join(f'{took[p][0]:.1f} ({took[p][1]:.0f} yields)' for p in POLICIES) + ' |', flush=True)
     over = least['cost'] / min(least['recompute'], least['swap'])

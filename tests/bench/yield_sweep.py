@@ -57,12 +57,12 @@ max_tokens = 2000
 '''
 
 
-def seconds(program, folder, policy):
-    """Of the run, and how many sequences yielded in it."""
-    done = subprocess.run([program, 'simulate', '--config', str(folder / 'sweep.toml'), '--set', f'policy.preemption={policy}'],
+def seconds(program, command, config, policy):
+    """Of the run, and how many sequences yielded in it. command: simulate or bench."""
+    done = subprocess.run([program, command, '--config', str(config), '--set', f'policy.preemption={policy}'],
                           capture_output=True, text=True, check=False)
     if done.returncode != 0:
-        sys.exit(f'yield_sweep: {policy}: {done.stderr}')
+        sys.exit(f'{command} under {policy}: {done.stderr}')
 
     def figure(name):
         return float(re.search(rf'(?m)^{re.escape(name)} +([\d.]+)$', done.stdout)[1])
@@ -81,7 +81,7 @@ def main(program, calibration):
             if count != 1:
                 sys.exit(f'yield_sweep: {calibration}: expected one line swap_gb_per_s, found {count}')
             (folder / 'calibration.toml').write_text(changed)
-            run = {policy: seconds(program, folder, policy) for policy in POLICIES}
+            run = {policy: seconds(program, 'simulate', folder / 'sweep.toml', policy) for policy in POLICIES}
             best = min(POLICIES[:2], key=lambda policy: run[policy][0])
             better.add(best)
             over = run['cost'][0] / run[best][0]
