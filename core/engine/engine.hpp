@@ -154,6 +154,7 @@ class Engine {
   void pin(Slot slot, std::uint32_t limit_blocks);
   void release_to(Slot slot, std::uint32_t keep);
   void fell(Staged& staged, std::uint16_t reason);
+  static observe::State state_of_fallen(const sl_seq_row& r, std::uint16_t reason);
   void fall_unplaced(Slot slot, std::uint32_t entry, std::uint16_t reason);
   void find_top_holders();
   // room.cpp
@@ -171,13 +172,18 @@ class Engine {
   // evict.cpp
   // Returns the device blocks that are free now or once they are copied.
   std::uint32_t evict(std::uint32_t need, std::uint32_t host_need = 0);
+  std::uint16_t ask_who_leaves(std::uint32_t need, std::uint32_t host_need, sl_out& victims);
   void evict_ahead();
-  bool short_soon() const;
+  bool short_soon(std::uint64_t need) const;
+  std::uint32_t needs_soon() const;
   std::uint32_t decodes_need_soon() const;
   std::uint32_t yields_need() const;
   bool make_host_room(std::uint32_t blocks);
   // transfer.cpp
   bool in_transit(Slot slot) const;
+  observe::State waiting_state(Slot slot) const;
+  std::uint32_t confirmed_blocks(Slot slot) const;
+  std::uint32_t swappable(Slot slot) const;
   bool swap_out(Slot slot);
   std::uint32_t confirmed(Slot slot) const;
   void stage_bring_in(const sl_entry& entry, std::uint32_t index);
@@ -185,6 +191,7 @@ class Engine {
   void commit_bring_in(Staged& staged);
   void hold(Slot slot, std::uint32_t blocks, std::uint32_t tokens);
   void count_brought_in(Slot slot);
+  void give_up_copy(Slot slot, std::uint32_t had);
   void copy_lost(Slot slot);
   void take_transfers();
   void list_copies();
@@ -200,6 +207,7 @@ class Engine {
   void commit_prefill(const Staged& staged, InFlight& flight);
   bool give_blocks(Staged& staged);
   void begin_row(Slot slot);
+  std::uint64_t keys_of_decodes() const;
   void encode_chunks(const InFlight& flight, observe::Writer& out) const;
   void send_table(Slot slot);
   void send_edits();

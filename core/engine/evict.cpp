@@ -11,36 +11,11 @@ namespace {
 constexpr std::uint32_t kAheadSteps = 4;  // of decodes whose next block an eviction policy is asked for ahead
 }  // namespace
 
-// Asks the policy; a wrong answer, or a failed call, is the fallback's. Evicts at least `need` device blocks and
-// `host_need` host blocks, where so many can leave. With a host tier the policy may demote ahead of need.
+// Evicts at least `need` device blocks and `host_need` host blocks, where so many can leave. With a host tier the policy may
+// demote ahead of need.
 std::uint32_t Engine::evict(std::uint32_t need, std::uint32_t host_need) {
-  publish_view();  // memory is not as it was when the plan was asked for
-  sl_evict_in in{};
-  in.view = &view_;
-  in.events = cache_->block_events();
-  in.need[SL_TIER_DEVICE] = need;
-  in.ahead[SL_TIER_DEVICE] = block_count(need_ + (options_.host_kv_blocks > 0 ? decodes_need_soon() : 0));
-  if (options_.host_kv_blocks > 0) {
-    in.need[SL_TIER_HOST] = host_need;
-    in.ahead[SL_TIER_HOST] = std::max(host_need, yields_need());
-  }
-  const std::uint32_t most = options_.kv_blocks + options_.host_kv_blocks;
-  sl_out victims = out_of(victims_, most);
-  std::uint16_t reason = ask(
-      observe::Item::evict, policies_.eviction.get(), victims,
-      [&](observe::Writer& out) { encode_rows(std::span<const sl_victim>(victims_, victims.count), out); },
-      [&](observe::Reader& bytes) { return decode_rows(bytes, std::span<sl_victim>(victims_, most)); },
-      [&](policy::Eviction& p, sl_out& gauges) { return p.evict(in, victims, gauges); });
-  if (reason != SL_REASON_CALL_FAILED)
-    cache_->clear_block_events();  // told; a call that failed may not have read them
-  if (reason == SL_REASON_NONE) reason = cache_->check({victims_, victims.count}, need, host_need, &bad_row_);
-  if (policies_.eviction != nullptr) {
-    if (reason == SL_REASON_NONE)
-      policies_.eviction->health().good();
-    else
-      refused(policy::Kind::eviction, *policies_.eviction, reason);
-    eject_if_failing(policy::Kind::eviction, policies_.eviction);
-  }
+  sl_out victims = out_of(victims_, options_.kv_blocks + options_.host_kv_blocks);
+  const std::uint16_t reason = ask_who_leaves(need, host_need, victims);
   if (reason != SL_REASON_NONE) {
     const std::vector<sl_victim> own = cache_->fallback_victims(need, host_need);
     std::copy(own.begin(), own.end(), victims_);
@@ -59,21 +34,59 @@ std::uint32_t Engine::evict(std::uint32_t need, std::uint32_t host_need) {
   counters_.evicted_blocks += out.freed;
   counters_.demoted_blocks += out.demoted;
   counters_.host_dropped_blocks += out.host_dropped;
-  counters_.host_full += options_.host_kv_blocks > 0 ? out.not_demoted : 0;
+  counters_.host_full += options_.host_kv_blocks > 0 ? out.host_full : 0;
   take_transfers();
   mark(Phase::policy, victims.count);
   return out.freed + out.demoted;
 }
 
-// With a host tier, blocks are asked for before they are needed: a demotion frees its block only once it is copied.
-void Engine::evict_ahead() {
-  if (short_soon()) evict(0);
+// Asks the policy. Not SL_REASON_NONE: its answer was wrong, or the call failed, and the fallback's is to be taken.
+std::uint16_t Engine::ask_who_leaves(std::uint32_t need, std::uint32_t host_need, sl_out& victims) {
+  publish_view();  // memory is not as it was when the plan was asked for
+  sl_evict_in in{};
+  in.view = &view_;
+  in.events = cache_->block_events();
+  in.need[SL_TIER_DEVICE] = need;
+  in.ahead[SL_TIER_DEVICE] = std::max(need, needs_soon());
+  if (options_.host_kv_blocks > 0) {
+    in.need[SL_TIER_HOST] = host_need;
+    in.ahead[SL_TIER_HOST] = std::max(host_need, yields_need());
+  }
+  std::uint16_t reason = ask(
+      observe::Item::evict, policies_.eviction.get(), victims,
+      [&](observe::Writer& out) { encode_rows(std::span<const sl_victim>(victims_, victims.count), out); },
+      [&](observe::Reader& bytes) {
+        return decode_rows(bytes, std::span<sl_victim>(victims_, victims.capacity));
+      },
+      [&](policy::Eviction& p, sl_out& gauges) { return p.evict(in, victims, gauges); });
+  if (reason != SL_REASON_CALL_FAILED)
+    cache_->clear_block_events();  // told; a call that failed may not have read them
+  if (reason == SL_REASON_NONE) reason = cache_->check({victims_, victims.count}, need, host_need, &bad_row_);
+  if (policies_.eviction == nullptr) return reason;
+  if (reason == SL_REASON_NONE)
+    policies_.eviction->health().good();
+  else
+    refused(policy::Kind::eviction, *policies_.eviction, reason);
+  eject_if_failing(policy::Kind::eviction, policies_.eviction);
+  return reason;
 }
 
-bool Engine::short_soon() const {
+// With a host tier, blocks are asked for before they are needed: a demotion frees its block only once it is copied.
+void Engine::evict_ahead() {
+  if (short_soon(need_)) evict(0);
+}
+
+// `need`: blocks that this step takes.
+bool Engine::short_soon(std::uint64_t need) const {
   if (options_.host_kv_blocks == 0) return false;
   const sl_tier tier = cache_->tier(SL_TIER_DEVICE);
-  return tier.evictable > 0 && tier.free + std::uint64_t{leaving_} < decodes_need_soon();
+  return tier.evictable > 0 && tier.free + std::uint64_t{leaving_} < need + decodes_need_soon();
+}
+
+// Blocks that have to leave for this step and the next few, some of which may be on their way.
+std::uint32_t Engine::needs_soon() const {
+  const std::uint64_t wanted = need_ + (options_.host_kv_blocks > 0 ? decodes_need_soon() : 0);
+  return block_count(wanted - std::min<std::uint64_t>(wanted, cache_->tier(SL_TIER_DEVICE).free));
 }
 
 // Blocks that what runs will need within a few steps, if all of it decodes.

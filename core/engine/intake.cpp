@@ -183,7 +183,7 @@ void Engine::take(const Message& message) {
         if (row(s).state != SL_PAUSED) return;
         requests_->resume(s, now_ns_);
         cache_->set_waiting(s, true);
-        transition(s, in_transit(s) ? observe::State::transfer : observe::State::unnamed);
+        transition(s, waiting_state(s));
       });
       break;
     case What::release:

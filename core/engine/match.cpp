@@ -154,15 +154,24 @@ void Engine::find_top_holders() {
   top_holders_.resize(most);
 }
 
+// What waits for copies waits for its blocks or for memory that they free; else its own token is in flight.
+observe::State Engine::state_of_fallen(const sl_seq_row& r, std::uint16_t reason) {
+  switch (reason) {
+    case SL_REASON_SLOTS: return observe::State::slots;
+    case SL_REASON_MEMORY: return observe::State::memory;
+    case SL_REASON_COPY_PENDING:
+      return r.state != SL_RUNNING && r.in_flight_max > 0 ? observe::State::unnamed
+                                                          : observe::State::transfer;
+    default: return observe::State::unnamed;
+  }
+}
+
 void Engine::fall_unplaced(Slot slot, std::uint32_t entry, std::uint16_t reason) {
   ++counters_.fell[reason];
   requests_->event(SL_EV_FELL, row(slot).id, reason, entry);
   requests_->at(slot).named_step = step_;
   fell_.push_back({row(slot).id, entry, reason});
-  if (row(slot).state != SL_PAUSED && !in_transit(slot))
-    transition(slot, reason == SL_REASON_SLOTS    ? observe::State::slots
-                     : reason == SL_REASON_MEMORY ? observe::State::memory
-                                                  : observe::State::unnamed);
+  if (row(slot).state != SL_PAUSED && !in_transit(slot)) transition(slot, state_of_fallen(row(slot), reason));
   if (reason == SL_REASON_MEMORY) {
     find_top_holders();
     if (!top_holders_.empty())

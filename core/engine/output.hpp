@@ -57,8 +57,7 @@ struct Counters {
                 lookup_tokens = 0, hit_tokens = 0;  // prompts looked up in the prefix cache, once a sequence
   std::uint64_t void_tokens = 0;   // sampled by a step in flight for a sequence that had ended
   std::uint64_t no_host_tier = 0;  // demotions and swaps that became drops and recomputes
-  std::uint64_t host_full =
-      0;  // likewise, since the host tier had no room (or the block was still being written)
+  std::uint64_t host_full = 0;     // likewise, since the host tier had no room
   std::uint64_t swapped_out = 0, swapped_in = 0, copies_lost = 0;  // sequences; lost: had to recompute
   std::uint64_t demoted_blocks = 0, brought_in_blocks = 0, host_dropped_blocks = 0;
   std::uint64_t copies = 0, copies_failed = 0;  // of blocks, between the tiers

@@ -72,7 +72,8 @@ void Engine::list_candidates(std::size_t in_need, bool shared) {
     if (r.blocks_device == 0 || (frees == 0) != shared || in_transit(slot)) return;
     const std::uint32_t tokens = known_tokens(slot);
     std::uint32_t can = SL_CAN_RECOMPUTE | SL_CAN_KEEP;
-    if (frees > 0 && frees <= host.free + host.evictable) can |= SL_CAN_SWAP;
+    const std::uint32_t moves = host.total > 0 ? swappable(slot) : 0;
+    if (moves > 0 && moves <= host.free + host.evictable) can |= SL_CAN_SWAP;
     candidates_[candidate_count_++] = {
         r.id,
         frees,
@@ -171,8 +172,8 @@ std::uint16_t Engine::check_yields(std::span<const sl_yield> yields) {
   return SL_REASON_NONE;
 }
 
-// A holder gives up its blocks: all, or all but the first `keep_blocks`, or moves them to host memory. Without a host
-// tier, or where that has no room, swap is recompute.
+// A holder gives up its blocks: all, or all but the first `keep_blocks`, or moves them to host memory. Swap is recompute
+// without a host tier, where that has no room, and while a step in flight still writes all that could move.
 void Engine::yield(Slot slot, Yield how) {
   const sl_seq_row& r = row(slot);
   if (how.mode == SL_YIELD_SWAP && options_.host_kv_blocks == 0) {
@@ -183,10 +184,13 @@ void Engine::yield(Slot slot, Yield how) {
   const std::uint32_t keep = how.mode == SL_YIELD_KEEP ? std::min(how.keep_blocks, full) : 0;
   const std::uint32_t had = std::max(covered(r), life(slot).swapped_tokens);  // some may be on their way back
   const bool swaps = how.mode == SL_YIELD_SWAP && options_.host_kv_blocks > 0;
-  const bool swapped = swaps && swap_out(slot);
-  if (swaps && !swapped) {
+  const bool moves = swaps && swappable(slot) > 0;
+  const bool swapped = moves && swap_out(slot);
+  if (moves && !swapped) {
     how.reason = SL_REASON_HOST_FULL;
     ++counters_.host_full;
+  } else if (swaps && !moves && cache_->frees(slot, 0) > 0) {
+    how.reason = SL_REASON_STILL_FILLING;
   }
   note_yield(slot, how, had);
   if (r.state == SL_RUNNING) {
@@ -211,7 +215,7 @@ void Engine::yield(Slot slot, Yield how) {
       need_ -= staged.need;
       placed_tokens_ -= staged.tokens;
     }
-  if (r.state != SL_PAUSED) transition(slot, swapped ? observe::State::transfer : observe::State::unnamed);
+  transition(slot, waiting_state(slot));
   ++counters_.preemptions;
   if (swapped) take_transfers();  // others may have lost their copy by it
 }
@@ -242,8 +246,9 @@ void Engine::fall_from_tail() {
       if (evict(block_count(std::min<std::uint64_t>(need_ - coming, tier.evictable))) > 0) ++i;
       continue;
     }
-    if (!staged_[i].fallen && staged_[i].need > 0)
-      fell(staged_[i], leaving_ > 0 ? SL_REASON_COPY_PENDING : SL_REASON_MEMORY);
+    if (staged_[i].fallen || staged_[i].need == 0) continue;
+    fell(staged_[i], leaving_ > 0 ? SL_REASON_COPY_PENDING : SL_REASON_MEMORY);
+    exhausted_memory_ = true;
   }
 }
 

@@ -20,7 +20,7 @@ void Engine::submit() {
 
 // A plan of decodes alone, with a block for each, needs no match and no room. What runs has no block in transit.
 bool Engine::decodes_fit() const {
-  return plan_decodes_ && plan_count_ <= cache_->tier(SL_TIER_DEVICE).free && !short_soon();
+  return plan_decodes_ && plan_count_ <= cache_->tier(SL_TIER_DEVICE).free && !short_soon(plan_count_);
 }
 
 // What match() and submit() do for decodes, in one walk over the plan: a step is bound by memory.
@@ -83,7 +83,7 @@ void Engine::end_batch(InFlight flight) {
   log(observe::Item::batch, [&](observe::Writer& out) {
     for (const std::uint64_t v :
          {std::uint64_t{batch_.size()}, std::uint64_t{flight.decodes}, std::uint64_t{flight.prefill_tokens},
-          std::uint64_t{changes_.size()}, std::uint64_t{copies_.size()}})
+          std::uint64_t{changes_.size()}, std::uint64_t{copies_.size()}, keys_of_decodes()})
       out.u64(v);
   });
   if (!flight.chunks.empty())
@@ -91,6 +91,13 @@ void Engine::end_batch(InFlight flight) {
   mark(Phase::other, static_cast<std::uint32_t>(batch_.size()));
   executor_.submit(batch);
   in_flight_.push_back(std::move(flight));
+}
+
+// KV tokens that the batch's decode rows read.
+std::uint64_t Engine::keys_of_decodes() const {
+  std::uint64_t keys = 0;
+  for (const execute::BatchRow& row : batch_) keys += row.decode ? row.start + std::uint64_t{1} : 0;
+  return keys;
 }
 
 // Whose prefill is in the batch, and what of it is done again: what decodes beside it are stretched by.

@@ -13,13 +13,28 @@ bool Engine::in_transit(Slot slot) const {
   return (requests_->row(slot).not_ready & SL_NOT_READY_TRANSFER) != 0;
 }
 
+// How a sequence counts that nobody runs or has named.
+observe::State Engine::waiting_state(Slot slot) const {
+  const sl_seq_row& r = requests_->row(slot);
+  if (r.state == SL_PAUSED) return observe::State::paused;
+  if ((r.not_ready & (SL_NOT_READY_GATE | SL_NOT_READY_PARKED)) != 0) return observe::State::held;
+  return in_transit(slot) ? observe::State::transfer : observe::State::unnamed;
+}
+
+// Of its blocks, from the first on, those that hold confirmed KV.
+std::uint32_t Engine::confirmed_blocks(Slot slot) const {
+  const std::uint32_t blocks = (confirmed(slot) + options_.block_tokens - 1) / options_.block_tokens;
+  return std::min(blocks, requests_->row(slot).blocks_device);
+}
+
+std::uint32_t Engine::swappable(Slot slot) const { return cache_->swappable(slot, confirmed_blocks(slot)); }
+
 // Moves what it can of a holder's confirmed KV to host memory. False: nothing moved, and it must recompute.
 bool Engine::swap_out(Slot slot) {
   sl_seq_row& r = row(slot);
   const std::uint32_t tokens = confirmed(slot);
-  const std::uint32_t blocks = (tokens + options_.block_tokens - 1) / options_.block_tokens;
-  if (!make_host_room(cache_->swappable(slot, std::min(blocks, r.blocks_device)))) return false;
-  const std::uint32_t moved = cache_->swap_out(slot, std::min(blocks, r.blocks_device), now_ns_);
+  if (!make_host_room(swappable(slot))) return false;
+  const std::uint32_t moved = cache_->swap_out(slot, confirmed_blocks(slot), now_ns_);
   if (moved == 0) return false;
   leaving_ += moved;
   life(slot).swapped_tokens = tokens;
@@ -50,11 +65,7 @@ void Engine::stage_bring_in(const sl_entry& entry, std::uint32_t index) {
   const std::uint32_t limit = bring_in_limit(slot, entry);
   pin(slot, limit);
   const kv::BringIn plan = cache_->plan_bring_in(slot, limit);
-  if (!plan.whole) {
-    if (r.blocks_device > had) release_to(slot, had);
-    cache_->drop_copy(slot, now_ns_);
-    return copy_lost(slot);
-  }
+  if (!plan.whole) return give_up_copy(slot, had);
   if (r.state != SL_SWAPPED && !plan.pending && plan.need == 0 && r.blocks_device == 0)
     return;  // nothing is cached
   Staged staged{slot,       index, 0,     plan.need, std::max(plan.reach, r.blocks_device), 0, had,
@@ -78,7 +89,12 @@ void Engine::commit_bring_in(Staged& staged) {
   const std::uint32_t limit = bring_in_limit(slot, entries_[staged.entry]);
   pin(slot, limit);  // earlier entries hung in and dropped since
   const kv::BringIn plan = cache_->plan_bring_in(slot, limit);
-  if (!plan.whole || plan.pending) return fell(staged, SL_REASON_COPY_PENDING);
+  if (plan.pending) return fell(staged, SL_REASON_COPY_PENDING);
+  if (!plan.whole) {
+    staged.fallen = true;
+    need_ -= staged.need;
+    return give_up_copy(slot, staged.had);
+  }
   if (plan.need > cache_->tier(SL_TIER_DEVICE).free) return fell(staged, SL_REASON_MEMORY);
   const std::uint32_t copies = cache_->bring_in(slot, limit, now_ns_);
   counters_.brought_in_blocks += copies;
@@ -121,13 +137,20 @@ void Engine::count_brought_in(Slot slot) {
   counters_.hit_tokens += r.computed - before;
 }
 
+// The prefix above its copy is gone from the device: neither that copy nor what it pinned beyond `had` blocks is of use.
+void Engine::give_up_copy(Slot slot, std::uint32_t had) {
+  if (row(slot).blocks_device > had) release_to(slot, had);
+  cache_->drop_copy(slot, now_ns_);
+  copy_lost(slot);
+}
+
 // Its host copy cannot be used any more: it waits, and will recompute.
 void Engine::copy_lost(Slot slot) {
   row(slot).blocks_host = 0;
   life(slot).swapped_tokens = 0;
   ++counters_.copies_lost;
   requests_->copy_lost(slot, now_ns_);
-  if (row(slot).state != SL_PAUSED) transition(slot, observe::State::unnamed);
+  transition(slot, waiting_state(slot));
 }
 
 // What happened to sequences' blocks in host memory since the last call.
@@ -149,7 +172,7 @@ void Engine::take_transfers() {
         break;
       case kv::Transfer::lost: copy_lost(slot); continue;
     }
-    if (r.state != SL_PAUSED) transition(slot, observe::State::unnamed);
+    transition(slot, waiting_state(slot));
   }
 }
 

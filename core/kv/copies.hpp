@@ -44,10 +44,10 @@ struct Transfer {
 
 // What came of an eviction answer.
 struct Evicted {
-  std::uint32_t freed = 0;    // device blocks that are free now
-  std::uint32_t demoted = 0;  // device blocks that will be once their copy has ended
-  std::uint32_t not_demoted =
-      0;  // of `freed`, those to be demoted that were dropped (host full, or still filling)
+  std::uint32_t freed = 0;        // device blocks that are free now
+  std::uint32_t demoted = 0;      // device blocks that will be once their copy has ended
+  std::uint32_t not_demoted = 0;  // of `freed`, those to be demoted that were dropped
+  std::uint32_t host_full = 0;    // of `not_demoted`, those for which the host had no room
   std::uint32_t host_dropped =
       0;  // host blocks that left the cache: named ones, and those below dropped ones
 };

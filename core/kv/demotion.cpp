@@ -49,8 +49,8 @@ namespace {
 
 // Demotions that cannot be become drops: victims stand shallowest first. Room in the host goes to those highest in
 // their path, and what is below a dropped block is dropped.
-std::uint32_t turn_into_drops(Pool& pool, std::span<sl_victim> victims, std::uint32_t answer) {
-  std::uint32_t room = pool.free(SL_TIER_HOST), turned = 0;
+void turn_into_drops(Pool& pool, std::span<sl_victim> victims, std::uint32_t answer, Evicted& done) {
+  std::uint32_t room = pool.free(SL_TIER_HOST);
   for (sl_victim& victim : victims) {
     const sl_block_row& row = pool.row(victim.block);
     if (row.tier != SL_TIER_DEVICE) continue;
@@ -60,14 +60,14 @@ std::uint32_t turn_into_drops(Pool& pool, std::span<sl_victim> victims, std::uin
       if (above_drops || is_filling || room == 0) {
         victim.to = SL_TIER_NONE;
         if (!above_drops) victim.reason = is_filling ? SL_REASON_STILL_FILLING : SL_REASON_HOST_FULL;
-        ++turned;
+        ++done.not_demoted;
+        done.host_full += !above_drops && !is_filling ? 1 : 0;
       } else {
         --room;
       }
     }
     if (victim.to == SL_TIER_NONE) pool.state(victim.block).answer = answer;
   }
-  return turned;
 }
 
 }  // namespace
@@ -92,7 +92,7 @@ Evicted Cache::State::apply_tiers(std::span<const sl_victim> victims) {
   }
   std::erase_if(sorted, [this](const sl_victim& v) { return pool.tier_of(v.block) == SL_TIER_HOST; });
   if (++answer == 0) ++answer;
-  done.not_demoted = turn_into_drops(pool, sorted, answer);
+  turn_into_drops(pool, sorted, answer, done);
   const std::uint32_t host_left_before = host_left;
   for (std::size_t i = sorted.size(); i-- > 0;) {
     const auto [key, block, to, reason] = sorted[i];

@@ -1,4 +1,4 @@
-// The step log, version 4 (docs/STEP_LOG.md): everything that went into the loop and everything that it
+// The step log, version 5 (docs/STEP_LOG.md): everything that went into the loop and everything that it
 // decided, in order.
 //
 //   file   := "SLOG" u8(version) record*
@@ -23,7 +23,7 @@
 
 namespace serveloop::observe {
 
-inline constexpr std::uint8_t kLogVersion = 4;
+inline constexpr std::uint8_t kLogVersion = 5;
 
 enum class Record : std::uint8_t { header = 1, step = 2, end = 3 };
 

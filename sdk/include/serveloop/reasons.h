@@ -14,8 +14,9 @@ enum {
   SL_REASON_AFTER_PREEMPTION = 6, /* a step that preempted admits only the entry it preempted for */
   SL_REASON_STEP_FAILED = 7,      /* the executor failed the step: recomputed */
   SL_REASON_HOST_FULL = 8,        /* no host block is free: a demotion is a drop, a swap a recompute */
-  SL_REASON_STILL_FILLING = 9,    /* a demotion of a block that a submitted step still writes: dropped */
-  SL_REASON_COPY_FAILED = 10,     /* a copy between tiers failed: its block left the cache */
+  SL_REASON_STILL_FILLING =
+      9,                      /* a submitted step still writes it: a demotion is a drop, a swap a recompute */
+  SL_REASON_COPY_FAILED = 10, /* a copy between tiers failed: its block left the cache */
   /* why a whole answer was refused and the fallback took the step */
   SL_REASON_UNKNOWN_ID = 16,
   SL_REASON_STALE_ID = 17,

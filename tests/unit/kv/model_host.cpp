@@ -176,6 +176,7 @@ Evicted World::model_apply(std::vector<sl_victim> victims) {
     if (demoted && (dropped.count(above) > 0 || cached_.at(path).filling != 0 || room == 0)) {
       demoted = false;
       ++done.not_demoted;
+      done.host_full += dropped.count(above) == 0 && cached_.at(path).filling == 0 ? 1 : 0;
     }
     if (demoted)
       --room;

@@ -206,7 +206,8 @@ void World::evict(std::uint32_t need) {
     if (const auto moved = moved_.find(at.block); at.on_host && moved != moved_.end())
       at.block = moved->second;
   want(done.freed == expected.freed && done.demoted == expected.demoted &&
-           done.not_demoted == expected.not_demoted && done.host_dropped == expected.host_dropped,
+           done.not_demoted == expected.not_demoted && done.host_full == expected.host_full &&
+           done.host_dropped == expected.host_dropped,
        "apply did other than asked");
   counts.evicted += done.freed;
   counts.demoted += done.demoted;

@@ -96,7 +96,7 @@ BOOST_AUTO_TEST_CASE(swapped_ones_come_back_in_their_turn) {
       }
 }
 
-BOOST_AUTO_TEST_CASE(one_whose_copies_out_are_pending_is_left_out) {
+BOOST_AUTO_TEST_CASE(one_whose_copies_out_are_pending_keeps_its_turn) {
   for (const char* plugin : kSchedulers) {
     Stage s(plugin);
     s.run(), s.swapped(5), s.swapped(5), s.wait();
@@ -105,10 +105,18 @@ BOOST_AUTO_TEST_CASE(one_whose_copies_out_are_pending_is_left_out) {
     s.tables.seqs[1].not_ready = 0;
     s.tables.seqs[2].state = SL_RUNNING;
     BOOST_TEST(s.plan() == (Plan{"swap in 1", "admit 3"}), boost::test_tools::per_element());
+    Stage full(plugin);  // what it leaves behind is not for who comes after it
+    full.run(), full.swapped(41), full.swapped(5), full.wait();
+    full.tables.seqs[1].not_ready = SL_NOT_READY_TRANSFER;
+    BOOST_TEST(full.plan() == Plan{}, boost::test_tools::per_element());
+    Stage parked(plugin);  // a gate holds it: it has no turn
+    parked.run(), parked.swapped(41), parked.wait();
+    parked.tables.seqs[1].not_ready = SL_NOT_READY_GATE;
+    BOOST_TEST(parked.plan() == Plan{"admit 2"}, boost::test_tools::per_element());
   }
 }
 
-// 40 blocks can be had. While something runs, it is waited for; nobody behind it takes what comes free.
+// 40 blocks can be had. While who precedes it runs, it is waited for; nobody behind it takes what comes free.
 BOOST_AUTO_TEST_CASE(one_that_does_not_fit_is_waited_for) {
   for (const char* plugin : kSchedulers) {
     Stage s(plugin);
@@ -147,6 +155,23 @@ BOOST_AUTO_TEST_CASE(priority_brings_back_by_rank) {
   BOOST_TEST(s.plan() == (Plan{"swap in 2", "preempt 10", "admit 1", "swap in 0"}),
              boost::test_tools::per_element());
   BOOST_TEST(SL_SEQ_SLOT(s.entries[4].seq) == high);  // behind the four that outrank it
+}
+
+// 40 blocks can be had; those of who ranks lower and runs are to be had by its yielding.
+BOOST_AUTO_TEST_CASE(who_ranks_lower_yields_to_a_swapped_one) {
+  Stage s("priority");
+  const std::uint32_t above = s.run(), swapped = s.swapped(41), below = s.run(), waits = s.wait();
+  for (const std::uint32_t slot : {above, below}) s.tables.event(SL_EV_ADMITTED, s.tables.id(slot));
+  s.tables.requests[above].priority = 3;
+  s.tables.requests[swapped].priority = 2;
+  s.tables.requests[waits].priority = 1;
+  BOOST_TEST(s.plan() == Plan{"swap in 1"}, boost::test_tools::per_element());
+  BOOST_TEST_REQUIRE(s.entries.size() == 3u);
+  BOOST_TEST(SL_SEQ_SLOT(s.entries[0].seq) == above);
+  BOOST_TEST(SL_SEQ_SLOT(s.entries[2].seq) == below);
+  s.tables.requests[below].priority = 3;  // now nobody who runs ranks lower
+  s.tables.event(SL_EV_ADMITTED, s.tables.id(below));
+  BOOST_TEST(s.plan() == Plan{}, boost::test_tools::per_element());
 }
 
 // 2 blocks in the host: a copy takes 3 us, to compute their 32 tokens 32 us.

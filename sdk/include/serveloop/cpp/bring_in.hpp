@@ -70,17 +70,19 @@ class BringIn {
     skip(view);
   }
 
-  // True where a swapped sequence precedes the ready one at `next`, and `other` (the first of one more queue; null if it
-  // is empty): it is asked to come back. Where there is no room for it, `next` becomes `end`, as nobody behind it may take
-  // what comes free; it is named all the same if nothing else would run, so that who waits and holds blocks yields them.
+  // True where a swapped sequence precedes the ready one at `next`, and `other` (the first of one more queue, of those that run;
+  // null if it is empty): it is asked to come back, once its copies out have ended. Where there is no room for it, `next` becomes
+  // `end`, as nobody behind it may take what comes free; it is named all the same if somebody runs behind it, who then yields
+  // to it, or if nothing else would run, so that who waits and holds blocks yields them.
   template <class Iterator>
   bool swapped_first(const View& view, Plan& plan, Iterator& next, Iterator end, const Key* other = nullptr) {
     if (!on_ || next_ == swapped_.end()) return false;
     if ((next != end && !(next_->first < next->first)) || (other != nullptr && !(next_->first < *other)))
       return false;
     const sl_seq_row& seq = *view.find(next_->second);
-    const bool fits = seq.blocks_host <= room_;
-    if (fits || (view->running_count == 0 && plan.size() == 0)) plan.swap_in(seq.id);
+    const bool left = seq.not_ready == 0, fits = seq.blocks_host <= room_;
+    const bool others_yield = other != nullptr || (view->running_count == 0 && plan.size() == 0);
+    if (left && (fits || others_yield)) plan.swap_in(seq.id);
     room_ -= std::min(room_, seq.blocks_host);
     ++next_;
     skip(view);
@@ -107,11 +109,12 @@ class BringIn {
  private:
   static constexpr int kAhead = 4;  // of those next in turn, how many are looked at
 
-  // On to the next that can come: one whose copies out are under way cannot yet.
+  // On to the next that can come, or will be able to once its copies out have ended.
   void skip(const View& view) {
     while (next_ != swapped_.end()) {
       const sl_seq_row* seq = view.find(next_->second);
-      if (seq != nullptr && seq->state == SL_SWAPPED && seq->not_ready == 0) return;
+      if (seq != nullptr && seq->state == SL_SWAPPED && (seq->not_ready & ~SL_NOT_READY_TRANSFER) == 0)
+        return;
       const sl_seq gone = next_->second;
       ++next_;
       if (seq == nullptr || seq->state != SL_SWAPPED) swapped_.erase(gone);
