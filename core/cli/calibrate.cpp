@@ -11,6 +11,7 @@
 #include "cli/command.hpp"
 #include "cli/model_options.hpp"
 #include "cli/output.hpp"
+#include "experiment/log_steps.hpp"
 
 namespace serveloop::cli {
 
@@ -22,12 +23,17 @@ const Help kHelp{
     "serveloop bench --calibrate --config FILE [options]",
     "Times steps of all kinds on the configuration's executor and fits the cost model to them: a "
     "calibration,\n"
-    "which `simulate` runs on. Prints the coefficients and how far steps are from them.",
+    "which `simulate` runs on. Prints the coefficients and how far steps are from them. With --from, runs "
+    "nothing:\n"
+    "fits to the steps of logs, that is to the load that they are of, and takes all other figures over from "
+    "the\n"
+    "configuration's calibration.",
     "examples\n"
     "  serveloop bench --calibrate --config configs/bench_cpu.toml\n"
     "  serveloop bench --calibrate --config configs/bench_cpu.toml --out my-machine.toml --steps steps.csv\n"
     "  serveloop simulate --config configs/simulate_fcfs.toml --set "
-    "simulated.calibration=./my-machine.toml\n\n"
+    "simulated.calibration=./my-machine.toml\n"
+    "  serveloop bench --calibrate --config my.toml --from run.slog --out under-load.toml\n\n"
     "Keep the machine quiet meanwhile: `spread` says how quiet it was. Exit code 0: done; 2: bad input; 130: "
     "interrupted,\n"
     "and nothing was written.\n"};
@@ -36,7 +42,7 @@ constexpr std::int64_t kMostRounds = 1000;
 
 struct Options {
   std::string config, out, steps;
-  std::vector<std::string> set;
+  std::vector<std::string> set, from;
   std::int64_t rounds = 5;
   bool force = false;
   ModelOptions model;
@@ -48,6 +54,55 @@ Status check_new(const std::string& path, bool force) {
   return fail(fmt::format("'{}'", path), "no such file yet", "one that is there",
               "--force replaces it, --out names another");
 }
+
+// The files that a calibration goes to: they appear whole, or not at all.
+class Outputs {
+ public:
+  explicit Outputs(const Options& options) : options_(options), path_(options.out) {
+    inputs_ = {{"the configuration", options.config}};
+    for (const std::string& log : options.from) inputs_.push_back({"--from", log});
+  }
+  // What is named, before minutes have passed.
+  Status open(const std::string& model_path) {
+    inputs_.push_back({"the model", model_path});
+    if (!options_.out.empty())
+      if (Status created = create(options_.out); !created) return created;
+    if (options_.steps.empty()) return {};
+    Result<OutputFile> created = OutputFile::create(options_.steps);
+    if (!created) return tl::unexpected(created.error());
+    steps_.emplace(std::move(*created));
+    return {};
+  }
+  // Where none is named.
+  Status open_default(const std::string& path) {
+    if (calibration_) return {};
+    path_ = path;
+    return create(path);
+  }
+  std::string name() const { return fs::path(path_).stem().string(); }
+  Status write(const experiment::Calibrated& done) {
+    if (Status written = calibration_->commit(done.text); !written || !steps_) return written;
+    return steps_->commit(experiment::steps_csv(done.fit.cost, done.steps));
+  }
+  const std::string& path() const { return path_; }
+
+ private:
+  Status create(const std::string& path) {
+    if (Status distinct = check_distinct(inputs_, {{"the calibration", path}, {"--steps", options_.steps}});
+        !distinct)
+      return distinct;
+    if (Status fresh = check_new(path, options_.force); !fresh) return fresh;
+    Result<OutputFile> created = OutputFile::create(path);
+    if (!created) return tl::unexpected(created.error());
+    calibration_.emplace(std::move(*created));
+    return {};
+  }
+
+  const Options& options_;
+  std::string path_;
+  std::vector<NamedPath> inputs_;
+  std::optional<OutputFile> calibration_, steps_;
+};
 
 // Where configurations of that folder look for names.
 fs::path default_folder(const std::string& config_path) {
@@ -102,12 +157,19 @@ bool parse_options(const Arguments& arguments, Options& o, int& status) {
       "processor or GPU, model, format and threads")(
       "force", po::bool_switch(&o.force), "replace a file that is there")("steps", po::value(&o.steps),
                                                                           "write all steps here, too (CSV)")(
-      "rounds", po::value(&o.rounds), "how often each kind of step is taken (5)");
+      "rounds", po::value(&o.rounds), "how often each kind of step is taken (5)")(
+      "from", po::value(&o.from)->composing(), "fit to the steps of this log; may be given several times");
   add_model_options(described, o.model);
   po::positional_options_description positional;
   positional.add("config", 1);
-  if (!parse(arguments, described, positional, kHelp, status)) return false;
-  return true;
+  const auto given = parse(arguments, described, positional, kHelp, status);
+  if (!given) return false;
+  if (o.from.empty()) return true;
+  if (given->count("rounds") > 0)
+    status = bad_input(Error{"--rounds", "no --from beside it, which runs nothing", "both", "leave one out"});
+  else if (o.out.empty())
+    status = bad_input(Error{"--out", "a file for what is fitted to --from", "none", "name one"});
+  return status == kOk;
 }
 
 Result<config::Config> configuration(const Options& o) {
@@ -117,7 +179,7 @@ Result<config::Config> configuration(const Options& o) {
   add_overrides(o.model, overrides);
   Result<config::Config> config = config::load(o.config, overrides);
   if (!config) return config;
-  if (!rig::is_real(*config))
+  if (o.from.empty() && !rig::is_real(*config))
     return fail(config->places.named("engine.executor"),
                 "cpu or cuda: a calibration is fitted to steps of a model in real time",
                 "'" + config->engine.executor + "'");
@@ -129,6 +191,42 @@ Result<config::Config> configuration(const Options& o) {
   return config;
 }
 
+int finish(const experiment::Calibrated& done, Outputs& outputs) {
+  print(done);
+  if (Status written = outputs.write(done); !written) return bad_input(written.error());
+  fmt::print("\ncalibration: {}\n", outputs.path());
+  return kOk;
+}
+
+int refit(const Options& o, const config::Config& config, const std::string& command, Outputs& outputs) {
+  const Result<config::Calibration> base = config::load_calibration(config.simulated.calibration);
+  if (!base) return bad_input(base.error());
+  std::vector<experiment::MeasuredStep> steps;
+  for (const std::string& log : o.from) {
+    const Result<std::vector<experiment::MeasuredStep>> more = experiment::steps_of_log(log);
+    if (!more) return bad_input(more.error());
+    steps.insert(steps.end(), more->begin(), more->end());
+  }
+  const Result<experiment::Calibrated> done =
+      experiment::refit(*base, outputs.name(), std::move(steps), command);
+  return done ? finish(*done, outputs) : bad_input(done.error());
+}
+
+int run_steps(const Options& o, const config::Config& config, const std::string& command, Outputs& outputs) {
+  Result<experiment::Calibrator> calibrator = experiment::Calibrator::load(
+      config, command, [](const std::string& what) { fmt::print(stderr, "serveloop: {}\n", what); });
+  if (!calibrator) return bad_input(config.places.placed(calibrator.error()));
+  const fs::path path = default_folder(o.config) / (calibrator->name() + ".toml");
+  if (Status opened = outputs.open_default(path.string()); !opened) return bad_input(opened.error());
+  const Result<experiment::Calibrated> done = calibrator->run(outputs.name(), run_options(o));
+  end_progress();
+  if (interrupted() != 0) {
+    fmt::print(stderr, "serveloop: interrupted: nothing was written\n");
+    return 128 + interrupted();
+  }
+  return done ? finish(*done, outputs) : bad_input(done.error());
+}
+
 }  // namespace
 
 int calibrate(const Arguments& arguments) {
@@ -138,53 +236,11 @@ int calibrate(const Arguments& arguments) {
   const Result<config::Config> config = configuration(o);
   if (!config) return bad_input(config.error());
   set_log_level(config->observe.log_level);
-  const std::vector<NamedPath> inputs{{"the configuration", o.config}, {"the model", config->model.path}};
-  // What can be wrong is said before minutes have passed: what --out says even before the model is read.
-  const auto create = [&](const std::string& path) -> Result<OutputFile> {
-    if (Status distinct = check_distinct(inputs, {{"the calibration", path}, {"--steps", o.steps}});
-        !distinct)
-      return tl::unexpected(distinct.error());
-    if (Status fresh = check_new(path, o.force); !fresh) return tl::unexpected(fresh.error());
-    return OutputFile::create(path);
-  };
   catch_interrupts();  // else a file's beginning would stay
-  std::optional<OutputFile> out, steps;
-  if (!o.out.empty()) {
-    Result<OutputFile> created = create(o.out);
-    if (!created) return bad_input(created.error());
-    out.emplace(std::move(*created));
-  }
-  if (!o.steps.empty()) {
-    Result<OutputFile> created = OutputFile::create(o.steps);
-    if (!created) return bad_input(created.error());
-    steps.emplace(std::move(*created));
-  }
-  Result<experiment::Calibrator> calibrator = experiment::Calibrator::load(
-      *config, command_line(arguments),
-      [](const std::string& what) { fmt::print(stderr, "serveloop: {}\n", what); });
-  if (!calibrator) return bad_input(config->places.placed(calibrator.error()));
-  const std::string path =
-      o.out.empty() ? (default_folder(o.config) / (calibrator->name() + ".toml")).string() : o.out;
-  if (!out) {
-    Result<OutputFile> created = create(path);
-    if (!created) return bad_input(created.error());
-    out.emplace(std::move(*created));
-  }
-
-  Result<experiment::Calibrated> done = calibrator->run(fs::path(path).stem().string(), run_options(o));
-  end_progress();
-  if (interrupted() != 0) {
-    fmt::print(stderr, "serveloop: interrupted: nothing was written\n");
-    return 128 + interrupted();
-  }
-  if (!done) return bad_input(done.error());
-  print(*done);
-  if (Status written = out->commit(done->text); !written) return bad_input(written.error());
-  if (steps)
-    if (Status written = steps->commit(experiment::steps_csv(done->fit.cost, done->steps)); !written)
-      return bad_input(written.error());
-  fmt::print("\ncalibration: {}\n", path);
-  return kOk;
+  Outputs outputs(o);
+  if (Status opened = outputs.open(config->model.path); !opened) return bad_input(opened.error());
+  const std::string command = command_line(arguments);
+  return o.from.empty() ? run_steps(o, *config, command, outputs) : refit(o, *config, command, outputs);
 }
 
 }  // namespace serveloop::cli

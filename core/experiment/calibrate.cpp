@@ -128,4 +128,24 @@ Result<Calibrated> Calibrator::run(const std::string& name, const StepRunOptions
   return out;
 }
 
+Result<Calibrated> refit(const config::Calibration& base, const std::string& name,
+                         std::vector<MeasuredStep> steps, const std::string& command) {
+  const Result<CostFit> fit = fit_cost(steps);
+  if (!fit) return tl::unexpected(fit.error());
+  Calibrated out;
+  out.steps = std::move(steps);
+  out.calibration = base;
+  set_costs(out.calibration, fit->cost);
+  out.calibration.name = name;
+  const RefitNotes notes{command, today(), base.name};
+  out.calibration.source =
+      fmt::format("serveloop bench --calibrate --from, {}: {} steps", notes.date, out.steps.size());
+  constexpr std::uint32_t kAnyBlock = 16;  // of swapping, which no step tells of
+  out.fit = residuals_of(rig::cost_of(out.calibration, kAnyBlock), out.steps);
+  Result<std::string> text = calibration_text(out.calibration, out.fit, notes);
+  if (!text) return tl::unexpected(text.error());
+  out.text = std::move(*text);
+  return out;
+}
+
 }  // namespace serveloop::experiment

@@ -38,6 +38,10 @@ class Calibrator {
   CalibrationNotes notes_;
 };
 
+// `base` with step costs that fit these steps, which ran under a load (steps_of_log). `command`: for the file.
+Result<Calibrated> refit(const config::Calibration& base, const std::string& name,
+                         std::vector<MeasuredStep> steps, const std::string& command);
+
 // 10^9 bytes a second of a plain copy of blocks from one stretch of memory to another, both beyond caches.
 double copy_gb_per_s(std::uint64_t block_bytes);
 

@@ -42,21 +42,27 @@ std::string row(const std::string& name, const Residuals& r) {
 
 // Each a line of the file, without its '#'.
 std::vector<std::string> heading(const CalibrationNotes& n) {
-  return {fmt::format(" {} on {}, fitted to steps that ran there:", n.model, n.processor),
-          "   " + n.command,
+  return {fmt::format(" {} on {}, fitted to steps that ran there:", n.model, n.processor), "   " + n.command,
           fmt::format(" {}; {}{}; weights mostly {}, precision {}; load average before: {:.2f}", n.date,
                       n.threads > 0
                           ? fmt::format("{} on {}, ", counted(n.threads, "thread"), counted(n.cores, "core"))
                           : "",
                       n.instruction_set, n.format, n.precision, n.load),
-          "",
-          " The error is the model's time for a step less the measured one, relative to that: bias is its "
-          "median,",
-          " median and 95 % are percentiles of its size. spread: the median distance of a step from the "
-          "median of",
-          " steps of equal work, which no model can explain.",
           ""};
 }
+
+std::vector<std::string> heading(const RefitNotes& n) {
+  return {" " + n.base + ", its step costs fitted again to the steps of a log:", "   " + n.command,
+          " " + n.date, ""};
+}
+
+constexpr const char* kOfTheTable =
+    "# The error is the model's time for a step less the measured one, relative to that: bias is its "
+    "median,\n"
+    "# median and 95 % are percentiles of its size. spread: the median distance of a step from the median "
+    "of\n"
+    "# steps of equal work, which no model can explain.\n"
+    "#\n";
 
 std::vector<std::string> ending(const CalibrationNotes& n) {
   return {"",
@@ -69,10 +75,25 @@ std::vector<std::string> ending(const CalibrationNotes& n) {
           " host_step_us, host_sequence_us and policy_us are those of " + n.host_from + ", not measured."};
 }
 
+std::vector<std::string> ending(const RefitNotes& n) {
+  return {"", " All but the step costs is that of " + n.base + "."};
+}
+
 std::string comments(const std::vector<std::string>& lines) {
   std::string out;
   for (const std::string& line : lines) out += "#" + printable(line) + "\n";
   return out;
+}
+
+template <class Notes>
+Result<std::string> text_of(const config::Calibration& calibration, const CostFit& fit, const Notes& notes) {
+  const std::string text = comments(heading(notes)) + kOfTheTable + residual_table(fit, "#   ") +
+                           comments(ending(notes)) + config::to_toml(calibration);
+  const Result<config::Calibration> read = config::parse_calibration(text, "the calibration");
+  if (!read) return tl::unexpected(read.error());
+  if (*read != calibration)
+    return fail("the calibration", "a file that reads back as it was written", "another");
+  return text;
 }
 
 }  // namespace
@@ -95,13 +116,12 @@ std::string residual_table(const CostFit& fit, const std::string& indent) {
 
 Result<std::string> calibration_text(const config::Calibration& calibration, const CostFit& fit,
                                      const CalibrationNotes& notes) {
-  const std::string text = comments(heading(notes)) + residual_table(fit, "#   ") + comments(ending(notes)) +
-                           config::to_toml(calibration);
-  const Result<config::Calibration> read = config::parse_calibration(text, "the calibration");
-  if (!read) return tl::unexpected(read.error());
-  if (*read != calibration)
-    return fail("the calibration", "a file that reads back as it was written", "another");
-  return text;
+  return text_of(calibration, fit, notes);
+}
+
+Result<std::string> calibration_text(const config::Calibration& calibration, const CostFit& fit,
+                                     const RefitNotes& notes) {
+  return text_of(calibration, fit, notes);
 }
 
 std::string steps_csv(const sl_cost& cost, std::span<const MeasuredStep> steps) {

@@ -24,6 +24,11 @@ struct CalibrationNotes {
   StepLimits limits{};
 };
 
+// The same of a calibration whose step costs were fitted again, to the steps of logs.
+struct RefitNotes {
+  std::string command, date, base;  // the name of the calibration whose other figures it takes over
+};
+
 // "intel-xeon-processor-2.50ghz-smollm2-135m-instruct-q4_1-2-threads": lower case, and nothing that a shell minds.
 std::string calibration_name(const CalibrationNotes& notes);
 
@@ -33,6 +38,8 @@ std::string residual_table(const CostFit& fit, const std::string& indent);
 // The whole file. Fails where it would not be read back as `calibration`.
 Result<std::string> calibration_text(const config::Calibration& calibration, const CostFit& fit,
                                      const CalibrationNotes& notes);
+Result<std::string> calibration_text(const config::Calibration& calibration, const CostFit& fit,
+                                     const RefitNotes& notes);
 
 // CSV: a line a step, with its terms, its time and what the model says.
 std::string steps_csv(const sl_cost& cost, std::span<const MeasuredStep> steps);

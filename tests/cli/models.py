@@ -147,6 +147,26 @@ class Calibrate(OnTiny):
         self.bad('bench', '--calibrate', '--config', self.config(), '--out', 'a.toml', says=['engine.executor', 'cpu', "'simulated'"])
         self.assertEqual((self.folder / 'there.toml').read_text(), 'kept')
 
+    def test_a_calibration_is_fitted_again_to_a_log(self):
+        self.good('simulate', '--config', self.config(), '--log', 'run.slog')
+        table = self.good('bench', '--calibrate', '--config', self.config(), '--from', 'run.slog', '--out', 'load.toml', '--steps', 'steps.csv')
+        self.assertRegex(table, r'(?m)^all +\d+ +[+-]0\.00 % +0\.00 %')  # the simulated device follows the model
+        self.assertRegex((self.folder / 'load.toml').read_text(), r'(?m)^# .*, its step costs fitted again to the steps of a log:$')
+        with open(self.folder / 'steps.csv', newline='') as file:
+            self.assertGreaterEqual(len(list(csv.DictReader(file))), 20)
+        self.simulate('./load.toml')
+
+    def test_a_log_to_fit_to_is_named_wrongly(self):
+        config = self.config()
+        again = ['bench', '--calibrate', '--config', config, '--from']
+        self.good('simulate', '--config', config, '--log', 'run.slog')
+        self.bad(*again, 'run.slog', says=['--out', 'found none'])
+        self.bad(*again, 'run.slog', '--out', 'a.toml', '--rounds', '2', says=['--rounds', 'no --from beside it'])
+        self.bad(*again, 'gone.slog', '--out', 'a.toml', says=['gone.slog'])
+        self.bad(*again, config, '--out', 'a.toml', says=['step log'])
+        self.bad(*again, 'run.slog', '--out', 'run.slog', '--force', says=['a file that is not read', 'which is --from'])
+        self.assertEqual([p.name for p in self.folder.iterdir() if p.name.startswith('a.toml')], [])
+
     def test_too_small_an_engine_leaves_nothing(self):
         ran = self.run_program(*self.calibrate, '--out', 'a.toml', '--set', 'engine.context_tokens=3')
         self.assertEqual((ran.returncode, ran.stdout), (2, ''))
