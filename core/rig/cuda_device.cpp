@@ -32,9 +32,6 @@ Result<Device> cuda_device(const config::Config& config, const sl_cost& cost, po
                            const Progress& progress) {
   Device device;
   const config::Engine& e = config.engine;
-  if (e.host_kv_memory_bytes > 0)
-    return fail("engine.host_kv_memory", "0 (there is no host tier on CUDA yet)",
-                std::to_string(e.host_kv_memory_bytes));
   Result<ModelToRun> read = model_to_run(config, e.threads > 0 ? e.threads : usable_cores(), progress);
   if (!read) return tl::unexpected(read.error());
   LoadedModel& loaded = device.model.emplace(std::move(read->loaded));
@@ -70,12 +67,16 @@ Result<Device> cuda_device(const config::Config& config, const sl_cost& cost, po
       pool_blocks(e, static_cast<double>(*block_bytes),
                   static_cast<std::uint64_t>(kPoolShare * static_cast<double>(*free)));
   if (!blocks) return tl::unexpected(blocks.error());
-  (*executor)->set_blocks(*blocks);
+  const Result<std::uint32_t> in_host = host_blocks(e, static_cast<double>(*block_bytes));
+  if (!in_host) return tl::unexpected(in_host.error());
+  if (Status fits = check_room("a host tier", *in_host * *block_bytes, "lower engine.host_kv_memory"); !fits)
+    return tl::unexpected(fits.error());
+  (*executor)->set_blocks(*blocks, *in_host);
 
   device.facts = {.cost = cost,
                   .host = {},
                   .kv_blocks = *blocks,
-                  .host_kv_blocks = 0,
+                  .host_kv_blocks = *in_host,
                   .context_tokens = read->context_tokens,
                   .vocabulary = vocabulary,
                   .numerics = numerics_id(read->named.identity, *plans, kBackend)};

@@ -212,8 +212,11 @@ void test_many_keys() {
 
 // An executor of two rows and eight blocks of sixteen tokens.
 struct Small {
-  explicit Small(std::uint32_t lag, model::Model model = random(qwen2())) {
-    executor = cuda_executor(clock, std::move(model), cuda_options(lag, 2, 96, 8));
+  explicit Small(std::uint32_t lag, model::Model model = random(qwen2()), std::uint32_t host_blocks = 0,
+                 std::uint32_t block_tokens = 16) {
+    execute::cuda::CudaOptions options = cuda_options(lag, 2, 96, 8, block_tokens);
+    options.host_blocks = host_blocks;
+    executor = cuda_executor(clock, std::move(model), options);
   }
   void begin(std::uint32_t row, const std::vector<std::uint32_t>& prompt, std::vector<std::uint32_t> blocks) {
     kept.push_back(prompt);
@@ -266,8 +269,6 @@ void test_bad_batches() {
     s.mode = 3;
     check_failed(s.run({{0, 0, 1, false, false}}), "precision mode 3");
     s.mode = 0;
-    s.copies = {{0, 1, 0, 1}};
-    check_failed(s.run({{0, 0, 1, false, false}}), "copy of block 0 to 1");
     check_failed(s.run({{2, 0, 1, true, false}}), "row: expected below 2, found 2");
     s.begin(2, prompt, {});
     check_failed(s.run({}), "row: expected below 2, found 2");
@@ -294,10 +295,7 @@ void test_blocks() {
   s.begin(0, prompt, {3, 1, 2});
   const Said first = said(s.run({{0, 0, 40, true, false}}), 0);
   check(first.logprobs.size() == 6, "log-probabilities of a prompt's end");
-  s.begin(1, prompt, {5, 6, 7});
-  s.copies = {{3, 5, 0, 0}, {1, 6, 0, 0}};
-  Collected done = s.run({{1, 32, 8, true, false}, {0, 40, 1, true, true}});
-  check(said(done, 0) == first, "a copied block holds the same: " + done.why);
+  Collected done;
   // A block that is filled is hit in the same step, by a chunk of one token too.
   std::vector<std::uint32_t> shorter(prompt.begin(), prompt.begin() + 33);
   s.begin(0, shorter, {4, 5, 6});
@@ -311,6 +309,70 @@ void test_blocks() {
     check(said(done, order) == first && said(done, 1 - order) == alone,
           "a block that is hit while it is filled: " + done.why);
   }
+}
+
+// Out to host memory, overwritten on the device meanwhile, and back into other blocks.
+void test_copies() {
+  const std::vector<std::uint32_t> prompt = random_tokens(40, 1003, 9), other = random_tokens(40, 1003, 10);
+  for (const std::uint32_t lag : {0u, 1u}) {
+    Small s(lag, random(qwen2()), 3);
+    s.sampling.alternatives = 5;
+    s.begin(0, prompt, {3, 1, 2});
+    const Said first = said(s.run({{0, 0, 40, true, false}}), 0);
+    s.copies = {{3, 2, SL_TIER_DEVICE, SL_TIER_HOST}, {1, 0, SL_TIER_DEVICE, SL_TIER_HOST}};
+    Collected done = s.run({});  // without rows it waits for the copies
+    check(done.copies_ended == 2 && done.copies_failed.empty() && !done.failed, "copies out: " + done.why);
+    s.begin(1, other, {3, 1, 2});
+    check(!(said(s.run({{1, 0, 40, true, false}}), 0) == first), "another prompt says something else");
+    s.copies = {{2, 5, SL_TIER_HOST, SL_TIER_DEVICE}, {0, 6, SL_TIER_HOST, SL_TIER_DEVICE}};
+    done = s.run({});
+    check(done.copies_ended == 4 && done.copies_failed.empty(), "copies in");
+    s.begin(1, prompt, {5, 6, 7});
+    done = s.run({{1, 32, 8, true, false}});
+    check(said(done, 0) == first, "a block that was in host memory holds the same: " + done.why);
+  }
+}
+
+// What names a block that is not there fails alone, and touches nothing.
+void test_bad_copies() {
+  const std::vector<std::uint32_t> prompt = random_tokens(40, 1003, 9);
+  Small s(1, random(qwen2()), 2);
+  s.sampling.alternatives = 5;
+  s.begin(0, prompt, {3, 1, 2});
+  const Said first = said(s.run({{0, 0, 40, true, false}}), 0);
+  s.copies = {{3, 0, SL_TIER_DEVICE, SL_TIER_HOST},
+              {3, 2, SL_TIER_DEVICE, SL_TIER_HOST},
+              {8, 1, SL_TIER_DEVICE, SL_TIER_HOST},
+              {0, 3, SL_TIER_HOST, SL_TIER_NONE},
+              {0, 3, SL_TIER_DEVICE, SL_TIER_DEVICE}};
+  const Collected done = s.run({});
+  const std::vector<std::uint64_t> failed(done.copies_failed.begin(), done.copies_failed.end());
+  check(done.copies_ended == 5 && failed == std::vector<std::uint64_t>{1, 2, 3, 4} && !done.failed,
+        "copies of no block fail, the one before them ends");
+  s.begin(1, prompt, {3, 1, 2});
+  check(said(s.run({{1, 32, 8, true, false}}), 0) == first, "failed copies touch nothing");
+}
+
+// A step does not wait for the copies that were handed over before it.
+void test_copies_beside_steps() {
+  constexpr std::uint32_t kCopies = 2000;
+  Small s(1, random(qwen2()), 8, 1024);
+  s.sampling.alternatives = 5;
+  const std::vector<std::uint32_t> prompt = random_tokens(40, 1003, 9);
+  s.begin(0, prompt, {3});
+  const Said first = said(s.run({{0, 0, 40, true, false}}), 0);
+  for (std::uint32_t i = 0; i < kCopies; ++i)
+    s.copies.push_back({i % 3, i % 8, SL_TIER_DEVICE, SL_TIER_HOST});
+  s.begin(1, prompt, {5});
+  Collected done = s.run({{1, 0, 40, true, false}});
+  check(said(done, 0) == first, "a step beside copies: " + done.why);
+  check(done.copies_ended < kCopies, "a step waited for copies");
+  std::size_t failed = done.copies_failed.size();
+  for (int i = 0; i < 3 && done.copies_ended < kCopies; ++i) {
+    done = s.run({});
+    failed += done.copies_failed.size();
+  }
+  check(done.copies_ended == kCopies && failed == 0, "copies beside steps end");
 }
 
 void test_no_number() {
@@ -361,11 +423,11 @@ void test_refusals() {
   const auto none = unsized->apply(0, plans);
   check(!none && none.error().what == "engine.kv_blocks", "a pool without blocks");
   check(unsized->block_bytes(plans).value() == 16u * 3 * 2 * 2 * 64 * 2, "bytes of a block");
-  unsized->set_blocks(1u << 30);
+  unsized->set_blocks(1u << 30, 0);
   const auto large = unsized->apply(0, plans);
   check(!large && large.error().message().find("memory on the device") != std::string::npos,
         "a pool larger than the device");
-  unsized->set_blocks(8);
+  unsized->set_blocks(8, 0);
   check(unsized->apply(0, plans).has_value(), "a pool after one that was too large");
 }
 
@@ -378,6 +440,9 @@ int main(int argc, char** argv) {
   std::setvbuf(stdout, nullptr, _IOLBF, 0);
   test_bad_batches();
   test_blocks();
+  test_copies();
+  test_bad_copies();
+  test_copies_beside_steps();
   test_no_number();
   if (!quick) test_refusals();
   if (!quick) test_many_keys();

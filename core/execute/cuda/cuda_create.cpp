@@ -71,6 +71,7 @@ Result<std::unique_ptr<CudaExecutor>> CudaExecutor::create(Clock& clock, model::
 
 CudaExecutor::~CudaExecutor() {
   if (stream_.get() != nullptr) cudaStreamSynchronize(stream_.get());  // before its memory goes
+  if (copier_) copier_->wait_for_all();
 }
 
 // The kernels are compiled for Hopper alone.
@@ -141,7 +142,13 @@ Status CudaExecutor::make_pool() {
     pool_.reset();
     return tl::unexpected(pass.error());
   }
+  Result<Copier> copier = Copier::create(*pool_, o.host_blocks);
+  if (!copier) {
+    pool_.reset();
+    return tl::unexpected(copier.error());
+  }
   pass_ = std::move(*pass);
+  copier_ = std::move(*copier);
   rows_.emplace(RowLimits{o.max_sequences, o.blocks, o.block_tokens, o.context_tokens,
                           architecture_.vocabulary, o.token_budget});
   return {};

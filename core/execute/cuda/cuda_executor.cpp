@@ -3,8 +3,6 @@
 #include "execute/cuda/cuda_executor.hpp"
 
 #include <fmt/format.h>
-#include <serveloop/base.h>
-#include <serveloop/view.h>
 
 #include <algorithm>
 #include <cassert>
@@ -29,6 +27,7 @@ void CudaExecutor::submit(const Batch& batch) {
   to.enqueued = to.failed = false;
   to.why.clear();
   to.rows.assign(batch.rows.begin(), batch.rows.end());
+  if (copier_) copier_->begin(batch.copies, stream_);
   if (batch.mode >= modes_.size() || modes_[batch.mode].empty()) {
     fail_job(to, {fmt::format("precision mode {}", batch.mode), "a mode that was applied", {}, {}});
   } else if (Status good = enqueue(to, batch); !good) {
@@ -46,8 +45,7 @@ Status CudaExecutor::enqueue(Job& job, const Batch& batch) {
   if (Status good = edit(job, batch.begins, *changes, can_run ? job.rows : std::span<const BatchRow>());
       !good)
     return good;
-  if (Status good = move_blocks(batch.copies); !good) return good;
-  if (!can_run) return can_run;
+  if (!can_run || job.rows.empty()) return can_run;
   if (Status good = pass(job); !good) {
     pass_->recover(stream_).map_error([](const Error&) {});  // the first error is the one to hear of
     return good;
@@ -98,19 +96,6 @@ Status CudaExecutor::edit(Job& job, std::span<const Begin> begins,
                                       job.staging.at<kernels::cuda::TableEdit>(table),
                                       static_cast<int>(changes.size()), job.staging.at<std::int32_t>(known)};
   return cuda::check(kernels::cuda::edit_rows(edits, row_memory_.rows(), stream_.get()), "rows");
-}
-
-Status CudaExecutor::move_blocks(std::span<const BlockCopy> copies) {
-  for (const BlockCopy& copy : copies) {
-    if (copy.from_tier != SL_TIER_DEVICE || copy.to_tier != SL_TIER_DEVICE || copy.from >= pool_->blocks() ||
-        copy.to >= pool_->blocks())
-      return fail(fmt::format("copy of block {} to {}", copy.from, copy.to),
-                  fmt::format("device blocks below {}", pool_->blocks()),
-                  fmt::format("tiers {} and {}", copy.from_tier, copy.to_tier));
-    if (copy.from == copy.to) continue;
-    if (Status good = pool_->copy(copy.from, copy.to, stream_); !good) return good;
-  }
-  return {};
 }
 
 Status CudaExecutor::pass(Job& job) {
@@ -166,6 +151,10 @@ Collected CudaExecutor::collect() {
       decode_time_.of(oldest.decodes, oldest.prefill_tokens, out.device_end_ns - out.device_start_ns);
   out.tokens = oldest.tokens;
   if (!oldest.failed) out.logprobs = oldest.logprobs;
+  if (copier_) {
+    if (oldest.rows.empty()) copier_->wait_for_more();
+    copier_->tell(out, copies_failed_);
+  }
   return out;
 }
 

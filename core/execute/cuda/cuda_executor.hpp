@@ -3,8 +3,8 @@
 //   submit   batch -> Rows (checked) -> Staging -> edit_rows, prepare_step -> Pass -> sampled tokens -> rows, host
 //   collect  waits for the step's event -> tokens, log-probabilities, times
 //
-// All of a step goes on one stream, in the order of submission, so a block or a row that a submitted step touches may be
-// given to the next one. A sampled token is its row's next input on the device: at lag 1 a step is enqueued before the
+// All of a step but its copies between the tiers (copier.hpp) goes on one stream, in the order of submission, so a block or a
+// row that a submitted step touches may be given to the next one. A sampled token is its row's next input on the device: at lag 1 a step is enqueued before the
 // host knows the tokens of the one before it. No kernel's result depends on the batch (kernels/cuda/README.md), so there
 // is one mode, and it is deterministic.
 //
@@ -20,6 +20,7 @@
 #include <vector>
 
 #include "base/clock.hpp"
+#include "execute/cuda/copier.hpp"
 #include "execute/cuda/graphs.hpp"
 #include "execute/cuda/layout.hpp"
 #include "execute/cuda/row_memory.hpp"
@@ -35,7 +36,7 @@ struct CudaOptions {
   std::uint32_t max_sequences = 256;
   std::uint32_t token_budget = 2048;  // a batch with more tokens fails; at most 16,384
   std::uint32_t block_tokens = 16;    // a power of two, 16 to 1,024
-  std::uint32_t blocks = 0;
+  std::uint32_t blocks = 0, host_blocks = 0;
   std::uint32_t context_tokens = 0;  // a sequence has at most so many; 0: the model's positions
   bool graphs = true;                // steps of decodes alone are captured once a size and replayed
   std::string products_cache;        // a folder for the choices of products; empty: none
@@ -60,8 +61,11 @@ class CudaExecutor final : public Executor {
   Result<std::uint64_t> block_bytes(std::span<const sl_op_plan> plans) const;
   // Of the device, as it is now.
   Result<std::uint64_t> free_bytes() const;
-  // How many blocks the pool has, where the options did not say. Before apply().
-  void set_blocks(std::uint32_t blocks) { options_.blocks = blocks; }
+  // How many blocks the pool has, and its second tier, where the options did not say. Before apply().
+  void set_blocks(std::uint32_t blocks, std::uint32_t host_blocks) {
+    options_.blocks = blocks;
+    options_.host_blocks = host_blocks;
+  }
   std::uint64_t weight_bytes() const { return weights_.bytes(); }
   const std::string& device_name() const { return device_name_; }  // "NVIDIA H100 80GB HBM3"
   const std::string& note() const { return note_; }                // of create(), for the log; mostly empty
@@ -93,7 +97,6 @@ class CudaExecutor final : public Executor {
   Status enqueue(Job& job, const Batch& batch);
   Status edit(Job& job, std::span<const Begin> begins, std::span<const kernels::cuda::TableEdit> changes,
               std::span<const BatchRow> rows);
-  Status move_blocks(std::span<const BlockCopy> copies);
   Status pass(Job& job);
   void ask_logprobs(Job& job);
   void place_in_time(Job& job, bool waited, Collected& out);
@@ -120,6 +123,8 @@ class CudaExecutor final : public Executor {
   DeviceMemory<std::int32_t> sampled_;  // as SampledTokens has it
   PinnedMemory<std::int32_t> on_host_;  // a slot a job, likewise
   std::optional<KvPool> pool_;
+  std::optional<Copier> copier_;
+  std::vector<std::uint64_t> copies_failed_;
   std::optional<Pass> pass_;
   std::optional<Rows> rows_;
   std::vector<std::int32_t> alternatives_;       // by row

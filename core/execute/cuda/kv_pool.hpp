@@ -5,6 +5,9 @@
 
 #include <cuda_bf16.h>
 
+#include <algorithm>
+#include <cstdint>
+
 #include "execute/cuda/device.hpp"
 #include "model/architecture.hpp"
 
@@ -38,20 +41,39 @@ class KvPool {
   __nv_bfloat16* k(std::size_t layer) const { return memory_.get() + 2 * layer * blocks_ * block_elements_; }
   __nv_bfloat16* v(std::size_t layer) const { return k(layer) + blocks_ * block_elements_; }
 
-  // Block `from` to block `to`, in all layers, in the stream's order.
-  Status copy(std::uint32_t from, std::uint32_t to, const Stream& stream) const {
-    for (std::size_t layer = 0; layer < layers_; ++layer)
-      for (__nv_bfloat16* base : {k(layer), v(layer)})
-        if (Status good = check(cudaMemcpyAsync(base + to * block_elements_, base + from * block_elements_,
-                                                block_elements_ * sizeof(__nv_bfloat16),
-                                                cudaMemcpyDeviceToDevice, stream.get()),
-                                "copy of a KV block");
-            !good)
-          return good;
-    return {};
+  std::size_t block_elements() const { return block_elements_ * 2 * layers_; }  // of one block in all layers
+
+  // All layers of a block to block_elements() of host memory, [layers][K, V], and back, in the stream's order.
+  Status copy_out(std::uint32_t block, __nv_bfloat16* host, const Stream& stream) const {
+    return move(host, width(), memory_.get() + block * block_elements_, plane(), cudaMemcpyDeviceToHost,
+                stream);
+  }
+  Status copy_in(const __nv_bfloat16* host, std::uint32_t block, const Stream& stream) const {
+    return move(memory_.get() + block * block_elements_, plane(), host, width(), cudaMemcpyHostToDevice,
+                stream);
   }
 
  private:
+  static constexpr std::size_t kMostPitch = INT32_MAX;  // bytes from row to row that one call takes
+  std::size_t width() const {
+    return block_elements_ * sizeof(__nv_bfloat16);
+  }                                                        // bytes of a block's K in a layer
+  std::size_t plane() const { return blocks_ * width(); }  // of all blocks'
+  Status move(__nv_bfloat16* to, std::size_t to_pitch, const __nv_bfloat16* from, std::size_t from_pitch,
+              cudaMemcpyKind kind, const Stream& stream) const {
+    const std::size_t planes = 2 * layers_;
+    const std::size_t at_once = std::max(to_pitch, from_pitch) <= kMostPitch ? planes : 1;
+    for (std::size_t i = 0; i < planes; i += at_once)
+      if (Status good =
+              check(cudaMemcpy2DAsync(to + i * to_pitch / sizeof(*to), std::min(to_pitch, kMostPitch),
+                                      from + i * from_pitch / sizeof(*from), std::min(from_pitch, kMostPitch),
+                                      width(), at_once, kind, stream.get()),
+                    "copy of a KV block");
+          !good)
+        return good;
+    return {};
+  }
+
   DeviceMemory<__nv_bfloat16> memory_;
   std::size_t block_elements_ = 0, layers_ = 0;  // of a block's K (or V) in a layer
   std::uint32_t blocks_ = 0;
