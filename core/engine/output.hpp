@@ -60,6 +60,7 @@ struct Counters {
   std::uint64_t host_full = 0;     // likewise, since the host tier had no room
   std::uint64_t swapped_out = 0, swapped_in = 0, copies_lost = 0;  // sequences; lost: had to recompute
   std::uint64_t demoted_blocks = 0, brought_in_blocks = 0, host_dropped_blocks = 0;
+  std::uint64_t prefetched_blocks = 0;          // of brought_in_blocks, those that came before their turn
   std::uint64_t copies = 0, copies_failed = 0;  // of blocks, between the tiers
   std::uint64_t preemptions = 0, evicted_blocks = 0, split_prompts = 0, failed_steps = 0, swaps = 0,
                 ejected = 0;

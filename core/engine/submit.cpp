@@ -124,7 +124,13 @@ void Engine::add_decode(Slot slot, InFlight& flight) {
 
 // Gives an entry its blocks and its row in the batch.
 void Engine::commit(Staged& staged, InFlight& flight) {
-  if (staged.verb == SL_SWAP_IN || staged.verb == SL_PREFETCH) return commit_bring_in(staged);
+  if (staged.verb == SL_SWAP_IN) return commit_bring_in(staged);
+  if (staged.verb == SL_PREFETCH) {
+    const std::uint64_t before = counters_.brought_in_blocks;
+    commit_bring_in(staged);
+    counters_.prefetched_blocks += counters_.brought_in_blocks - before;
+    return;
+  }
   const Slot slot = staged.slot;
   sl_seq_row& r = row(slot);
   if (staged.planned > r.blocks_device) {  // what earlier entries hung in just now
