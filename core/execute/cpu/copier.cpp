@@ -3,6 +3,7 @@
 #include <serveloop/rows.h>
 
 #include <system_error>
+#include <utility>
 
 namespace serveloop::execute::cpu {
 
@@ -37,6 +38,11 @@ void Copier::begin(std::span<const BlockCopy> copies) {
   to_do_.notify_one();
 }
 
+void Copier::watch(Watch watch) {
+  const std::lock_guard lock(mutex_);
+  watch_ = std::move(watch);
+}
+
 void Copier::tell(Collected& done, std::vector<std::uint64_t>& failed) {
   const std::lock_guard lock(mutex_);
   failed.clear();
@@ -58,7 +64,7 @@ void Copier::serve() {
     const BlockCopy copy = queue_.front();
     queue_.pop_front();
     lock.unlock();
-    const bool moved = move(copy);
+    const bool moved = (!watch_ || watch_(copy)) && move(copy);
     lock.lock();
     if (!moved) failed_.push_back(ended_);
     ++ended_;

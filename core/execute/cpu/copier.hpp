@@ -7,6 +7,7 @@
 #include <condition_variable>
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <span>
@@ -26,6 +27,10 @@ class Copier {
 
   // A copy that names a block beyond its cache fails and touches nothing.
   void begin(std::span<const BlockCopy> copies);
+  // For experiments: called on the copies' thread before each copy, in their order. It may take its time; a copy for which
+  // it answers false fails. Set while none is pending.
+  using Watch = std::function<bool(const BlockCopy&)>;
+  void watch(Watch watch);
   // What has ended since the start, into `done`. `failed` holds what `done` points to.
   void tell(Collected& done, std::vector<std::uint64_t>& failed);
   // Waits until one more than the last tell() told has ended, if one is pending.
@@ -39,11 +44,12 @@ class Copier {
 
   const KvCache& device_;
   const KvCache& host_;
-  std::mutex mutex_;  // guards all below
+  std::mutex mutex_;  // guards all below, but for calls of watch_
   std::condition_variable to_do_, ended_one_;
   std::deque<BlockCopy> queue_;
   std::uint64_t begun_ = 0, ended_ = 0, told_ = 0;
   std::vector<std::uint64_t> failed_;
+  Watch watch_;
   bool stop_ = false;
   std::thread thread_;
 };

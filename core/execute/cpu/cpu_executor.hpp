@@ -63,6 +63,8 @@ class CpuExecutor final : public Executor {
 
   void set_sampler(std::unique_ptr<Sampler> sampler) { sampler_ = std::move(sampler); }  // no step in flight
   void set_times(PassTimes* times) { forward_->times = times; }                          // likewise
+  // While no copy is pending. There is a host tier, and a mode was applied.
+  void watch_copies(Copier::Watch watch) { copier_->watch(std::move(watch)); }
   // Without weights.
   const model::Model& model() const { return model_; }
 

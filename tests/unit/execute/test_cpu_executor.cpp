@@ -1,50 +1,12 @@
-// The executor's contract beside the numbers: bad batches, samplers and logits fail and harm nobody; copies, order.
+// The executor's contract beside the numbers: bad batches, samplers and logits fail and harm nobody; order.
 #include <boost/test/unit_test.hpp>
 #include <cstring>
 
-#include "player.hpp"
+#include "small_executor.hpp"
 
 namespace serveloop::execute::cpu::test {
 
 namespace {
-
-// An executor of two rows and eight blocks of four tokens.
-struct Small {
-  explicit Small(std::uint32_t lag = 0, unsigned threads = 1, std::uint32_t host_blocks = 0) {
-    CpuOptions options{threads, lag, 2, 16, 4, 8};
-    options.host_blocks = host_blocks;
-    executor = CpuExecutor::create(clock, random(qwen2()), options).value();
-    BOOST_REQUIRE(executor->apply(0, plans_of(executor->op_keys(), SL_F32, SL_F32)));
-  }
-  void begin(std::uint32_t row, const std::vector<std::uint32_t>& prompt, std::vector<std::uint32_t> blocks) {
-    kept.push_back(prompt);
-    begins.push_back({row, 0, &sampling, static_cast<std::uint32_t>(prompt.size()), 9, kept.back(), {}});
-    for (std::uint32_t i = 0; i < blocks.size(); ++i) changes.push_back({row, i, blocks[i]});
-  }
-  void submit(std::vector<BatchRow> rows) {
-    Batch batch{step++, mode, 0, 0, begins, changes, copies, rows};
-    for (const BatchRow& row : rows) (row.decode ? batch.decodes : batch.prefill_tokens) += row.tokens;
-    executor->submit(batch);
-    begins.clear();
-    changes.clear();
-    copies.clear();
-  }
-  Collected run(std::vector<BatchRow> rows) {
-    submit(std::move(rows));
-    return executor->collect();
-  }
-  SteadyClock clock;
-  std::unique_ptr<CpuExecutor> executor;
-  std::deque<std::vector<std::uint32_t>> kept;  // prompts, until they are submitted
-  Sampling sampling;
-  std::vector<Begin> begins;
-  std::vector<TableChange> changes;
-  std::vector<BlockCopy> copies;
-  std::uint64_t step = 0;
-  std::uint32_t mode = 0;
-};
-
-const std::vector<std::uint32_t> kPrompt = {5, 6, 7, 8, 9, 10};
 
 void check_failed(const Collected& done, const std::string& part) {
   BOOST_CHECK(done.failed);
@@ -89,49 +51,6 @@ BOOST_AUTO_TEST_CASE(bad_batches_fail_and_the_next_one_runs) {
     BOOST_REQUIRE_MESSAGE(!again.failed, again.why);
     BOOST_CHECK_EQUAL(again.tokens[0], good);
   }
-}
-
-// Out to host memory, overwritten on the device meanwhile, and back into another block.
-BOOST_AUTO_TEST_CASE(a_block_comes_back_from_host_memory) {
-  for (const std::uint32_t lag : {0u, 1u}) {
-    Small s(lag, 1, 2);
-    s.begin(0, kPrompt, {3, 1});
-    const std::uint32_t first = s.run({{0, 0, 6, true, false}}).tokens[0];
-    s.copies = {{3, 1, SL_TIER_DEVICE, SL_TIER_HOST}};
-    Collected done = s.run({});  // without rows it waits for the copy
-    BOOST_REQUIRE_EQUAL(done.copies_ended, 1u);
-    s.begin(1, {9, 9, 9, 9, 9}, {3, 2});
-    s.run({{1, 0, 5, true, false}});
-    s.copies = {{1, 5, SL_TIER_HOST, SL_TIER_DEVICE}};
-    done = s.run({});
-    BOOST_REQUIRE_EQUAL(done.copies_ended, 2u);
-    BOOST_CHECK(done.copies_failed.empty());
-    s.begin(1, kPrompt, {5, 6});
-    done = s.run({{1, 4, 2, true, false}});
-    BOOST_REQUIRE_MESSAGE(!done.failed, done.why);
-    BOOST_CHECK_EQUAL(done.tokens[0], first);
-  }
-}
-
-BOOST_AUTO_TEST_CASE(a_copy_of_no_block_fails_and_touches_nothing) {
-  Small s(1, 1, 2);
-  s.begin(0, kPrompt, {3, 1});
-  const std::uint32_t first = s.run({{0, 0, 6, true, false}}).tokens[0];
-  s.copies = {{3, 0, SL_TIER_DEVICE, SL_TIER_HOST},
-              {3, 2, SL_TIER_DEVICE, SL_TIER_HOST},
-              {8, 1, SL_TIER_DEVICE, SL_TIER_HOST},
-              {0, 3, SL_TIER_HOST, SL_TIER_NONE}};
-  std::vector<std::uint64_t> failed;
-  std::uint64_t ended = 0;
-  while (ended < 4) {
-    const Collected done = s.run({});
-    BOOST_REQUIRE_GT(done.copies_ended, ended);
-    ended = done.copies_ended;
-    failed.insert(failed.end(), done.copies_failed.begin(), done.copies_failed.end());
-  }
-  BOOST_CHECK((failed == std::vector<std::uint64_t>{1, 2, 3}));
-  s.begin(1, kPrompt, {3, 1});
-  BOOST_CHECK_EQUAL(s.run({{1, 4, 2, true, false}}).tokens[0], first);
 }
 
 // On any worker, at any lag: the step fails, and nobody waits for the one who threw.
