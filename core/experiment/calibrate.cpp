@@ -3,18 +3,19 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
-#include <chrono>
 #include <cstdlib>
-#include <cstring>
 #include <ctime>
 
 #include "engine/precision_setup.hpp"
+#include "experiment/copy_runner.hpp"
 #include "rig/calibration.hpp"
 #include "rig/machine.hpp"
 
 namespace serveloop::experiment {
 namespace {
+
+constexpr std::uint64_t kCopied = std::uint64_t{64}
+                                  << 20;  // bytes of the blocks that are copied between the tiers
 
 std::string today() {
   const std::time_t now = std::time(nullptr);
@@ -44,24 +45,6 @@ void set_costs(config::Calibration& to, const sl_cost& cost) {
 
 }  // namespace
 
-double copy_gb_per_s(std::uint64_t block_bytes) {
-  constexpr std::uint64_t kStretch = std::uint64_t{64} << 20;
-  constexpr std::size_t kPasses = 5;
-  const std::uint64_t blocks = std::max<std::uint64_t>(kStretch / block_bytes, 1);
-  const std::vector<char> from(blocks * block_bytes, 1);
-  std::vector<char> to(blocks * block_bytes, 2);  // both are touched
-  std::array<double, kPasses> rates{};
-  for (double& rate : rates) {
-    const auto begun = std::chrono::steady_clock::now();
-    for (std::uint64_t i = 0; i < blocks; ++i)
-      std::memcpy(to.data() + (blocks - 1 - i) * block_bytes, from.data() + i * block_bytes, block_bytes);
-    const std::chrono::duration<double, std::nano> took = std::chrono::steady_clock::now() - begun;
-    rate = static_cast<double>(blocks * block_bytes) / std::max(took.count(), 1.0);
-  }
-  std::sort(rates.begin(), rates.end());
-  return rates[kPasses / 2];
-}
-
 Result<Calibrator> Calibrator::load(const config::Config& config, const std::string& command,
                                     const rig::Progress& progress) {
   if (!rig::is_real(config))
@@ -71,7 +54,9 @@ Result<Calibrator> Calibrator::load(const config::Config& config, const std::str
   if (!base) return tl::unexpected(base.error());
   Calibrator out;
   out.base_ = std::move(*base);
-  Result<std::unique_ptr<rig::Rig>> rig = rig::Rig::load(config, progress);
+  config::Config with_host = config;
+  if (with_host.engine.host_kv_memory_bytes == 0) with_host.engine.host_kv_memory_bytes = kCopied;
+  Result<std::unique_ptr<rig::Rig>> rig = rig::Rig::load(with_host, progress);
   if (!rig) return tl::unexpected(rig.error());
   out.rig_ = std::move(*rig);
   rig::Device& device = out.rig_->device;
@@ -119,8 +104,12 @@ Result<Calibrated> Calibrator::run(const std::string& name, const StepRunOptions
   const std::uint64_t bt = notes_.limits.block_tokens;
   c.kv_bytes_per_token = (model.kv_block_bytes + bt - 1) / bt;
   c.kv_memory_bytes = notes_.limits.blocks * bt * c.kv_bytes_per_token;
-  if (notes_.threads > 0)  // a GPU's copies go another way
-    c.swap_gb_per_s = rounded(std::clamp(copy_gb_per_s(model.kv_block_bytes), 0.001, 1e6));
+  const auto copied = static_cast<std::uint32_t>(
+      std::min<std::uint64_t>({rig_->options.host_kv_blocks, rig_->options.kv_blocks,
+                               std::max<std::uint64_t>(kCopied / model.kv_block_bytes, 1)}));
+  const Result<CopyRate> rate = run_copies(*rig_->device.executor, copied, model.kv_block_bytes);
+  if (!rate) return tl::unexpected(rate.error());
+  c.swap_gb_per_s = rounded(std::clamp(std::min(rate->out_gb_per_s, rate->in_gb_per_s), 0.001, 1e6));
   out.fit = residuals_of(rig::cost_of(c, notes_.limits.block_tokens), out.steps);
   Result<std::string> text = calibration_text(c, out.fit, notes_);
   if (!text) return tl::unexpected(text.error());

@@ -42,7 +42,4 @@ class Calibrator {
 Result<Calibrated> refit(const config::Calibration& base, const std::string& name,
                          std::vector<MeasuredStep> steps, const std::string& command);
 
-// 10^9 bytes a second of a plain copy of blocks from one stretch of memory to another, both beyond caches.
-double copy_gb_per_s(std::uint64_t block_bytes);
-
 }  // namespace serveloop::experiment

@@ -70,8 +70,8 @@ std::vector<std::string> ending(const CalibrationNotes& n) {
                       counted(n.rounds, "round"), counted(n.limits.max_sequences, "sequence"),
                       counted(n.limits.token_budget, "token"), n.limits.context_tokens,
                       counted(touched_blocks(n.limits), "block"), n.limits.block_tokens),
-          n.threads > 0 ? " swap_gb_per_s is that of one thread that copies blocks from memory to memory."
-                        : " swap_gb_per_s is that of " + n.host_from + ", not measured.",
+          " swap_gb_per_s is that of blocks that the executor copies out or back, whichever is slower, "
+          "beside no step.",
           " host_step_us, host_sequence_us and policy_us are those of " + n.host_from + ", not measured."};
 }
 

@@ -56,7 +56,10 @@ start graph_rounds_down core/execute/cuda/graphs.hpp 's/\(decodes \+ step - 1\) 
 start samples_in_batch_order core/execute/cuda/cuda_executor.cpp \
   's/at = static_cast<std::size_t>\(job\.layout\.sample\[i\]\);/at = i;/'
 start takes_no_number core/execute/cuda/cuda_executor.cpp 's/sampled\.bad\(\)\[at\] != 0/false/'
-start copies_k_alone core/execute/cuda/kv_pool.hpp 's/\{k\(layer\), v\(layer\)\}/{k(layer), k(layer)}/'
+start copies_k_alone core/execute/cuda/kv_pool.hpp 's/planes = 2 \* layers_/planes = layers_/'
+start copies_all_at_once core/execute/cuda/host_pool.cpp 's/kBytesAtOnce = .*;/kBytesAtOnce = std::size_t{1} << 34;/'
+start copies_without_waiting core/execute/cuda/host_pool.cpp 's/!stream_\.wait\(\) \|\| //'
+start copies_to_no_block core/execute/cuda/host_pool.cpp 's/block < blocks_\)/block <= blocks_)/'
 start no_embedding_scale core/execute/cuda/pass.cpp 's/a_->embedding_scale, step\.stream/1.0f, step.stream/'
 start feeds_nothing_back kernels/cuda/sequence_rows.cu 's/if \(position < rows\.token_stride\) rows\.tokens.*/(void)token;/'
 start one_slot core/execute/cuda/cuda_create.cpp 's/job\.slot = slot\+\+/job.slot = slot/'

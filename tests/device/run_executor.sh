@@ -17,7 +17,7 @@ OUT=$(realpath "$OUT")
 DEVICE="-std=c++20 -O3 -lineinfo -gencode=arch=compute_90a,code=sm_90a -I."
 HOST="-std=c++20 -O2 -g1 -Wall -Wextra -Wno-missing-field-initializers -Wno-array-bounds -Wno-stringop-overflow -ffp-contract=off -DFMT_HEADER_ONLY=1 -I. -Icore -Isdk/include -isystem $CUDA/include ${INCLUDE:+-isystem $INCLUDE}"
 
-sources=(kernels/cuda/*.cu core/execute/cuda/*.cpp core/execute/cpu/*.cpp tests/device/{test,bench}_executor.cpp)
+sources=(kernels/cuda/*.cu core/execute/cuda/*.cpp core/execute/cpu/*.cpp core/execute/copier.cpp tests/device/{test,bench}_executor.cpp)
 for name in attention gemm_float gemm_int8 rows sampling formats isa kv; do sources+=("kernels/cpu/$name.cpp"); done
 for name in architecture dequantise from_gguf gguf gguf_types gguf_values mapped_file model op_keys random_weights \
             vocabulary_gguf weights; do

@@ -353,7 +353,7 @@ void test_bad_copies() {
   check(said(s.run({{1, 32, 8, true, false}}), 0) == first, "failed copies touch nothing");
 }
 
-// A step does not wait for the copies that were handed over before it.
+// A step does not wait for all copies that were handed over before it, its log-probabilities neither.
 void test_copies_beside_steps() {
   constexpr std::uint32_t kCopies = 2000;
   Small s(1, random(qwen2()), 8, 1024);
@@ -368,7 +368,7 @@ void test_copies_beside_steps() {
   check(said(done, 0) == first, "a step beside copies: " + done.why);
   check(done.copies_ended < kCopies, "a step waited for copies");
   std::size_t failed = done.copies_failed.size();
-  for (int i = 0; i < 3 && done.copies_ended < kCopies; ++i) {
+  for (std::uint32_t i = 0; i < kCopies && done.copies_ended < kCopies; ++i) {
     done = s.run({});
     failed += done.copies_failed.size();
   }

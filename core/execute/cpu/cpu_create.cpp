@@ -1,5 +1,6 @@
 // How a CPU executor comes to be, and the loop's and the device thread's hand-over.
 #include <fmt/format.h>
+#include <serveloop/rows.h>
 
 #include <bit>
 #include <cassert>
@@ -106,7 +107,10 @@ Status CpuExecutor::apply(std::uint32_t mode, std::span<const sl_op_plan> plans)
       if (!host) return tl::unexpected(host.error());
       host_cache_ = std::move(*host);
       cache_ = std::move(*cache);
-      auto copier = Copier::create(*cache_, *host_cache_);
+      auto copier =
+          Copier::create(1, [this](std::span<const BlockCopy> copies, std::span<std::uint8_t> moved) {
+            for (std::size_t i = 0; i < copies.size(); ++i) moved[i] = move(copies[i]) ? 1 : 0;
+          });
       if (!copier) return tl::unexpected(copier.error());
       copier_ = std::move(*copier);
     } else {
@@ -122,6 +126,19 @@ Result<std::uint64_t> CpuExecutor::block_bytes(std::span<const sl_op_plan> plans
   auto numerics = numerics_of(keys_, plans, weights_);
   if (!numerics) return tl::unexpected(numerics.error());
   return KvCache::block_bytes(model_.architecture, numerics->kv_types(), options_.block_tokens);
+}
+
+bool CpuExecutor::move(const BlockCopy& copy) const {
+  const KvCache* from = cache_of(copy.from_tier, copy.from);
+  const KvCache* to = cache_of(copy.to_tier, copy.to);
+  if (from == nullptr || to == nullptr) return false;
+  from->copy(copy.from, *to, copy.to);
+  return true;
+}
+
+const KvCache* CpuExecutor::cache_of(std::uint8_t tier, std::uint32_t block) const {
+  const std::optional<KvCache>& cache = tier == SL_TIER_HOST ? host_cache_ : cache_;
+  return tier <= SL_TIER_HOST && block < cache->blocks() ? &*cache : nullptr;
 }
 
 std::span<const sl_op_plan> CpuExecutor::effective(std::uint32_t mode) const {

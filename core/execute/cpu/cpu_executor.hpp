@@ -19,7 +19,7 @@
 #include <vector>
 
 #include "base/clock.hpp"
-#include "execute/cpu/copier.hpp"
+#include "execute/copier.hpp"
 #include "execute/cpu/forward.hpp"
 #include "execute/cpu/sampler.hpp"
 #include "execute/decode_time.hpp"
@@ -109,6 +109,9 @@ class CpuExecutor final : public Executor {
   Status check_run(const BatchRow& at) const;
   Status step(Job& job);
   void feed_back(const Job& job);
+  // A block between the tiers, on the copies' thread. False: one of them is not there.
+  bool move(const BlockCopy& copy) const;
+  const KvCache* cache_of(std::uint8_t tier, std::uint32_t block) const;
 
   Clock& clock_;
   model::Model model_;

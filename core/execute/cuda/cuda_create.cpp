@@ -71,7 +71,6 @@ Result<std::unique_ptr<CudaExecutor>> CudaExecutor::create(Clock& clock, model::
 
 CudaExecutor::~CudaExecutor() {
   if (stream_.get() != nullptr) cudaStreamSynchronize(stream_.get());  // before its memory goes
-  if (copier_) copier_->wait_for_all();
 }
 
 // The kernels are compiled for Hopper alone.
@@ -142,15 +141,27 @@ Status CudaExecutor::make_pool() {
     pool_.reset();
     return tl::unexpected(pass.error());
   }
-  Result<Copier> copier = Copier::create(*pool_, o.host_blocks);
-  if (!copier) {
+  if (Status good = make_copier(); !good) {
     pool_.reset();
-    return tl::unexpected(copier.error());
+    return good;
   }
   pass_ = std::move(*pass);
-  copier_ = std::move(*copier);
   rows_.emplace(RowLimits{o.max_sequences, o.blocks, o.block_tokens, o.context_tokens,
                           architecture_.vocabulary, o.token_budget});
+  return {};
+}
+
+Status CudaExecutor::make_copier() {
+  if (options_.host_blocks == 0) return {};
+  Result<HostPool> host = HostPool::create(*pool_, options_.host_blocks);
+  if (!host) return tl::unexpected(host.error());
+  auto copier = Copier::create(host->at_once(),
+                               [this](std::span<const BlockCopy> copies, std::span<std::uint8_t> moved) {
+                                 host_pool_->move(copies, moved);
+                               });
+  if (!copier) return tl::unexpected(copier.error());
+  host_pool_ = std::move(*host);
+  copier_ = std::move(*copier);
   return {};
 }
 

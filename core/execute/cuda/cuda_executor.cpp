@@ -27,7 +27,8 @@ void CudaExecutor::submit(const Batch& batch) {
   to.enqueued = to.failed = false;
   to.why.clear();
   to.rows.assign(batch.rows.begin(), batch.rows.end());
-  if (copier_) copier_->begin(batch.copies, stream_);
+  to.copies.assign(batch.copies.begin(), batch.copies.end());
+  if (submitted_ - collected_ == 1) begin_copies(to);
   if (batch.mode >= modes_.size() || modes_[batch.mode].empty()) {
     fail_job(to, {fmt::format("precision mode {}", batch.mode), "a mode that was applied", {}, {}});
   } else if (Status good = enqueue(to, batch); !good) {
@@ -117,6 +118,11 @@ Status CudaExecutor::pass(Job& job) {
   return graphs_.launch({layout.size.decodes, layout.size.in_one}, stream_, enqueue);
 }
 
+void CudaExecutor::begin_copies(Job& job) {
+  if (copier_) copier_->begin(job.copies);
+  job.copies.clear();
+}
+
 void CudaExecutor::ask_logprobs(Job& job) {
   job.wants_logprobs = false;
   job.alternatives.assign(job.rows.size(), -1);
@@ -151,8 +157,9 @@ Collected CudaExecutor::collect() {
       decode_time_.of(oldest.decodes, oldest.prefill_tokens, out.device_end_ns - out.device_start_ns);
   out.tokens = oldest.tokens;
   if (!oldest.failed) out.logprobs = oldest.logprobs;
+  if (collected_ < submitted_) begin_copies(job(collected_));  // all steps before it have ended
   if (copier_) {
-    if (oldest.rows.empty()) copier_->wait_for_more();
+    if (oldest.rows.empty()) copier_->wait_for_one();
     copier_->tell(out, copies_failed_);
   }
   return out;

@@ -3,7 +3,7 @@
 //   submit   batch -> Rows (checked) -> Staging -> edit_rows, prepare_step -> Pass -> sampled tokens -> rows, host
 //   collect  waits for the step's event -> tokens, log-probabilities, times
 //
-// All of a step but its copies between the tiers (copier.hpp) goes on one stream, in the order of submission, so a block or a
+// All of a step but its copies between the tiers (host_pool.hpp) goes on one stream, in the order of submission, so a block or a
 // row that a submitted step touches may be given to the next one. A sampled token is its row's next input on the device: at lag 1 a step is enqueued before the
 // host knows the tokens of the one before it. No kernel's result depends on the batch (kernels/cuda/README.md), so there
 // is one mode, and it is deterministic.
@@ -20,8 +20,9 @@
 #include <vector>
 
 #include "base/clock.hpp"
-#include "execute/cuda/copier.hpp"
+#include "execute/copier.hpp"
 #include "execute/cuda/graphs.hpp"
+#include "execute/cuda/host_pool.hpp"
 #include "execute/cuda/layout.hpp"
 #include "execute/cuda/row_memory.hpp"
 #include "execute/cuda/rows.hpp"
@@ -79,6 +80,7 @@ class CudaExecutor final : public Executor {
     bool enqueued = false;  // has events
     bool failed = false;
     std::string why;
+    std::vector<BlockCopy> copies;  // until they begin: when all steps before have ended
     Staging staging;
     StepLayout layout;
     std::vector<BatchRow> rows;
@@ -92,12 +94,14 @@ class CudaExecutor final : public Executor {
   Status find_device();
   Status open();
   Status make_pool();
+  Status make_copier();
   Job& job(std::uint64_t number) { return jobs_[number % jobs_.size()]; }
 
   Status enqueue(Job& job, const Batch& batch);
   Status edit(Job& job, std::span<const Begin> begins, std::span<const kernels::cuda::TableEdit> changes,
               std::span<const BatchRow> rows);
   Status pass(Job& job);
+  void begin_copies(Job& job);
   void ask_logprobs(Job& job);
   void place_in_time(Job& job, bool waited, Collected& out);
   Status take(Job& job);
@@ -123,7 +127,8 @@ class CudaExecutor final : public Executor {
   DeviceMemory<std::int32_t> sampled_;  // as SampledTokens has it
   PinnedMemory<std::int32_t> on_host_;  // a slot a job, likewise
   std::optional<KvPool> pool_;
-  std::optional<Copier> copier_;
+  std::optional<HostPool> host_pool_;
+  std::unique_ptr<Copier> copier_;  // where there is a host tier
   std::vector<std::uint64_t> copies_failed_;
   std::optional<Pass> pass_;
   std::optional<Rows> rows_;

@@ -1,14 +1,13 @@
-#include "execute/cpu/copier.hpp"
+#include "execute/copier.hpp"
 
-#include <serveloop/rows.h>
-
+#include <algorithm>
 #include <system_error>
 #include <utility>
 
-namespace serveloop::execute::cpu {
+namespace serveloop::execute {
 
-Result<std::unique_ptr<Copier>> Copier::create(const KvCache& device, const KvCache& host) {
-  std::unique_ptr<Copier> out(new Copier(device, host));
+Result<std::unique_ptr<Copier>> Copier::create(std::size_t at_once, Move move) {
+  std::unique_ptr<Copier> out(new Copier(std::max<std::size_t>(at_once, 1), std::move(move)));
   try {
     out->thread_ = std::thread([copier = out.get()] { copier->serve(); });
   } catch (const std::system_error& error) {
@@ -61,28 +60,25 @@ void Copier::serve() {
   while (true) {
     to_do_.wait(lock, [&] { return stop_ || !queue_.empty(); });
     if (stop_) return;
-    const BlockCopy copy = queue_.front();
-    queue_.pop_front();
+    const auto count = static_cast<std::ptrdiff_t>(std::min(at_once_, queue_.size()));
+    at_hand_.assign(queue_.begin(), queue_.begin() + count);
+    queue_.erase(queue_.begin(), queue_.begin() + count);
     lock.unlock();
-    const bool moved = (!watch_ || watch_(copy)) && move(copy);
+    move_some();
     lock.lock();
-    if (!moved) failed_.push_back(ended_);
-    ++ended_;
+    for (const std::uint8_t moved : moved_) {
+      if (moved == 0) failed_.push_back(ended_);
+      ++ended_;
+    }
     ended_one_.notify_one();
   }
 }
 
-bool Copier::move(const BlockCopy& copy) const {
-  const KvCache* from = cache_of(copy.from_tier, copy.from);
-  const KvCache* to = cache_of(copy.to_tier, copy.to);
-  if (from == nullptr || to == nullptr) return false;
-  from->copy(copy.from, *to, copy.to);
-  return true;
+void Copier::move_some() {
+  moved_.assign(at_hand_.size(), 0);
+  if (!watch_) return move_(at_hand_, moved_);
+  for (std::size_t i = 0; i < at_hand_.size(); ++i)
+    if (watch_(at_hand_[i])) move_(std::span(at_hand_).subspan(i, 1), std::span(moved_).subspan(i, 1));
 }
 
-const KvCache* Copier::cache_of(std::uint8_t tier, std::uint32_t block) const {
-  const KvCache* cache = tier == SL_TIER_DEVICE ? &device_ : tier == SL_TIER_HOST ? &host_ : nullptr;
-  return cache != nullptr && block < cache->blocks() ? cache : nullptr;
-}
-
-}  // namespace serveloop::execute::cpu
+}  // namespace serveloop::execute
