@@ -1,6 +1,7 @@
 // The engine: the step loop over requests, KV and policies. Start reading at step.cpp: the loop fits one
 // screen.
 //
+//   prepare.cpp  a request before the loop sees it
 //   step.cpp     the nine parts of a step, in order
 //   intake.cpp   1  messages: arrivals, cancellations, pauses, swaps
 //   propose.cpp  2-3  mode, gates, scheduler: asks, and falls back
@@ -105,6 +106,10 @@ class Engine {
   Engine(const Options&, requests::Labeler, Policies, Clock&, execute::Executor&, Output&, observe::StepLog*,
          Mapping);
 
+  // prepare.cpp
+  void hash(Arrival& arrival) const;
+  Status check(const requests::RequestSpec& spec) const;
+  Status check_ids(const requests::RequestSpec& spec) const;
   // step.cpp
   bool work_to_plan() const;
   void finish_step();
@@ -114,9 +119,6 @@ class Engine {
   void take_arrival(Arrival& arrival);
   void take_timers();
   void pause(Slot slot, std::uint64_t until_ns);
-  void hash(Arrival& arrival) const;
-  Status check(const requests::RequestSpec& spec) const;
-  Status check_ids(const requests::RequestSpec& spec) const;
   void end_sequence(Slot slot, std::uint32_t finish, std::uint16_t reason);
   void for_request(std::uint64_t request, const std::function<void(Slot)>& act);
   // propose.cpp
