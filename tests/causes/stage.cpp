@@ -18,6 +18,8 @@ namespace serveloop::test {
 
 namespace {
 
+constexpr std::uint32_t kKvBytesPerToken = 16;
+
 std::string write_calibration(const Scene& scene, const TempFolder& folder) {
   config::Calibration c;
   c.name = c.device = c.source = "test";
@@ -26,7 +28,7 @@ std::string write_calibration(const Scene& scene, const TempFolder& folder) {
   c.decode_context_ns = 10;
   c.prefill_token_us = 10;
   c.prefill_context_ns = 1;
-  c.kv_bytes_per_token = 16;
+  c.kv_bytes_per_token = kKvBytesPerToken;
   c.kv_memory_bytes = 1 << 20;
   c.swap_gb_per_s = 1;
   c.policy_us = scene.host_us;
@@ -54,6 +56,7 @@ config::Config config_of(const Scene& s, const TempFolder& folder) {
   config::Config c;
   c.engine.executor = s.executor;
   c.engine.kv_blocks = s.blocks;
+  c.engine.host_kv_memory_bytes = std::uint64_t{s.host_blocks} * s.block_tokens * kKvBytesPerToken;
   c.engine.block_tokens = s.block_tokens;
   c.engine.token_budget = s.token_budget;
   c.engine.max_sequences = s.max_sequences;
@@ -62,7 +65,7 @@ config::Config config_of(const Scene& s, const TempFolder& folder) {
   c.engine.prefix_cache = s.prefix_cache;
   c.policy.search = {SERVELOOP_BUILD_PLUGINS, SERVELOOP_TEST_PLUGINS};
   c.policy.scheduler = {s.scheduler, s.scheduler_options};
-  c.policy.eviction = {s.eviction};
+  c.policy.eviction = {s.eviction, s.eviction_options};
   c.policy.preemption = {s.preemption};
   c.policy.gates = s.gates;
   for (const std::string& gate : s.gates) c.policy.gate[gate] = {gate, s.gate_options};
@@ -80,6 +83,11 @@ Stage::Stage(const Scene& scene) : rig_(need(rig::Rig::load(config_of(scene, fol
 execute::DeviceTime& Stage::device() {
   if (auto* hash = dynamic_cast<execute::HashExecutor*>(rig_->device.executor.get())) return hash->device();
   return dynamic_cast<execute::SimulatedExecutor&>(*rig_->device.executor).device();
+}
+
+execute::CopyTime& Stage::copies() {
+  if (auto* hash = dynamic_cast<execute::HashExecutor*>(rig_->device.executor.get())) return hash->copies();
+  return dynamic_cast<execute::SimulatedExecutor&>(*rig_->device.executor).copies();
 }
 
 void Stage::run(std::uint64_t most_steps) {

@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "execute/copy_time.hpp"
 #include "execute/device_time.hpp"
 #include "experiment/summary.hpp"
 #include "rig/rig.hpp"
@@ -29,10 +30,10 @@ class TempFolder {
 
 struct Scene {
   std::string executor = "hash", scheduler = "fcfs", eviction = "lru", preemption = "recompute";
-  toml::Value scheduler_options = {}, gate_options = {};
+  toml::Value scheduler_options = {}, eviction_options = {}, gate_options = {};
   std::vector<std::string> gates;
   std::uint32_t blocks = 4096, block_tokens = 8, token_budget = 256, max_sequences = 16, lag = 0,
-                max_waiting = 1024;
+                max_waiting = 1024, host_blocks = 0;
   bool prefix_cache = true;
   double host_us = 0;  // a policy call, a row's tokens, and three times that for the rest of a step
   std::string log;     // name in the stage's folder; "" = none
@@ -59,6 +60,7 @@ class Stage {
 
   VirtualClock& clock() { return *rig_->device.virtual_clock; }
   execute::DeviceTime& device();
+  execute::CopyTime& copies();
   engine::Engine& engine() { return *rig_->engine; }
   const std::vector<engine::Finished>& ends() const { return recorder_.ends(); }
   const engine::Finished& end_of(std::uint64_t request) const;
