@@ -168,7 +168,7 @@ class Engine {
   void list_candidates(std::size_t in_need, bool shared);
   bool admits_before(std::size_t in_need) const;
   bool drop_admissions(std::size_t from, std::size_t to, std::uint16_t reason);
-  void yield(Slot slot, Yield how);
+  Yield yield(Slot slot, Yield how);
   void note_yield(Slot slot, const Yield& how, std::uint32_t had_tokens);
   void fall_from_tail();
   // evict.cpp

@@ -55,13 +55,15 @@ struct Counters {
   std::uint64_t arrived = 0, refused = 0, finished = 0;
   std::uint64_t prompt_tokens = 0, output_tokens = 0, computed_tokens = 0, recomputed_tokens = 0,
                 lookup_tokens = 0, hit_tokens = 0;  // prompts looked up in the prefix cache, once a sequence
-  std::uint64_t void_tokens = 0;   // sampled by a step in flight for a sequence that had ended
-  std::uint64_t no_host_tier = 0;  // demotions and swaps that became drops and recomputes
-  std::uint64_t host_full = 0;     // likewise, since the host tier had no room
+  std::uint64_t void_tokens = 0;  // sampled by a step in flight for a sequence that had ended
+  // Moves to host memory, of a block by demotion or a sequence by swap, that became drops and recomputes: without a host
+  // tier; and with one, for want of room there.
+  std::uint64_t no_host_tier = 0, host_full = 0;
   std::uint64_t swapped_out = 0, swapped_in = 0, copies_lost = 0;  // sequences; lost: had to recompute
   std::uint64_t demoted_blocks = 0, brought_in_blocks = 0, host_dropped_blocks = 0;
   std::uint64_t prefetched_blocks = 0;          // of brought_in_blocks, those that came before their turn
   std::uint64_t copies = 0, copies_failed = 0;  // of blocks, between the tiers
+  std::uint64_t most_in_transit = 0;            // blocks with a copy pending at once
   std::uint64_t preemptions = 0, evicted_blocks = 0, split_prompts = 0, failed_steps = 0, swaps = 0,
                 ejected = 0;
   std::uint64_t device_ns = 0, batch_rows = 0;

@@ -137,13 +137,16 @@ bool Engine::preempt_for(std::size_t in_need, std::uint32_t need) {
   }
   if (reason != SL_REASON_NONE)
     yields.count = fallback::preempt({candidates_, candidate_count_}, need, {yields_, candidate_count_});
-  decisions_.add(reason == SL_REASON_NONE ? policies_.preemption.get() : nullptr,
-                 std::span<const sl_yield>(yields_, yields.count));
   mark(Phase::policy, yields.count);
   const YieldBy by = reason == SL_REASON_NONE ? YieldBy::policy : YieldBy::fallback;
-  for (std::uint32_t i = 0; i < yields.count; ++i)
-    yield(SL_SEQ_SLOT(yields_[i].seq),
-          {yields_[i].mode, yields_[i].keep_blocks, yields_[i].reason, by, for_seq});
+  for (std::uint32_t i = 0; i < yields.count; ++i) {
+    const Yield came = yield(SL_SEQ_SLOT(yields_[i].seq),
+                             {yields_[i].mode, yields_[i].keep_blocks, yields_[i].reason, by, for_seq});
+    yields_[i].mode = static_cast<std::uint16_t>(came.mode);  // counted as what happened
+    yields_[i].reason = came.reason;
+  }
+  decisions_.add(reason == SL_REASON_NONE ? policies_.preemption.get() : nullptr,
+                 std::span<const sl_yield>(yields_, yields.count));
   exhausted_memory_ = exhausted_memory_ || yields.count > 0;  // what the victims of this step wait for
   return yields.count > 0;
 }
@@ -173,8 +176,9 @@ std::uint16_t Engine::check_yields(std::span<const sl_yield> yields) {
 }
 
 // A holder gives up its blocks: all, or all but the first `keep_blocks`, or moves them to host memory. Swap is recompute
-// without a host tier, where that has no room, and while a step in flight still writes all that could move.
-void Engine::yield(Slot slot, Yield how) {
+// without a host tier, where that has no room, and while a step in flight still writes all that could move. Returns what it
+// came to.
+Yield Engine::yield(Slot slot, Yield how) {
   const sl_seq_row& r = row(slot);
   if (how.mode == SL_YIELD_SWAP && options_.host_kv_blocks == 0) {
     how.reason = SL_REASON_NO_HOST_TIER;
@@ -218,6 +222,8 @@ void Engine::yield(Slot slot, Yield how) {
   transition(slot, waiting_state(slot));
   ++counters_.preemptions;
   if (swapped) take_transfers();  // others may have lost their copy by it
+  if (how.mode == SL_YIELD_SWAP && !swapped) how.mode = SL_YIELD_RECOMPUTE;
+  return how;
 }
 
 // By whom and for whom: for the sequence's account, and for the log.

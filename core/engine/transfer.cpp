@@ -188,6 +188,7 @@ void Engine::list_copies() {
     copies_out_.push_back(copy.from_tier == SL_TIER_DEVICE);
   }
   counters_.copies += copies_.size();
+  counters_.most_in_transit = std::max<std::uint64_t>(counters_.most_in_transit, copies_out_.size());
   cache_->copies().clear();
 }
 

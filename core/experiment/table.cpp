@@ -31,9 +31,14 @@ struct Row {
   bool always = false;  // shown though it is zero or has no value everywhere
 };
 
-std::vector<Row> rows() {
+// A counter of the engine's.
+Row counted(const char* label, const char* key, std::uint64_t engine::Counters::*what) {
+  return {label, key, [what](const Summary& s) { return static_cast<double>(s.counters.*what); }};
+}
+
+std::vector<Row> work_rows() {
   using S = const Summary&;
-  std::vector<Row> all = {
+  return {
       {"requests completed", "completed", [](S s) { return static_cast<double>(s.completed); }, true},
       {"  rejected", "rejected", [](S s) { return static_cast<double>(s.rejected); }},
       {"  cancelled", "cancelled", [](S s) { return static_cast<double>(s.cancelled); }},
@@ -73,15 +78,29 @@ std::vector<Row> rows() {
        [](S s) { return static_cast<double>(s.counters.recomputed_tokens); }, true},
       {"evicted blocks", "evicted_blocks", [](S s) { return static_cast<double>(s.counters.evicted_blocks); },
        true},
-      {"  demoted to host memory", "demoted_blocks",
-       [](S s) { return static_cast<double>(s.counters.demoted_blocks); }},
-      {"  brought back", "brought_in_blocks",
-       [](S s) { return static_cast<double>(s.counters.brought_in_blocks); }},
-      {"sequences swapped out", "swapped_out",
-       [](S s) { return static_cast<double>(s.counters.swapped_out); }},
-      {"  swapped in", "swapped_in", [](S s) { return static_cast<double>(s.counters.swapped_in); }},
-      {"  lost, so computed again", "copies_lost",
-       [](S s) { return static_cast<double>(s.counters.copies_lost); }},
+  };
+}
+
+// What moved between device and host memory, and what could not.
+std::vector<Row> host_rows() {
+  using C = engine::Counters;
+  return {
+      counted("blocks demoted to host memory", "demoted_blocks", &C::demoted_blocks),
+      counted("blocks brought back from there", "brought_in_blocks", &C::brought_in_blocks),
+      counted("blocks dropped from there", "host_dropped_blocks", &C::host_dropped_blocks),
+      counted("blocks in transit at once, most", "most_in_transit_blocks", &C::most_in_transit),
+      counted("failed copies of blocks", "failed_block_copies", &C::copies_failed),
+      counted("moves refused, host memory full", "host_full", &C::host_full),
+      counted("moves refused, no host memory", "no_host_tier", &C::no_host_tier),
+      counted("sequences swapped out", "swapped_out", &C::swapped_out),
+      counted("  swapped in", "swapped_in", &C::swapped_in),
+      counted("  lost, so computed again", "copies_lost", &C::copies_lost),
+  };
+}
+
+std::vector<Row> policy_rows() {
+  using S = const Summary&;
+  return {
       {"answers taken by the fallback", "fallbacks",
        [](S s) {
          double sum = 0;
@@ -90,16 +109,22 @@ std::vector<Row> rows() {
        },
        true},
       {"policies ejected", "ejected", [](S s) { return static_cast<double>(s.counters.ejected); }},
-      {"hot swaps", "swaps", [](S s) { return static_cast<double>(s.counters.swaps); }},
+      {"hot swaps", "hot_swaps", [](S s) { return static_cast<double>(s.counters.swaps); }},
       {"failed steps", "failed_steps", [](S s) { return static_cast<double>(s.counters.failed_steps); }},
       {"wall time, s", "wall_seconds", [](S s) { return s.wall_seconds; }, true},
   };
+}
+
+std::vector<Row> rows() {
+  std::vector<Row> all = work_rows();
+  for (std::vector<Row> (*more)() : {host_rows, policy_rows})
+    for (Row& row : more()) all.push_back(std::move(row));
   for (std::size_t i = 0; i < observe::kCauses; ++i) {
     const char* name = observe::name_of(static_cast<observe::Cause>(i));
-    all.push_back({fmt::format("time in {}, %", name), fmt::format("cause_{}_percent", name), [i](S s) {
-                     return 100 * ratio(static_cast<double>(s.causes[i]),
-                                        static_cast<double>(observe::sum(s.causes)));
-                   }});
+    all.push_back(
+        {fmt::format("time in {}, %", name), fmt::format("cause_{}_percent", name), [i](const Summary& s) {
+           return 100 * ratio(static_cast<double>(s.causes[i]), static_cast<double>(observe::sum(s.causes)));
+         }});
   }
   return all;
 }

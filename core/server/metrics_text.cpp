@@ -1,6 +1,7 @@
 #include "server/metrics_text.hpp"
 
 #include <fmt/format.h>
+#include <serveloop/reasons.h>
 
 #include <map>
 
@@ -63,17 +64,30 @@ void cache(Exposition& out, const Snapshot& s) {
   out.value(wide(s.kv_free), {{"state", "free"}});
   out.value(wide(s.in_transit), {{"state", "in_transit"}});
   out.metric("serveloop_host_kv_blocks", "gauge", "Blocks of the KV tier in host memory, by state.");
-  const std::uint32_t host_spare = s.host_free + s.host_cached;
+  const std::uint32_t host_spare = s.host_free + s.host_cached + s.host_in_transit;
   out.value(wide(s.host_blocks > host_spare ? s.host_blocks - host_spare : 0), {{"state", "used"}});
   out.value(wide(s.host_cached), {{"state", "cached"}});
   out.value(wide(s.host_free), {{"state", "free"}});
+  out.value(wide(s.host_in_transit), {{"state", "in_transit"}});
   out.gauge("serveloop_kv_block_tokens", "Tokens of a block.", wide(s.block_tokens));
   out.gauge("serveloop_kv_use_ratio", "Blocks in use of all; 1 is full.", kv_use(s));
+  out.counter("serveloop_evicted_blocks_total", "Device blocks dropped from the prefix cache.",
+              s.counters.evicted_blocks);
+}
+
+// What moved between device and host memory, and what could not.
+void host_tier(Exposition& out, const Snapshot& s) {
   const engine::Counters& c = s.counters;
-  out.counter("serveloop_evicted_blocks_total", "Blocks dropped from the prefix cache.", c.evicted_blocks);
   out.counter("serveloop_demoted_blocks_total", "Cached blocks moved to host memory.", c.demoted_blocks);
   out.counter("serveloop_brought_in_blocks_total", "Blocks moved from host memory to the device.",
               c.brought_in_blocks);
+  out.counter("serveloop_host_dropped_blocks_total", "Cached blocks dropped from host memory.",
+              c.host_dropped_blocks);
+  out.metric(
+      "serveloop_host_refused_total", "counter",
+      "Demotions, a block each, and swaps, a sequence each, that became drops and recomputes, by reason.");
+  out.value(c.host_full, {{"reason", policy::reason_name(SL_REASON_HOST_FULL)}});
+  out.value(c.no_host_tier, {{"reason", policy::reason_name(SL_REASON_NO_HOST_TIER)}});
   out.metric(
       "serveloop_swapped_sequences_total", "counter",
       "Sequences whose KV moved, by direction; lost: it could not be brought back, and was computed again.");
@@ -95,7 +109,9 @@ void steps(Exposition& out, const Snapshot& s) {
 }
 
 void policies(Exposition& out, const Snapshot& s) {
-  out.metric("serveloop_decisions_total", "counter", "Decisions by the plugin that took them, and why.");
+  out.metric(
+      "serveloop_decisions_total", "counter",
+      "Decisions by the plugin that took them, and why; a swap that became a recompute counts as that.");
   for (const service::Decision& d : s.decisions)
     out.value(d.count, {{"plugin", d.plugin}, {"decision", d.decision}, {"reason", d.reason}});
   out.metric("serveloop_fell_total", "counter", "Entries of plans that could not be placed, by reason.");
@@ -106,7 +122,7 @@ void policies(Exposition& out, const Snapshot& s) {
   for (const auto& [of, count] : s.counters.fallbacks)
     out.value(count, {{"kind", policy::name_of(static_cast<policy::Kind>(of.first))},
                       {"reason", policy::reason_name(of.second)}});
-  out.counter("serveloop_swaps_total", "Policies changed while running.", s.counters.swaps);
+  out.counter("serveloop_policy_swaps_total", "Policies changed while running.", s.counters.swaps);
   out.counter("serveloop_ejected_total", "Policies thrown out.", s.counters.ejected);
   out.metric("serveloop_policy_info", "gauge", "The policies in force.");
   for (const service::PolicyInForce& p : s.policies)
@@ -168,6 +184,7 @@ std::string metrics_text(const Snapshot& snapshot, const service::Info& info, co
   requests(out, snapshot);
   tokens(out, snapshot);
   cache(out, snapshot);
+  host_tier(out, snapshot);
   steps(out, snapshot);
   policies(out, snapshot);
   http_side(out, http);

@@ -42,7 +42,7 @@ struct Snapshot {
   std::uint32_t kv_blocks = 0, kv_free = 0,
                 kv_cached = 0;  // device blocks; cached: held by nobody, evictable
   std::uint32_t host_blocks = 0, host_free = 0, host_cached = 0;  // of the tier in host memory
-  std::uint32_t in_transit = 0;                                   // device blocks with a copy pending
+  std::uint32_t in_transit = 0, host_in_transit = 0;  // blocks with a copy pending, on the device and there
   std::uint32_t block_tokens = 0;
   std::vector<Decision> decisions;
   std::map<std::string, std::uint64_t> finished;  // sequences by finish reason

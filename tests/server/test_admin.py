@@ -93,7 +93,7 @@ class Swaps(Admin):
             self.answers(running)
         self.check(running)
         metrics = server.metrics()
-        self.assertEqual(metrics.get('serveloop_swaps_total'), 4)
+        self.assertEqual(metrics.get('serveloop_policy_swaps_total'), 4)
         decided = {}
         for (name, labels), count in metrics.samples.items():
             if name == 'serveloop_decisions_total':
@@ -194,7 +194,7 @@ class Refused(Admin):
             self.assertEqual(server.admin('PUT', POLICY + 'scheduler', body).status, 400)
         self.assertEqual(server.admin('GET', '/admin/policy').json(), before)
         self.assertEqual(server.text('serves on', seed=1, max_tokens=30), text)
-        self.assertEqual(server.metrics().get('serveloop_swaps_total'), 0)
+        self.assertEqual(server.metrics().get('serveloop_policy_swaps_total'), 0)
 
 
 if __name__ == '__main__':

@@ -11,10 +11,11 @@ import bad_requests
 import connections
 import endpoints
 import generation
+import host_tier
 import lifecycle
 import stage
 import tenants
 
 if __name__ == '__main__':
     stage.set_up(*sys.argv[1:4])
-    stage.run(endpoints, bad_requests, generation, connections, lifecycle, tenants)
+    stage.run(endpoints, bad_requests, generation, connections, lifecycle, tenants, host_tier)

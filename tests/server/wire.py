@@ -122,5 +122,6 @@ class Metrics:
         assert name in self.types or any(name.startswith(family) for family in self.types), f'no metric {name}'
         return self.samples.get((name, frozenset(labels.items())), 0)
 
-    def sum(self, name):
-        return sum(number for (sample, _), number in self.samples.items() if sample == name)
+    def sum(self, name, **labels):
+        """Of all its samples that have these labels."""
+        return sum(number for (sample, found), number in self.samples.items() if sample == name and labels.items() <= dict(found).items())

@@ -1,5 +1,5 @@
 // A preemption policy that answers wrongly in a chosen way on every rate-th call, and takes the last in rank
-// on the others.
+// on the others. `swap` is no wrong answer, but a blind one: all are to be swapped, whether they can or not.
 #include <serveloop/cpp/preemption.hpp>
 #include <string>
 
@@ -27,7 +27,9 @@ class BadPreemption {
     const auto candidates = in.candidates();
     uint64_t freed = 0;
     for (std::size_t i = candidates.size(); i-- > 0 && freed < in->need; freed += candidates[i].frees)
-      push(yields, {candidates[i].seq, SL_YIELD_RECOMPUTE, SL_REASON_NONE, 0});
+      push(yields, {candidates[i].seq,
+                    static_cast<uint16_t>(wrong && mode_ == "swap" ? SL_YIELD_SWAP : SL_YIELD_RECOMPUTE),
+                    SL_REASON_NONE, 0});
     if (wrong) spoil(in, yields);
     return wrong && mode_ == "negative_status" ? SL_ERROR : SL_OK;
   }

@@ -78,8 +78,15 @@ BOOST_AUTO_TEST_CASE(say_what_the_snapshot_holds) {
   s.kv_blocks = 100;
   s.kv_free = 20;
   s.kv_cached = 30;
+  s.host_blocks = 70;
+  s.host_free = 40;
+  s.host_cached = 20;
+  s.host_in_transit = 3;
   s.block_tokens = 16;
   s.counters.steps = 10;
+  s.counters.host_full = 8;
+  s.counters.no_host_tier = 9;
+  s.counters.host_dropped_blocks = 11;
   s.counters.computed_tokens = 50;
   s.counters.fallbacks[{1, 20}] = 4;
   s.decisions = {{"sarathi", "admit", "chunk \"full\"\n", 7}};
@@ -94,14 +101,24 @@ BOOST_AUTO_TEST_CASE(say_what_the_snapshot_holds) {
   http.add(404);
   const std::string text = metrics_text(s, {"m", 0, 1, 1, 1}, http);
   for (const char* line :
-       {"serveloop_sequences{state=\"running\"} 3", "serveloop_kv_use_ratio 0.5",
+       {"serveloop_sequences{state=\"running\"} 3",
+        "serveloop_kv_use_ratio 0.5",
         "serveloop_kv_blocks{state=\"used\"} 50",
+        "serveloop_host_kv_blocks{state=\"used\"} 7",
+        "serveloop_host_kv_blocks{state=\"cached\"} 20",
+        "serveloop_host_kv_blocks{state=\"free\"} 40",
+        "serveloop_host_kv_blocks{state=\"in_transit\"} 3",
+        "serveloop_host_refused_total{reason=\"host_full\"} 8",
+        "serveloop_host_refused_total{reason=\"no_host_tier\"} 9",
+        "serveloop_host_dropped_blocks_total 11",
         "serveloop_decisions_total{plugin=\"sarathi\",decision=\"admit\",reason=\"chunk \\\"full\\\"\\n\"} 7",
         "serveloop_fallbacks_total{kind=\"scheduler\",reason=\"over_budget\"} 4",
         "serveloop_first_token_seconds_bucket{le=\"0.001\"} 1",
         "serveloop_first_token_seconds_bucket{le=\"1000\"} 1",
-        "serveloop_first_token_seconds_bucket{le=\"+Inf\"} 3", "serveloop_first_token_seconds_sum 1.5",
-        "serveloop_http_requests_total{code=\"200\"} 2", "serveloop_http_requests_total{code=\"404\"} 1",
+        "serveloop_first_token_seconds_bucket{le=\"+Inf\"} 3",
+        "serveloop_first_token_seconds_sum 1.5",
+        "serveloop_http_requests_total{code=\"200\"} 2",
+        "serveloop_http_requests_total{code=\"404\"} 1",
         "vllm:num_requests_running{engine=\"0\",model_name=\"m\"} 3",
         "vllm:num_requests_waiting{engine=\"0\",model_name=\"m\"} 2",
         "vllm:kv_cache_usage_perc{engine=\"0\",model_name=\"m\"} 0.5",
