@@ -16,6 +16,14 @@ program = str(build / 'serveloop')
 checks = Checks()
 
 
+# What a configuration is there to show does happen in it.
+SHOWS = {
+    'simulate_host_memory.toml': ('blocks demoted to host memory', 'blocks brought back from there', 'sequences swapped out', '  swapped in',
+                                  'time in transfer, %', 'time in policy, %'),
+    'simulate_tenants.toml': ('time in policy, %',),
+}
+
+
 def simulate(config, *overrides):
     of_a_trace = tomllib.loads(config.read_text())['workload'].get('trace')
     command = [program, 'simulate', '--config', str(config), '--set', f'workload.{"limit" if of_a_trace else "requests"}=50']
@@ -26,6 +34,8 @@ def simulate(config, *overrides):
     if checks.check(done.returncode == 0, what):
         rows = dict(line.rsplit(maxsplit=1) for line in done.stdout.splitlines() if len(line.split()) > 1)
         checks.check(float(rows.get('requests completed', 0)) == 50, what)
+        for row in SHOWS.get(config.name, ()):
+            checks.check(float(rows.get(row, 0)) > 0, f'{row} is 0 in {what}')
 
 
 # A model's configuration runs on a tiny one with drawn weights, so that none need be fetched, and on the CPU: what it says
