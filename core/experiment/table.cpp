@@ -87,6 +87,7 @@ std::vector<Row> host_rows() {
   return {
       counted("blocks demoted to host memory", "demoted_blocks", &C::demoted_blocks),
       counted("blocks brought back from there", "brought_in_blocks", &C::brought_in_blocks),
+      counted("  of them by prefetch", "prefetched_blocks", &C::prefetched_blocks),
       counted("blocks dropped from there", "host_dropped_blocks", &C::host_dropped_blocks),
       counted("blocks in transit at once, most", "most_in_transit_blocks", &C::most_in_transit),
       counted("failed copies of blocks", "failed_block_copies", &C::copies_failed),

@@ -1,7 +1,5 @@
 #include "rig/cpu_device.hpp"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 
 #include "engine/precision_setup.hpp"
@@ -16,17 +14,6 @@ namespace {
 using execute::cpu::CpuExecutor;
 
 constexpr std::uint64_t kMostDefaultPool = std::uint64_t{4} << 30;  // bytes
-
-// Is there room for the host tier beside the pool, which there is room for?
-Status check_host_room(std::uint64_t pool_bytes, std::uint64_t host_bytes) {
-  constexpr std::uint64_t kMega = 1024 * 1024;
-  const std::uint64_t available = available_memory();
-  if (available == 0 || host_bytes == 0 || pool_bytes + host_bytes <= available) return {};
-  return fail("engine.host_kv_memory",
-              fmt::format("at most {} MiB, which memory has left beside a KV pool of {} MiB",
-                          (available - std::min(available, pool_bytes)) / kMega, pool_bytes / kMega),
-              fmt::format("{} MiB", host_bytes / kMega));
-}
 
 }  // namespace
 
@@ -70,10 +57,8 @@ Result<Device> cpu_device(const config::Config& config, const sl_cost& cost, pol
                                e.kv_blocks ? "lower engine.kv_blocks" : "lower engine.kv_memory");
       !fits)
     return tl::unexpected(fits.error());
-  const Result<std::uint32_t> in_host = host_blocks(e, static_cast<double>(*block_bytes));
+  const Result<std::uint32_t> in_host = host_blocks_in_memory(e, *block_bytes, *blocks * *block_bytes);
   if (!in_host) return tl::unexpected(in_host.error());
-  if (Status fits = check_host_room(*blocks * *block_bytes, *in_host * *block_bytes); !fits)
-    return tl::unexpected(fits.error());
   (*executor)->set_blocks(*blocks, *in_host);
 
   const auto isa = static_cast<std::uint64_t>(options.isa);

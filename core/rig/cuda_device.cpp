@@ -67,10 +67,8 @@ Result<Device> cuda_device(const config::Config& config, const sl_cost& cost, po
       pool_blocks(e, static_cast<double>(*block_bytes),
                   static_cast<std::uint64_t>(kPoolShare * static_cast<double>(*free)));
   if (!blocks) return tl::unexpected(blocks.error());
-  const Result<std::uint32_t> in_host = host_blocks(e, static_cast<double>(*block_bytes));
+  const Result<std::uint32_t> in_host = host_blocks_in_memory(e, *block_bytes, 0);
   if (!in_host) return tl::unexpected(in_host.error());
-  if (Status fits = check_room("a host tier", *in_host * *block_bytes, "lower engine.host_kv_memory"); !fits)
-    return tl::unexpected(fits.error());
   (*executor)->set_blocks(*blocks, *in_host);
 
   device.facts = {.cost = cost,

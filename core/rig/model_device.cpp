@@ -6,6 +6,7 @@
 
 #include "base/hash.hpp"
 #include "model/memory_plan.hpp"
+#include "rig/machine.hpp"
 
 namespace serveloop::rig {
 
@@ -40,6 +41,21 @@ Result<ModelToRun> model_to_run(const config::Config& config, unsigned threads, 
   loaded.description = fmt::format("{}: {}, {} layers, {:.0f} MiB of weights", loaded.name, a.family,
                                    a.layers.size(), static_cast<double>(loaded.weight_bytes) / kMega);
   return ModelToRun{std::move(*named), std::move(loaded), context_tokens};
+}
+
+Result<std::uint32_t> host_blocks_in_memory(const config::Engine& engine, std::uint64_t block_bytes,
+                                            std::uint64_t beside_bytes) {
+  constexpr std::uint64_t kMebi = 1024 * 1024;
+  const Result<std::uint32_t> blocks = host_blocks(engine, static_cast<double>(block_bytes));
+  const std::uint64_t available = available_memory();
+  if (!blocks || *blocks == 0 || available == 0) return blocks;
+  const std::uint64_t left = available - std::min(available, beside_bytes);
+  if (*blocks * block_bytes <= left) return blocks;
+  const std::string beside =
+      beside_bytes == 0 ? "" : fmt::format(" beside a KV pool of {} MiB", beside_bytes / kMebi);
+  return fail("engine.host_kv_memory",
+              fmt::format("at most {} MiB, which memory has left{}", left / kMebi, beside),
+              fmt::format("{} MiB", *blocks * block_bytes / kMebi));
 }
 
 std::uint64_t numerics_id(const std::string& model_identity, std::span<const sl_op_plan> plans,

@@ -81,6 +81,8 @@ void host_tier(Exposition& out, const Snapshot& s) {
   out.counter("serveloop_demoted_blocks_total", "Cached blocks moved to host memory.", c.demoted_blocks);
   out.counter("serveloop_brought_in_blocks_total", "Blocks moved from host memory to the device.",
               c.brought_in_blocks);
+  out.counter("serveloop_prefetched_blocks_total", "Of these, those that a prefetch moved.",
+              c.prefetched_blocks);
   out.counter("serveloop_host_dropped_blocks_total", "Cached blocks dropped from host memory.",
               c.host_dropped_blocks);
   out.metric(

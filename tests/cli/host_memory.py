@@ -10,6 +10,7 @@ import stage
 PRESSING = stage.SYNTHETIC.replace('min_tokens = 8, max_tokens = 60', 'min_tokens = 100, max_tokens = 300') \
                           .replace('min_tokens = 2, max_tokens = 20', 'min_tokens = 100, max_tokens = 200')
 ROWS = {'blocks demoted to host memory': 'demoted_blocks', 'blocks brought back from there': 'brought_in_blocks',
+        '  of them by prefetch': 'prefetched_blocks',
         'blocks dropped from there': 'host_dropped_blocks', 'blocks in transit at once, most': 'most_in_transit_blocks',
         'failed copies of blocks': 'failed_block_copies', 'moves refused, host memory full': 'host_full',
         'moves refused, no host memory': 'no_host_tier', 'sequences swapped out': 'swapped_out', '  swapped in': 'swapped_in',
@@ -121,10 +122,3 @@ class OnAModel(models.OnTiny):
             self.bad(*command, '--config', self.small, *self.drawn, '--set', 'engine.block_tokens=4096', '--set', 'engine.host_kv_memory=40TiB',
                      says=['serveloop: --set engine.host_kv_memory=40TiB: expected at most', 'MiB, which memory has left beside a KV pool of ',
                            'MiB, found 41943'])
-
-    def test_a_gpu_has_none_yet(self):
-        arguments = ['serve', '--check', '--config', self.small, *self.drawn, '--set', 'engine.executor=cuda']
-        if 'built without CUDA' in self.run_program(*arguments).stderr:
-            self.skipTest('built without CUDA: there is nothing that could be asked for host memory')
-        self.bad(*arguments, '--set', 'engine.host_kv_memory=1MiB',
-                 says=['serveloop: --set engine.host_kv_memory=1MiB: expected 0', 'no host tier on CUDA'])

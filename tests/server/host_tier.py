@@ -52,7 +52,8 @@ class HostTier(unittest.TestCase):
 
     def test_what_moved(self):
         counters = [(SWAPPED, {'direction': 'out'}), (SWAPPED, {'direction': 'in'}), ('serveloop_demoted_blocks_total', {}),
-                    ('serveloop_brought_in_blocks_total', {}), ('serveloop_host_dropped_blocks_total', {})]
+                    ('serveloop_brought_in_blocks_total', {}), ('serveloop_prefetched_blocks_total', {}),
+                    ('serveloop_host_dropped_blocks_total', {})]
         totals = set()
 
         def in_transit(metrics):

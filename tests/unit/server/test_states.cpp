@@ -87,6 +87,7 @@ BOOST_AUTO_TEST_CASE(say_what_the_snapshot_holds) {
   s.counters.host_full = 8;
   s.counters.no_host_tier = 9;
   s.counters.host_dropped_blocks = 11;
+  s.counters.prefetched_blocks = 12;
   s.counters.computed_tokens = 50;
   s.counters.fallbacks[{1, 20}] = 4;
   s.decisions = {{"sarathi", "admit", "chunk \"full\"\n", 7}};
@@ -111,6 +112,7 @@ BOOST_AUTO_TEST_CASE(say_what_the_snapshot_holds) {
         "serveloop_host_refused_total{reason=\"host_full\"} 8",
         "serveloop_host_refused_total{reason=\"no_host_tier\"} 9",
         "serveloop_host_dropped_blocks_total 11",
+        "serveloop_prefetched_blocks_total 12",
         "serveloop_decisions_total{plugin=\"sarathi\",decision=\"admit\",reason=\"chunk \\\"full\\\"\\n\"} 7",
         "serveloop_fallbacks_total{kind=\"scheduler\",reason=\"over_budget\"} 4",
         "serveloop_first_token_seconds_bucket{le=\"0.001\"} 1",
