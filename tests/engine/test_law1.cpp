@@ -5,7 +5,7 @@
 #include <array>
 #include <boost/test/unit_test.hpp>
 
-#include "world.hpp"
+#include "shipped.hpp"
 
 namespace serveloop::test {
 
@@ -63,31 +63,11 @@ void check(const Setting& s, const Traffic& t) {
       BOOST_CHECK_EQUAL(hits, 0u);
     BOOST_CHECK_GE(c.split_prompts, kAtLeast);
     BOOST_CHECK_EQUAL(c.swaps, s.swaps.size());
-    std::uint64_t kept = 0, parked = 0;
-    for (const auto& [key, count] : world.engine().decisions().counts()) {
-      if (std::get<1>(key) == "keep") kept += count.count;
-      if (std::get<1>(key) == "park") parked += count.count;
-    }
-    if (s.preemption == "cost") BOOST_CHECK_GE(kept, kAtLeast);
-    if (!s.gates.empty()) BOOST_CHECK_GE(parked, kAtLeast);
+    if (s.preemption == "cost") BOOST_CHECK_GE(decided(world.engine(), "keep"), kAtLeast);
+    if (!s.gates.empty()) BOOST_CHECK_GE(decided(world.engine(), "park"), kAtLeast);
     for (const auto& [what, count] : c.fallbacks)
       BOOST_ERROR(fmt::format("kind {} fell back {} times, reason {}", what.first, count, what.second));
   }
-}
-
-// Two of each kind, to any plugin that is shipped.
-std::vector<Setting::Swap> random_swaps(std::uint64_t seed) {
-  static const std::vector<std::pair<policy::Kind, std::vector<const char*>>> kKinds = {
-      {policy::Kind::scheduler, {"sarathi", "priority", "fcfs"}},
-      {policy::Kind::eviction, {"slru", "lru"}},
-      {policy::Kind::preemption, {"cost", "swap", "least-progress", "most-blocks", "recompute"}}};
-  std::vector<Setting::Swap> swaps;
-  std::uint64_t at = 3 + seed % 11;
-  for (std::uint64_t i = 0; i < 6; ++i, at += 7 + (seed * 31 + i * 17) % 23) {
-    const auto& [kind, names] = kKinds[(seed + i) % kKinds.size()];
-    swaps.push_back({at, kind, {names[(seed + i / kKinds.size()) % names.size()], {}}});
-  }
-  return swaps;
 }
 
 }  // namespace

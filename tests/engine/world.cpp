@@ -13,7 +13,7 @@ namespace serveloop::test {
 std::string Setting::name() const {
   std::string out = fmt::format("{}/{}/{} blocks={} budget={} lag={} cache={}", scheduler, eviction,
                                 preemption, blocks, token_budget, lag, prefix_cache);
-  if (host_blocks > 0) out += fmt::format(" host={}", host_blocks);
+  if (host_blocks > 0) out += fmt::format(" host={} copy={}ns", host_blocks, swap_block_ns);
   for (const Swap& swap : swaps) out += fmt::format(" swap@{}={}", swap.at_step, swap.to.plugin);
   return out;
 }
@@ -24,9 +24,7 @@ policy::Host build_host() {
   return policy::Host(options);
 }
 
-namespace {
-
-sl_cost test_cost() {
+sl_cost test_cost(double swap_block_ns) {
   sl_cost cost{};
   cost.struct_size = sizeof(sl_cost);
   cost.step_fixed_ns = 1e6;
@@ -35,14 +33,12 @@ sl_cost test_cost() {
   cost.prefill_token_ns = 1e4;
   cost.prefill_context_ns = 1;
   cost.swap_fixed_ns = 1e5;
-  cost.swap_block_ns = 2e4;
+  cost.swap_block_ns = swap_block_ns;
   cost.prefill_step_ns = 2e3;
   cost.decode_token_ns = 1e3;
   cost.overlap = 0.01;
   return cost;
 }
-
-}  // namespace
 
 std::shared_ptr<engine::SwapOrder> swap_order(const policy::Host& host, const policy::Limits& limits,
                                               policy::Kind kind, const policy::Choice& to) {
@@ -76,7 +72,7 @@ World::World(const Setting& setting, std::vector<Ask> asks, observe::StepLog* lo
   o.max_waiting = setting.max_waiting;
   o.context_tokens = setting.context_tokens;
   o.seed = setting.seed;
-  o.cost = test_cost();
+  o.cost = test_cost(setting.swap_block_ns);
   limits_ = rig::limits(o);
   engine::Policies p;
   for (const policy::Choice& gate : setting.gates) p.gates.push_back(need(host_.load_gate(gate, limits_)));
@@ -260,43 +256,6 @@ Outputs alone(const std::vector<Ask>& asks) {
     }
   }
   return all;
-}
-
-void check_law_1(const World& world, const std::vector<Ask>& asks, const Outputs& reference) {
-  for (const auto& [which, expected] : reference) {
-    const auto found = world.outputs().find(which);
-    const Tokens got = found == world.outputs().end() ? Tokens{} : found->second;
-    const bool cut = asks[which.first].cancel_after > 0;
-    if (cut)
-      BOOST_REQUIRE_LE(got.size(), expected.size());
-    else
-      BOOST_REQUIRE_EQUAL(got.size(), expected.size());
-    BOOST_REQUIRE(std::equal(got.begin(), got.end(), expected.begin()));
-  }
-}
-
-void check_ends(const World& world, const Outputs& reference) {
-  std::map<std::pair<std::uint64_t, std::uint32_t>, const engine::Finished*> ends;
-  for (const engine::Finished& end : world.ends())
-    BOOST_REQUIRE(ends.emplace(std::pair(world.ask_of(end.request), end.fork), &end).second);
-  BOOST_REQUIRE_EQUAL(ends.size(), reference.size());
-  for (const auto& [which, expected] : reference) {
-    const engine::Finished& end = *ends.at(which);
-    const Tokens& got = world.output_of(end.request, end.fork);
-    if (end.finish == SL_FINISH_LENGTH || end.finish == SL_FINISH_STOP)
-      BOOST_REQUIRE_EQUAL(got.size(), expected.size());
-    else
-      BOOST_REQUIRE_LE(got.size(), expected.size());
-    BOOST_REQUIRE(std::equal(got.begin(), got.end(), expected.begin()));
-  }
-}
-
-void check_idle(const World& world) {
-  BOOST_REQUIRE_EQUAL(world.engine().audit(true), "");
-  BOOST_REQUIRE(!world.engine().busy());
-  BOOST_REQUIRE_EQUAL(world.engine().requests().waiting_count(), 0u);
-  BOOST_REQUIRE_EQUAL(world.engine().requests().ready_count(), 0u);
-  BOOST_REQUIRE(world.engine().requests().holders().empty());
 }
 
 }  // namespace serveloop::test

@@ -17,6 +17,9 @@ namespace serveloop::test {
 using Tokens = std::vector<requests::Token>;
 using Outputs = std::map<std::pair<std::uint64_t, std::uint32_t>, Tokens>;  // by (request's index, fork)
 
+// How long a block's copy takes: a fourth of the time in which its tokens are computed, or four times as long.
+inline constexpr double kFastCopy = 2e4, kSlowCopy = 32e4;
+
 struct Setting {
   std::string scheduler = "fcfs", eviction = "lru", preemption = "recompute";  // "" = the linked-in fallback
   std::string precision = "native";
@@ -24,7 +27,8 @@ struct Setting {
   std::vector<policy::Choice> gates;
   std::uint32_t blocks = 4096, token_budget = 256, max_sequences = 16, lag = 0, bypass_steps = 64,
                 max_waiting = 4096, host_blocks = 0;
-  std::uint64_t seed = 5;  // the policies'
+  double swap_block_ns = kFastCopy;  // of a block between device and host memory
+  std::uint64_t seed = 5;            // the policies'
   std::uint32_t context_tokens = 131072;
   bool prefix_cache = true;
   struct Swap {
@@ -111,6 +115,8 @@ class World : public engine::Output {
 // All preemption policies that are shipped.
 inline constexpr const char* kPreemptions[] = {"recompute", "least-progress", "most-blocks", "swap", "cost"};
 
+// What an engine under test believes that steps and copies cost.
+sl_cost test_cost(double swap_block_ns = kFastCopy);
 // The search path of the build's own plugins.
 policy::Host build_host();
 // A policy that is loaded and waits to take over, and how an engine is told of it.
