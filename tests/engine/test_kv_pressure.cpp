@@ -164,6 +164,35 @@ BOOST_AUTO_TEST_CASE(ten_thousand_random_operations) {
         }
 }
 
+// The same with a second tier, whose copies take longer than steps do, and some of which fail: whoever is cancelled, paused,
+// resumed or handed over may be there or on the way.
+BOOST_AUTO_TEST_CASE(ten_thousand_random_operations_with_host_memory) {
+  std::uint64_t seed = 100;
+  for (const std::uint32_t lag : {0u, 1u})
+    for (const std::uint32_t host_blocks : {kSmallest, 120u})
+      BOOST_TEST_CONTEXT("lag " << lag << ", host blocks " << host_blocks) {
+        Setting s = stormy(lag, true, 2 * kSmallest);
+        s.host_blocks = host_blocks;
+        s.eviction_options = toml::Table{{"ahead_share", 0.2}};
+        Storm storm(s, ++seed);
+        execute::CopyTime& copies = storm.world().executor().copies();
+        for (std::uint64_t copy = 0; copy < 20000; ++copy) {
+          copies.delay_copy(copy, mix(seed, copy) % 2'000'000);
+          if (mix(seed + 1, copy) % 11 == 0) copies.fail_copy(copy);
+        }
+        storm.run(kUnderAsan ? 3000 : 10000);
+        const engine::Counters& c = storm.world().counters();
+        BOOST_TEST_MESSAGE("lag " << lag << ", host " << host_blocks << ": " << c.swapped_out << " out, "
+                                  << c.swapped_in << " in, " << c.demoted_blocks << " demoted, "
+                                  << c.prefetched_blocks << " prefetched, " << c.copies_failed << " failed, "
+                                  << c.swaps << " swaps");
+        for (const std::uint64_t count :
+             {c.swapped_out, c.swapped_in, c.demoted_blocks, c.prefetched_blocks, c.copies_failed, c.swaps})
+          BOOST_CHECK_GE(count, 20u);
+        for (const auto& [what, count] : c.fallbacks) BOOST_CHECK_EQUAL(what.second, SL_REASON_NO_PROGRESS);
+      }
+}
+
 BOOST_AUTO_TEST_CASE(any_valid_plan_keeps_law_1) {
   for (std::int64_t seed = 1; seed <= 30; ++seed) BOOST_TEST_CONTEXT("seed " << seed) {
       Setting s = stormy(static_cast<std::uint32_t>(seed % 2), seed % 3 != 0, seed % 5 == 0 ? kSmallest : 40);
