@@ -4,6 +4,7 @@
 #include <boost/test/unit_test.hpp>
 
 #include "base/hash.hpp"
+#include "shipped.hpp"
 
 namespace serveloop::test {
 
@@ -77,13 +78,13 @@ void check_outputs(std::string_view what, const Outputs& got, const Outputs& ref
 
 }  // namespace
 
-engine::Counters check_cpu_law_1(const CpuSetting& s, CpuTraffic& traffic) {
+Counted check_cpu_law_1(const CpuSetting& s, CpuTraffic& traffic) {
   const Heard& reference = traffic.alone(s.precision);
-  engine::Counters counters;
+  Counted counters;
   BOOST_TEST_CONTEXT(s.name()) {
     CpuWorld world(s, traffic.model());
     world.run(traffic.asks());
-    counters = world.engine().counters();
+    counters = {world.engine().counters(), decided(world.engine(), "keep")};
     BOOST_REQUIRE_EQUAL(world.engine().audit(true), "");
     BOOST_REQUIRE_EQUAL(world.heard().tokens.size(), traffic.sequences());
     check_outputs("token", world.heard().tokens, reference.tokens, traffic.asks());

@@ -29,7 +29,12 @@ class CpuTraffic {
   std::map<std::string, Heard> alone_;  // by plan
 };
 
-// Law 1 in one setting, bit for bit. Returns the counters, so that a test can ask whether what it is about took place.
-engine::Counters check_cpu_law_1(const CpuSetting& setting, CpuTraffic& traffic);
+// What took place in a run.
+struct Counted : engine::Counters {
+  std::uint64_t kept = 0;  // yields that kept their first blocks
+};
+
+// Law 1 in one setting, bit for bit. Returns what took place, so that a test can ask whether what it is about did.
+Counted check_cpu_law_1(const CpuSetting& setting, CpuTraffic& traffic);
 
 }  // namespace serveloop::test

@@ -4,21 +4,29 @@
 
 #include <bit>
 #include <boost/test/unit_test.hpp>
+#include <chrono>
+#include <thread>
 
 #include "../need.hpp"
+#include "base/hash.hpp"
 #include "rig/settings.hpp"
 
 namespace serveloop::test {
 
 std::string CpuSetting::name() const {
-  return fmt::format("{} {} {} blocks={}x{} budget={} lag={} threads={} prefix_cache={} swaps={}",
-                     scheduler.plugin, eviction.plugin, precision, blocks, block_tokens, token_budget, lag,
-                     threads, prefix_cache, swaps.size());
+  std::string out =
+      fmt::format("{} {} {} {} blocks={}x{} budget={} lag={} threads={} prefix_cache={} swaps={}",
+                  scheduler.plugin, eviction.plugin, preemption.plugin, precision, blocks, block_tokens,
+                  token_budget, lag, threads, prefix_cache, swaps.size());
+  if (host_blocks > 0)
+    out += fmt::format(" host={} copy={}ns bad_copies={}", host_blocks, swap_block_ns, bad_copies);
+  return out;
 }
 
 CpuWorld::CpuWorld(const CpuSetting& s, const model::Model& model) : setting_(s), host_(build_host()) {
   engine::Options o;
   o.kv_blocks = s.blocks;
+  o.host_kv_blocks = s.host_blocks;
   o.block_tokens = s.block_tokens;
   o.token_budget = s.token_budget;
   o.max_sequences = s.max_sequences;
@@ -26,20 +34,42 @@ CpuWorld::CpuWorld(const CpuSetting& s, const model::Model& model) : setting_(s)
   o.prefix_cache = s.prefix_cache;
   o.vocabulary = model.architecture.vocabulary;
   o.context_tokens = model.architecture.max_positions;
+  o.cost = test_cost(s.swap_block_ns);
   limits_ = rig::limits(o);
   engine::Policies p;
   p.scheduler = need(host_.load_scheduler(s.scheduler, limits_));
   p.eviction = need(host_.load_eviction(s.eviction, limits_));
-  p.preemption = need(host_.load_preemption({"recompute"}, limits_));
+  p.preemption = need(host_.load_preemption(s.preemption, limits_));
   p.precision = need(host_.load_precision({s.precision}, limits_));
-  executor_ = need(execute::cpu::CpuExecutor::create(
-      clock_, model, {s.threads, s.lag, o.max_sequences, o.token_budget, o.block_tokens, o.kv_blocks}));
+  execute::cpu::CpuOptions options{s.threads,      s.lag,          o.max_sequences,
+                                   o.token_budget, o.block_tokens, o.kv_blocks};
+  options.host_blocks = o.host_kv_blocks;
+  executor_ = need(execute::cpu::CpuExecutor::create(clock_, model, options));
   engine_ = need(
       engine::Engine::create(o, requests::Labeler({}, {}), std::move(p), clock_, *executor_, *this, nullptr));
+  if (s.bad_copies) spoil_copies();
+}
+
+// Of all copies a thirteenth fails, and a seventeenth takes as long as three steps do, or, where none can run before it
+// came, ten milliseconds.
+void CpuWorld::spoil_copies() {
+  executor_->watch_copies([this, copy = std::uint64_t{0}](const execute::BlockCopy&) mutable {
+    const std::uint64_t draw = mix(19, copy++), begun_at = steps_.load();
+    const auto give_up = std::chrono::steady_clock::now() + std::chrono::milliseconds(10);
+    while (draw % 17 == 0 && steps_.load() < begun_at + 3 && std::chrono::steady_clock::now() < give_up)
+      std::this_thread::sleep_for(std::chrono::microseconds(100));
+    return draw % 13 != 0;
+  });
+}
+
+bool CpuWorld::step() {
+  const bool more = engine_->step();
+  steps_.store(engine_->steps());
+  return more;
 }
 
 void CpuWorld::run(const std::vector<Ask>& asks) {
-  for (std::size_t next = 0; next < asks.size(); engine_->step(), cancel(), swap())
+  for (std::size_t next = 0; next < asks.size(); step(), cancel(), swap())
     while (next < asks.size() && asks[next].at_step * setting_.pace <= engine_->steps()) {
       send(asks[next], next);
       ++next;
@@ -68,7 +98,7 @@ void CpuWorld::send(const Ask& ask, std::size_t index) {
 }
 
 void CpuWorld::drain() {
-  while (engine_->step() || !cancels_.empty()) cancel(), swap();
+  while (step() || !cancels_.empty()) cancel(), swap();
 }
 
 void CpuWorld::cancel() {

@@ -1,6 +1,7 @@
 // The engine over the CPU executor, in real time: what law 1 is held against with real numbers.
 #pragma once
 
+#include <atomic>
 #include <memory>
 #include <string>
 #include <vector>
@@ -19,13 +20,16 @@ struct CpuSwap {
 };
 
 struct CpuSetting {
-  policy::Choice scheduler{"fcfs"}, eviction{"lru"};
+  policy::Choice scheduler{"fcfs"}, eviction{"lru"}, preemption{"recompute"};
   std::string precision = "native";
-  std::uint32_t blocks = 1024, block_tokens = kBlockTokens, token_budget = 48, lag = 0, max_sequences = 8;
+  std::uint32_t blocks = 1024, host_blocks = 0, block_tokens = kBlockTokens, token_budget = 48, lag = 0,
+                max_sequences = 8;
   std::uint32_t pace = 1;  // requests come so many times later than they say
   unsigned threads = 1;
   bool prefix_cache = true;
-  std::vector<CpuSwap> swaps;  // in their order
+  bool bad_copies = false;           // some copies between the tiers fail, others are late by a few steps
+  double swap_block_ns = kFastCopy;  // what policies believe that a copy costs
+  std::vector<CpuSwap> swaps;        // in their order
   std::string name() const;
 };
 
@@ -55,11 +59,14 @@ class CpuWorld final : public engine::Output {
   void cancel();
   void swap();
   void check_flip(const Status& went);
+  void spoil_copies();
+  bool step();
 
   CpuSetting setting_;
   SteadyClock clock_;
   policy::Host host_;
   policy::Limits limits_;
+  std::atomic<std::uint64_t> steps_ = 0;  // done; read by the thread that copies
   std::unique_ptr<execute::cpu::CpuExecutor> executor_;
   std::unique_ptr<engine::Engine> engine_;
   std::size_t next_swap_ = 0, ends_ = 0;
