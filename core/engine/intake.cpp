@@ -1,5 +1,6 @@
 // Part 1 of a step: what other threads said. post() is theirs; the rest is the loop's.
 #include <fmt/format.h>
+#include <spdlog/spdlog.h>
 
 #include <algorithm>
 
