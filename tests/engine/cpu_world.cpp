@@ -35,6 +35,7 @@ CpuWorld::CpuWorld(const CpuSetting& s, const model::Model& model) : setting_(s)
   o.vocabulary = model.architecture.vocabulary;
   o.context_tokens = model.architecture.max_positions;
   o.cost = test_cost(s.swap_block_ns);
+  o.cost.swap_fixed_ns = s.swap_block_ns;  // so that two blocks are worth a copy
   limits_ = rig::limits(o);
   engine::Policies p;
   p.scheduler = need(host_.load_scheduler(s.scheduler, limits_));

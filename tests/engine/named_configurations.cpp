@@ -82,6 +82,41 @@ NamedConfiguration f32_lag_one() {
   return {"f32_lag_one", s, 3, {.preemptions = true, .evictions = true, .hits = true, .splits = true}};
 }
 
+// Who yields goes to host memory and comes back from there. Some copies fail, some are late.
+NamedConfiguration host_memory_swap() {
+  CpuSetting s{.scheduler = {"fcfs"}, .eviction = with("lru", "ahead_share", 0.2), .preemption = {"swap"}};
+  s.host_blocks = 1;
+  s.token_budget = 12;
+  s.bad_copies = true;
+  s.swaps = {scheduler({"sarathi"}), eviction(with("slru", "ahead_share", 0.2))};
+  return {"host_memory_swap", s, 3, {.preemptions = true, .hits = true, .swaps = true}};
+}
+
+// Shared beginnings go to host memory, and come back while those who have them wait for a slot.
+NamedConfiguration host_memory_prefetch() {
+  CpuSetting s{
+      .scheduler = {"priority"}, .eviction = with("lru", "ahead_share", 0.5), .preemption = {"swap"}};
+  s.host_blocks = 1;
+  s.max_sequences = 2;
+  s.bad_copies = true;
+  s.swaps = {scheduler({"fcfs"}), eviction(with("slru", "ahead_share", 0.5))};
+  return {"host_memory_prefetch", s, 5, {.hits = true, .demotions = true, .prefetches = true}, true};
+}
+
+// Copies are dear, so that each yields by recompute or but for its first blocks; cached ones go to host memory all the same.
+NamedConfiguration host_memory_cost_lag_one() {
+  CpuSetting s{
+      .scheduler = {"sarathi"}, .eviction = with("slru", "ahead_share", 0.2), .preemption = {"cost"}};
+  s.host_blocks = 1;
+  s.lag = 1;
+  s.token_budget = 12;
+  s.bad_copies = true;
+  s.swap_block_ns = kSlowCopy;
+  s.swaps = {scheduler({"fcfs"}), preemption("cost")};
+  return {
+      "host_memory_cost_lag_one", s, 3, {.preemptions = true, .hits = true, .splits = true, .keeps = true}};
+}
+
 }  // namespace
 
 CpuSetting NamedConfiguration::of(const CpuTraffic& traffic, unsigned threads,
@@ -90,16 +125,24 @@ CpuSetting NamedConfiguration::of(const CpuTraffic& traffic, unsigned threads,
   s.threads = threads;
   s.block_tokens = block_tokens;
   if (halves != 0) s.blocks = halves * traffic.smallest_pool(s.block_tokens) / 2;
+  if (s.host_blocks != 0) s.host_blocks = 3 * traffic.smallest_pool(s.block_tokens);
   if (spread) s.pace = traffic.longest_answer() / 2;
   for (CpuSwap& swap : s.swaps) swap.after_ends = traffic.sequences() / 2;
   return s;
 }
 
 const std::vector<NamedConfiguration>& named_configurations() {
-  static const std::vector<NamedConfiguration> all = {
-      fcfs_roomy(),        sarathi_small_chunks(), priority_taking_slots(),
-      smallest_pool(),     no_prefix_cache(),      lag_one(),
-      slru_prefix_reuse(), f32_lag_one()};
+  static const std::vector<NamedConfiguration> all = {fcfs_roomy(),
+                                                      sarathi_small_chunks(),
+                                                      priority_taking_slots(),
+                                                      smallest_pool(),
+                                                      no_prefix_cache(),
+                                                      lag_one(),
+                                                      slru_prefix_reuse(),
+                                                      f32_lag_one(),
+                                                      host_memory_swap(),
+                                                      host_memory_prefetch(),
+                                                      host_memory_cost_lag_one()};
   return all;
 }
 

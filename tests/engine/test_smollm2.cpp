@@ -1,4 +1,4 @@
-// Law 1 on a real model: SmolLM2-135M-Instruct as its file has it, asked in prose, in eight named configurations, with one
+// Law 1 on a real model: SmolLM2-135M-Instruct as its file has it, asked in prose, in eleven named configurations, with one
 // and two threads and a live swap in the middle. `brief` has few, short requests; `long` has enough of them for all
 // counts, and the whole covering array.
 #include <fmt/format.h>
@@ -71,17 +71,26 @@ void check(const NamedConfiguration& named, CpuTraffic& traffic, const Scale& sc
   for (const unsigned threads : {1u, 2u}) {
     if (kUnderAsan && threads != 1 + named.name.size() % 2) continue;
     CpuSetting s = named.of(traffic, threads, scale.block_tokens);
-    const engine::Counters c = check_cpu_law_1(s, traffic);
+    const Counted c = check_cpu_law_1(s, traffic);
     const std::uint64_t hits = c.hit_tokens / s.block_tokens;
     BOOST_TEST_CONTEXT(named.name << ", threads " << threads) {
       if (named.shows.preemptions) BOOST_CHECK_GE(c.preemptions, scale.at_least);
       if (named.shows.evictions) BOOST_CHECK_GE(c.evicted_blocks, scale.at_least);
       if (named.shows.hits) BOOST_CHECK_GE(hits, scale.at_least);
       if (named.shows.splits) BOOST_CHECK_GE(c.split_prompts, scale.at_least);
+      if (named.shows.swaps) BOOST_CHECK_GE(c.swapped_out, scale.at_least);
+      if (named.shows.swaps) BOOST_CHECK_GE(c.swapped_in, scale.at_least);
+      if (named.shows.demotions) BOOST_CHECK_GE(c.demoted_blocks, scale.at_least);
+      if (named.shows.prefetches) BOOST_CHECK_GE(c.prefetched_blocks, scale.at_least);
+      if (named.shows.keeps) BOOST_CHECK_GE(c.kept, scale.at_least);
+      if (s.bad_copies && !named.shows.keeps) BOOST_CHECK_GE(c.copies_failed, 1u);
     }
-    BOOST_TEST_MESSAGE(
-        fmt::format("{}, threads {}: {} preemptions, {} evicted, {} hits, {} split, {} computed", named.name,
-                    threads, c.preemptions, c.evicted_blocks, hits, c.split_prompts, c.computed_tokens));
+    BOOST_TEST_MESSAGE(fmt::format(
+        "{}, threads {}: {} preemptions, {} evicted, {} hits, {} split, {} computed, {} swapped out, {} in, "
+        "{} demoted, {} prefetched, {} kept, {} of {} copies failed",
+        named.name, threads, c.preemptions, c.evicted_blocks, hits, c.split_prompts, c.computed_tokens,
+        c.swapped_out, c.swapped_in, c.demoted_blocks, c.prefetched_blocks, c.kept, c.copies_failed,
+        c.copies));
   }
 }
 
