@@ -27,7 +27,12 @@ std::uint32_t Engine::confirmed_blocks(Slot slot) const {
   return std::min(blocks, requests_->row(slot).blocks_device);
 }
 
-std::uint32_t Engine::swappable(Slot slot) const { return cache_->swappable(slot, confirmed_blocks(slot)); }
+// Blocks that a swap would move. None of one whose last token is in flight: it ends with it, before any copy would.
+std::uint32_t Engine::swappable(Slot slot) const {
+  const sl_seq_row& r = requests_->row(slot);
+  if (r.in_flight_max > 0 && r.tokens_left == 0) return 0;
+  return cache_->swappable(slot, confirmed_blocks(slot));
+}
 
 // Moves what it can of a holder's confirmed KV to host memory. False: nothing moved, and it must recompute.
 bool Engine::swap_out(Slot slot) {

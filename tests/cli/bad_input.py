@@ -258,4 +258,4 @@ class Commands(stage.Case):
         self.bad('replay', self.write('empty.slog', ''), says=['empty.slog', 'step log'])
         self.bad('replay', '.', says=["'.'", 'a folder'])
         self.bad('replay', self.write('other.slog', 'GIF89a and more'), says=['other.slog', 'not a step log'])
-        self.bad('replay', self.write('newer.slog', 'SLOG\x07and more'), says=['newer.slog', 'another version', 'expected 4, found 7'])
+        self.bad('replay', self.write('newer.slog', 'SLOG\x07and more'), says=['newer.slog', 'another version', 'expected 5, found 7'])

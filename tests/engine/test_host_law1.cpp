@@ -148,6 +148,28 @@ BOOST_AUTO_TEST_CASE(every_trio) {
   if (!kUnderAsan) check_parts(by);
 }
 
+// At lag 1 the last token of one that yields may be in flight: it ends with it, and to move its blocks would be for nothing.
+BOOST_AUTO_TEST_CASE(who_is_moved_out_comes_back) {
+  std::vector<Ask> plain(60);
+  for (std::uint64_t i = 0; i < plain.size(); ++i) {
+    plain[i].spec.pieces = {{1000 + i, static_cast<std::uint32_t>(16 + mix(7, i) % 64)}};
+    plain[i].spec.max_tokens = static_cast<std::uint32_t>(4 + mix(8, i) % 24);
+  }
+  for (const char* scheduler : {"fcfs", "priority", "sarathi"}) {
+    Setting s = trio(scheduler, "lru", "swap", 3);
+    s.lag = 1, s.host_blocks = 400, s.prefix_cache = false;
+    BOOST_TEST_CONTEXT(s.name()) {
+      World world(s, plain);
+      world.run();
+      check_idle(world);
+      const engine::Counters& c = world.counters();
+      BOOST_CHECK_GE(c.swapped_out, kAtLeast);
+      BOOST_CHECK_GT(c.preemptions, c.swapped_out);  // those who were about to end
+      BOOST_CHECK_EQUAL(c.swapped_in, c.swapped_out - c.copies_lost);
+    }
+  }
+}
+
 BOOST_AUTO_TEST_SUITE_END()
 
 }  // namespace serveloop::test

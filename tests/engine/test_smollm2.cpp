@@ -81,7 +81,7 @@ void check(const NamedConfiguration& named, CpuTraffic& traffic, const Scale& sc
       if (named.shows.swaps) BOOST_CHECK_GE(c.swapped_out, scale.at_least);
       if (named.shows.swaps) BOOST_CHECK_GE(c.swapped_in, scale.at_least);
       if (named.shows.demotions) BOOST_CHECK_GE(c.demoted_blocks, scale.at_least);
-      if (named.shows.prefetches) BOOST_CHECK_GE(c.prefetched_blocks, scale.at_least);
+      if (named.shows.prefetches) BOOST_CHECK_GE(c.prefetched_blocks, scale.at_least / 2);
       if (named.shows.keeps) BOOST_CHECK_GE(c.kept, scale.at_least);
       if (s.bad_copies && !named.shows.keeps) BOOST_CHECK_GE(c.copies_failed, 1u);
     }

@@ -199,9 +199,9 @@ BOOST_AUTO_TEST_CASE(headers_that_do_not_fit) {
 BOOST_AUTO_TEST_CASE(another_version_and_no_log) {
   const Log log;
   std::string newer = log.bytes;
-  newer[4] = 5;
+  newer[4] = 6;
   BOOST_CHECK(log.replay(newer).error().message().ends_with(
-      ": step log of another version: expected 4, found 5; read it with the release that wrote it"));
+      ": step log of another version: expected 5, found 6; read it with the release that wrote it"));
   BOOST_CHECK(!log.replay("not a log at all"));
   BOOST_CHECK(!log.replay(""));
   BOOST_CHECK(!experiment::replay(log.folder.path("missing.slog"), {}));

@@ -8,8 +8,8 @@
 extern "C" {
 #endif
 
-/* `need[tier]` blocks must leave now, `ahead[tier]` are likely to be needed within a few steps (so that
- * demotions finish in time). An answer applies whole or not at all; it may name more than was needed
+/* `need[tier]` blocks must leave now, `ahead[tier]`, those among them, are likely to have to within a few steps (so
+ * that demotions finish in time). An answer applies whole or not at all; it may name more than was needed
  * (expired, not worth caching). */
 typedef struct sl_evict_in {
   const sl_view* view;

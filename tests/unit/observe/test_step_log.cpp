@@ -122,7 +122,7 @@ BOOST_AUTO_TEST_CASE(what_is_not_a_log_says_so) {
   newer[4] = 9;
   BOOST_CHECK_EQUAL(
       read(newer).error,
-      "step log of another version: expected 4, found 9; read it with the release that wrote it");
+      "step log of another version: expected 5, found 9; read it with the release that wrote it");
   Bytes record = written(true);
   record[5] = 7;
   BOOST_CHECK_EQUAL(read(record).error, "damaged step log at byte 5: expected record type 1 to 3, found 7");
