@@ -150,7 +150,7 @@ BOOST_AUTO_TEST_CASE(every_trio) {
 
 // At lag 1 the last token of one that yields may be in flight: it ends with it, and to move its blocks would be for nothing.
 BOOST_AUTO_TEST_CASE(who_is_moved_out_comes_back) {
-  std::vector<Ask> plain(60);
+  std::vector<Ask> plain(160);
   for (std::uint64_t i = 0; i < plain.size(); ++i) {
     plain[i].spec.pieces = {{1000 + i, static_cast<std::uint32_t>(16 + mix(7, i) % 64)}};
     plain[i].spec.max_tokens = static_cast<std::uint32_t>(4 + mix(8, i) % 24);
