@@ -4,14 +4,14 @@
 
 #include <algorithm>
 #include <chrono>
-#include <deque>
 #include <exception>
 #include <filesystem>
+#include <functional>
 #include <tuple>
 #include <unordered_set>
-#include <utility>
 
 #include "experiment/replay_policies.hpp"
+#include "experiment/replay_script.hpp"
 #include "experiment/shown.hpp"
 #include "rig/planned_swap.hpp"
 #include "rig/rig.hpp"
@@ -21,137 +21,6 @@ namespace serveloop::experiment {
 namespace {
 
 using observe::Item;
-using Bytes = std::span<const std::uint8_t>;
-
-bool is_decision(Item tag) {
-  return tag == Item::gate || tag == Item::plan || tag == Item::evict || tag == Item::preempt ||
-         tag == Item::mode;
-}
-
-// Thrown out of the loop where the log holds what no engine can have written.
-struct Damaged {
-  std::string expected, found;
-};
-
-// Thrown out of the loop at the first difference: nothing after it could be compared.
-struct Differs {
-  Item recorded_tag, tag;
-  Bytes recorded;
-  std::vector<std::uint8_t> replayed;
-};
-
-// The recorded step under replay: its items are taken in order by the clock, the executor and the loop's log.
-class Script final : public observe::StepLog {
- public:
-  observe::StepRecord record;
-  std::uint64_t decisions = 0;
-  bool other_policies = false;  // their gauges are their own: only decisions are compared
-
-  void begin_step(std::uint64_t step) override {
-    next_ = 0;
-    if (step != record.step) throw Damaged{fmt::format("step {}", step), fmt::format("step {}", record.step)};
-  }
-  void item(Item tag, Bytes bytes) override {
-    if (tag == Item::gauges && other_policies) return;
-    const Bytes recorded = take(tag, bytes);
-    if (recorded.size() != bytes.size() || !std::equal(bytes.begin(), bytes.end(), recorded.begin()))
-      throw Differs{tag, tag, recorded, {bytes.begin(), bytes.end()}};
-    decisions += is_decision(tag) ? 1 : 0;
-  }
-  void end_step() override {
-    skip_gauges();
-    if (next_ != record.items.size())
-      throw Differs{record.items[next_].tag, Item{}, record.items[next_].bytes, {}};
-  }
-  // The next item, which must be a `tag`.
-  Bytes take(Item tag, Bytes instead = {}) {
-    skip_gauges();
-    if (next_ >= record.items.size()) throw Differs{Item{}, tag, {}, {instead.begin(), instead.end()}};
-    const auto& entry = record.items[next_];
-    if (entry.tag != tag) throw Differs{entry.tag, tag, entry.bytes, {instead.begin(), instead.end()}};
-    ++next_;
-    return entry.bytes;
-  }
-  std::optional<Bytes> peek(Item tag) const {
-    if (next_ < record.items.size() && record.items[next_].tag == tag) return record.items[next_].bytes;
-    return std::nullopt;
-  }
-
- private:
-  void skip_gauges() {
-    while (other_policies && next_ < record.items.size() && record.items[next_].tag == Item::gauges) ++next_;
-  }
-  std::size_t next_ = 0;
-};
-
-class ScriptClock final : public Clock {
- public:
-  static constexpr std::uint64_t kLongest = std::uint64_t{1} << 60;  // ns: 36 years
-  explicit ScriptClock(Script& script) : script_(script) {}
-  std::uint64_t now_ns() override {
-    observe::Reader in(script_.take(Item::clock));
-    const std::uint64_t later = in.u64();
-    if (!in.ok() || !in.done() || later > kLongest - now_) throw Damaged{"a clock reading", "other bytes"};
-    return now_ += later;
-  }
-  void charge(Phase, std::uint32_t) override {}
-  void wait_until(std::uint64_t) override {}
-
- private:
-  Script& script_;
-  std::uint64_t now_ = 0;
-};
-
-class ScriptExecutor final : public execute::Executor {
- public:
-  ScriptExecutor(Script& script, std::vector<sl_op_key> op_keys)
-      : script_(script), op_keys_(std::move(op_keys)) {}
-  void submit(const execute::Batch& batch) override {
-    copies_ += batch.copies.size();
-    in_flight_.push_back({batch.step, batch.rows.size(), copies_});
-  }
-  execute::Collected collect() override {
-    observe::Reader in(script_.take(Item::collected));
-    execute::Collected done = rig::decode_collected(in, parts_);
-    const Submitted step = in_flight_.front();
-    in_flight_.pop_front();
-    if (!in.ok() || !in.done() || done.step != step.step || done.tokens.size() != step.rows ||
-        done.device_end_ns < done.device_start_ns || done.device_end_ns >> 60 != 0 ||
-        !copies_fit(done, step.copies))
-      throw Damaged{fmt::format("what step {} brought, with {} tokens", step.step, step.rows),
-                    fmt::format("step {} with {}", done.step, done.tokens.size())};
-    return done;
-  }
-  // Plans are asked for again and not compared: of precision a log holds each step's mode.
-  std::span<const sl_op_key> op_keys() const override { return op_keys_; }
-  Status apply(std::uint32_t, std::span<const sl_op_plan> plans) override {
-    plans_.assign(plans.begin(), plans.end());
-    return {};
-  }
-  std::span<const sl_op_plan> effective(std::uint32_t) const override { return plans_; }
-
- private:
-  struct Submitted {
-    std::uint64_t step;
-    std::size_t rows;
-    std::uint64_t copies;  // handed over by then
-  };
-  // No more have ended than were begun, none twice, and those that failed are of those that ended just now.
-  bool copies_fit(const execute::Collected& done, std::uint64_t begun) {
-    std::uint64_t from = ended_;
-    for (const std::uint64_t copy : done.copies_failed) {
-      if (copy < from || copy >= done.copies_ended) return false;
-      from = copy + 1;
-    }
-    return done.copies_ended <= begun && std::exchange(ended_, done.copies_ended) <= done.copies_ended;
-  }
-  Script& script_;
-  std::uint64_t copies_ = 0, ended_ = 0;
-  std::vector<sl_op_key> op_keys_;
-  std::vector<sl_op_plan> plans_;
-  std::deque<Submitted> in_flight_;
-  rig::CollectedParts parts_;
-};
 
 Difference explain(const Differs& d, const Script& script, const engine::Engine& engine) {
   Difference out;
@@ -188,6 +57,26 @@ Status check_builds(const rig::LogHeader& header, const engine::Policies& polici
   return {};
 }
 
+// The plugin of a recorded swap.
+Status load_again(engine::Message& message, std::uint64_t step, const policy::Host& host,
+                  const policy::Limits& limits, bool any_build) {
+  Result<policy::Choice> choice = rig::recorded_choice(message.swap->plugin);
+  if (!choice) return tl::unexpected(choice.error());
+  rig::PlannedSwap recorded;
+  recorded.kind = message.swap->kind;
+  recorded.is_gate = message.swap->is_gate;
+  recorded.gate = message.swap->gate;
+  recorded.choice = std::move(*choice);
+  auto order = rig::load_swap(recorded, host, limits);
+  if (!order) return tl::unexpected(order.error());
+  if (!any_build && (*order)->sha256 != message.swap->sha256)
+    return fail(fmt::format("'{}', swapped in at step {}, is not the build that wrote the log",
+                            message.swap->plugin, step),
+                "sha256 " + message.swap->sha256, (*order)->sha256, "compare all the same with --any-build");
+  message.swap = *order;
+  return {};
+}
+
 // Takes what the loop is about to read: a step's messages come first in its record.
 Status post_messages(const observe::StepRecord& record, engine::Engine& engine, const policy::Host& host,
                      const policy::Limits& limits, bool any_build, std::unordered_set<std::uint64_t>& seen) {
@@ -209,26 +98,37 @@ Status post_messages(const observe::StepRecord& record, engine::Engine& engine, 
       if (!arrival) return tl::unexpected(arrival.error());
       message->arrival = *arrival;
     }
-    if (message->swap != nullptr) {
-      Result<policy::Choice> choice = rig::recorded_choice(message->swap->plugin);
-      if (!choice) return tl::unexpected(choice.error());
-      rig::PlannedSwap recorded;
-      recorded.kind = message->swap->kind;
-      recorded.is_gate = message->swap->is_gate;
-      recorded.gate = message->swap->gate;
-      recorded.choice = std::move(*choice);
-      auto order = rig::load_swap(recorded, host, limits);
-      if (!order) return tl::unexpected(order.error());
-      if (!any_build && (*order)->sha256 != message->swap->sha256)
-        return fail(fmt::format("'{}', swapped in at step {}, is not the build that wrote the log",
-                                message->swap->plugin, record.step),
-                    "sha256 " + message->swap->sha256, (*order)->sha256,
-                    "compare all the same with --any-build");
-      message->swap = *order;
-    }
+    if (message->swap != nullptr)
+      if (Status loaded = load_again(*message, record.step, host, limits, any_build); !loaded) return loaded;
     engine.inject(std::move(*message));
   }
   return {};
+}
+
+// To the log's end or the first difference.
+Status run_steps(observe::LogReader& reader, engine::Engine& engine, Script& script,
+                 const std::function<Status(const observe::StepRecord&)>& post, const ReplayOptions& options,
+                 ReplayResult& result) {
+  while (true) {
+    const Result<bool> more = reader.next(script.record);
+    if (!more) return tl::unexpected(more.error());
+    if (!*more) return {};
+    if (Status posted = post(script.record); !posted) return posted;
+    try {
+      engine.step();
+    } catch (const Differs& d) {
+      result.difference = explain(d, script, engine);
+      return {};
+    } catch (const Damaged& d) {
+      return fail(fmt::format("damaged step log at step {}", script.record.step), d.expected, d.found);
+    } catch (const std::exception& e) {  // memory, most likely
+      return fail(fmt::format("the replay stopped at step {}", script.record.step),
+                  "a log that this machine can run", e.what());
+    }
+    ++result.steps;
+    if (options.each_step) options.each_step(engine);
+    if (options.progress && result.steps % 4096 == 0) options.progress(result.steps);
+  }
 }
 
 Result<ReplayResult> replay_file(const std::string& path, const ReplayOptions& options) {
@@ -265,30 +165,12 @@ Result<ReplayResult> replay_file(const std::string& path, const ReplayOptions& o
   if (!engine) return tl::unexpected(engine.error());
   if (options.recorded_answers) (*engine)->set_override([&](Item tag) { return script.peek(tag); });
 
-  std::unordered_set<std::uint64_t> seen;  // requests
-  while (true) {
-    const Result<bool> more = (*reader)->next(script.record);
-    if (!more) return tl::unexpected(more.error());
-    if (!*more) break;
-    if (Status posted = post_messages(script.record, **engine, host, rig::limits(engine_opts),
-                                      options.any_build || others, seen);
-        !posted)
-      return tl::unexpected(posted.error());
-    try {
-      (*engine)->step();
-    } catch (const Differs& d) {
-      result.difference = explain(d, script, **engine);
-      break;
-    } catch (const Damaged& d) {
-      return fail(fmt::format("damaged step log at step {}", script.record.step), d.expected, d.found);
-    } catch (const std::exception& e) {  // memory, most likely
-      return fail(fmt::format("the replay stopped at step {}", script.record.step),
-                  "a log that this machine can run", e.what());
-    }
-    ++result.steps;
-    if (options.each_step) options.each_step(**engine);
-    if (options.progress && result.steps % 4096 == 0) options.progress(result.steps);
-  }
+  const auto post = [&,
+                     seen = std::unordered_set<std::uint64_t>()](const observe::StepRecord& record) mutable {
+    return post_messages(record, **engine, host, rig::limits(engine_opts), options.any_build || others, seen);
+  };
+  if (Status ran = run_steps(**reader, **engine, script, post, options, result); !ran)
+    return tl::unexpected(ran.error());
   result.idle = result.steps - std::min(result.steps, (*engine)->counters().steps);
   result.decisions = script.decisions;
   result.complete = (*reader)->complete() || result.difference.has_value();
