@@ -254,7 +254,7 @@ void Engine::fall_from_tail() {
     }
     if (staged_[i].fallen || staged_[i].need == 0) continue;
     fell(staged_[i], leaving_ > 0 ? SL_REASON_COPY_PENDING : SL_REASON_MEMORY);
-    exhausted_memory_ = true;
+    exhausted_memory_ = true;  // also where copies are about to free it
   }
 }
 

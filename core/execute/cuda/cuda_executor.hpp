@@ -3,10 +3,10 @@
 //   submit   batch -> Rows (checked) -> Staging -> edit_rows, prepare_step -> Pass -> sampled tokens -> rows, host
 //   collect  waits for the step's event -> tokens, log-probabilities, times
 //
-// All of a step but its copies between the tiers (host_pool.hpp) goes on one stream, in the order of submission, so a block or a
-// row that a submitted step touches may be given to the next one. A sampled token is its row's next input on the device: at lag 1 a step is enqueued before the
-// host knows the tokens of the one before it. No kernel's result depends on the batch (kernels/cuda/README.md), so there
-// is one mode, and it is deterministic.
+// All of a step but its copies between the tiers (host_pool.hpp) goes on one stream, in the order of submission, so a
+// block or a row that a submitted step touches may be given to the next one. A sampled token is its row's next input on
+// the device: at lag 1 a step is enqueued before the host knows the tokens of the one before it. No kernel's result
+// depends on the batch (kernels/cuda/README.md), so there is one mode, and it is deterministic.
 //
 // A batch that cannot be is refused before it reaches the device and fails alone. An error of the device (a fault in a
 // kernel) is CUDA's to keep: that step and all after it fail, with its words.
