@@ -159,6 +159,7 @@ class Engine {
   static observe::State state_of_fallen(const sl_seq_row& r, std::uint16_t reason);
   void fall_unplaced(Slot slot, std::uint32_t entry, std::uint16_t reason);
   void find_top_holders();
+  void blame_holders(Slot slot);
   // room.cpp
   void make_room();
   bool preempt_for(std::size_t in_need, std::uint32_t need);
@@ -184,6 +185,9 @@ class Engine {
   // transfer.cpp
   bool in_transit(Slot slot) const;
   observe::State waiting_state(Slot slot) const;
+  void settle_waiting(Slot slot);
+  void count_host_copies();
+  void settle_swapped();
   std::uint32_t confirmed_blocks(Slot slot) const;
   std::uint32_t swappable(Slot slot) const;
   bool swap_out(Slot slot);
@@ -248,6 +252,7 @@ class Engine {
   std::uint64_t now() { return now_ns_ = clock_.now_ns(); }
   void mark(Phase phase, std::uint32_t rows);
   void incident(std::string what);
+  static constexpr std::uint16_t kHeld = SL_NOT_READY_GATE | SL_NOT_READY_PARKED;
   static constexpr std::uint32_t kGauges = 64;              // a call's gauges
   static constexpr std::size_t kAhead = 8;                  // rows prefetched
   static constexpr std::uint32_t kGiveUpAfter = 4;          // failed steps in a row
@@ -307,6 +312,7 @@ class Engine {
   std::uint64_t need_ = 0;  // blocks, of all staged entries
   std::uint32_t placed_tokens_ = 0, admitting_ = 0;
   bool exhausted_memory_ = false, exhausted_slots_ = false;
+  bool swapped_lack_memory_ = false;  // someone waits to come back, and there is no room
   std::vector<Fell> fell_, fell_before_;  // in this step, in the one before
   std::uint64_t holders_step_ = UINT64_MAX;
   std::vector<TopHolder> top_holders_;  // of holders_step_: who holds most blocks, the first first
@@ -324,6 +330,7 @@ class Engine {
   std::deque<bool> copies_out_;     // of copies not ended: does it leave the device?
   std::uint64_t copies_ended_ = 0;  // since the start
   std::uint32_t leaving_ = 0;       // device blocks that will be free once they are copied
+  std::vector<sl_seq> swapped_;     // those that have a host copy, and some that had one
   Buffer<execute::BatchRow> batch_;
   std::vector<std::uint32_t> free_rows_;
   std::deque<InFlight> in_flight_;

@@ -83,10 +83,11 @@ bool Engine::short_soon(std::uint64_t need) const {
   return tier.evictable > 0 && tier.free + std::uint64_t{leaving_} < need + decodes_need_soon();
 }
 
-// Blocks that have to leave for this step and the next few, some of which may be on their way.
+// Blocks that have to leave for this step and the next few, beside those on their way.
 std::uint32_t Engine::needs_soon() const {
   const std::uint64_t wanted = need_ + (options_.host_kv_blocks > 0 ? decodes_need_soon() : 0);
-  return block_count(wanted - std::min<std::uint64_t>(wanted, cache_->tier(SL_TIER_DEVICE).free));
+  const std::uint64_t coming = std::uint64_t{cache_->tier(SL_TIER_DEVICE).free} + leaving_;
+  return block_count(wanted - std::min(wanted, coming));
 }
 
 // Blocks that what runs will need within a few steps, if all of it decodes.

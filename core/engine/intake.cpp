@@ -90,15 +90,16 @@ void Engine::take(const Message& message) {
     case What::resume:
       for_request(message.request, [&](Slot s) {
         if (row(s).state != SL_PAUSED) return;
-        requests_->resume(s, now_ns_);
+        requests_->resume(s, cache_->has_host_copy(s), now_ns_);
         cache_->set_waiting(s, true);
-        transition(s, waiting_state(s));
+        settle_waiting(s);
       });
       break;
     case What::release:
       for_request(message.request, [&](Slot s) {
+        const bool held = (row(s).not_ready & kHeld) != 0;  // else it has nothing to be released from
         requests_->release_all(s, now_ns_);
-        if (row(s).not_ready == 0 && row(s).state != SL_RUNNING) transition(s, observe::State::unnamed);
+        if (held) settle_waiting(s);
       });
       break;
     case What::hint: requests_->event(SL_EV_HINT, message.request, message.a, message.b); break;
@@ -171,9 +172,9 @@ void Engine::take_timers() {
     const Slot slot = SL_SEQ_SLOT(timer->seq);
     if (timer->why == requests::Timer::deadline) {
       end_sequence(slot, SL_FINISH_DEADLINE, SL_REASON_DEADLINE);
-    } else if ((row(slot).not_ready & (SL_NOT_READY_GATE | SL_NOT_READY_PARKED)) != 0) {
+    } else if ((row(slot).not_ready & kHeld) != 0) {
       requests_->wake(slot, now_ns_);
-      if (row(slot).not_ready == 0) transition(slot, observe::State::unnamed);
+      settle_waiting(slot);
     }
   }
 }

@@ -172,11 +172,7 @@ void Engine::fall_unplaced(Slot slot, std::uint32_t entry, std::uint16_t reason)
   requests_->at(slot).named_step = step_;
   fell_.push_back({row(slot).id, entry, reason});
   if (row(slot).state != SL_PAUSED && !in_transit(slot)) transition(slot, state_of_fallen(row(slot), reason));
-  if (reason == SL_REASON_MEMORY) {
-    find_top_holders();
-    if (!top_holders_.empty())
-      life(slot).blocked_by = requests_->request_of(SL_SEQ_SLOT(top_holders_.front().seq)).request;
-  }
+  if (reason == SL_REASON_MEMORY) blame_holders(slot);
   log(observe::Item::fell, [&](observe::Writer& out) {
     out.u64(row(slot).id);
     out.u64(entry);
@@ -188,6 +184,13 @@ void Engine::fall_unplaced(Slot slot, std::uint32_t entry, std::uint16_t reason)
       out.u64(top_holders_[i].blocks);
     }
   });
+}
+
+// It waits for memory: who holds most of it?
+void Engine::blame_holders(Slot slot) {
+  find_top_holders();
+  if (!top_holders_.empty())
+    life(slot).blocked_by = requests_->request_of(SL_SEQ_SLOT(top_holders_.front().seq)).request;
 }
 
 // Gives back all blocks from `keep` on; the tokens in them lose their KV, also those in flight.

@@ -110,7 +110,7 @@ template bool Engine::eject_if_failing(policy::Kind, std::shared_ptr<policy::Pre
 void Engine::let_go(requests::Holder who) {
   for (const Slot slot : requests_->held_by(who)) {
     requests_->release(slot, who, now_ns_);
-    if (row(slot).not_ready == 0) transition(slot, observe::State::unnamed);
+    settle_waiting(slot);
   }
 }
 
@@ -216,11 +216,11 @@ void Engine::apply_park_verbs(std::span<const sl_entry> entries, requests::Holde
     switch (entry.verb) {
       case SL_PARK:
         requests_->park(slot, who, entry.arg, entry.reason);
-        transition(slot, observe::State::held);
+        settle_waiting(slot);
         break;
       case SL_RELEASE:
         requests_->release(slot, who, now_ns_);
-        if (row(slot).not_ready == 0) transition(slot, observe::State::unnamed);
+        settle_waiting(slot);
         break;
       case SL_REJECT: end_sequence(slot, SL_FINISH_REJECTED, entry.reason); break;
       default: break;

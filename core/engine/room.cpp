@@ -176,8 +176,8 @@ std::uint16_t Engine::check_yields(std::span<const sl_yield> yields) {
 }
 
 // A holder gives up its blocks: all, or all but the first `keep_blocks`, or moves them to host memory. Swap is recompute
-// without a host tier, where that has no room, and while a step in flight still writes all that could move. Returns what it
-// came to.
+// without a host tier, where that has no room, and where nothing can move (Cache::swappable()), for instance since a step in
+// flight still writes it. Returns what it came to.
 Yield Engine::yield(Slot slot, Yield how) {
   const sl_seq_row& r = row(slot);
   if (how.mode == SL_YIELD_SWAP && options_.host_kv_blocks == 0) {
@@ -193,9 +193,10 @@ Yield Engine::yield(Slot slot, Yield how) {
   if (moves && !swapped) {
     how.reason = SL_REASON_HOST_FULL;
     ++counters_.host_full;
-  } else if (swaps && !moves && cache_->frees(slot, 0) > 0) {
+  } else if (swaps && !moves && (r.in_flight_max > 0 || confirmed(slot) < r.computed)) {
     how.reason = SL_REASON_STILL_FILLING;
   }
+  if (how.mode == SL_YIELD_SWAP && !swapped) how.mode = SL_YIELD_RECOMPUTE;
   note_yield(slot, how, had);
   if (r.state == SL_RUNNING) {
     free_rows_.push_back(requests_->at(slot).row);
@@ -219,10 +220,9 @@ Yield Engine::yield(Slot slot, Yield how) {
       need_ -= staged.need;
       placed_tokens_ -= staged.tokens;
     }
-  transition(slot, waiting_state(slot));
+  settle_waiting(slot);
   ++counters_.preemptions;
   if (swapped) take_transfers();  // others may have lost their copy by it
-  if (how.mode == SL_YIELD_SWAP && !swapped) how.mode = SL_YIELD_RECOMPUTE;
   return how;
 }
 

@@ -61,6 +61,7 @@ void Engine::end_batch(InFlight flight) {
   flight.decodes = static_cast<std::uint32_t>(batch_.size() - flight.chunks.size());
   counters_.computed_tokens += flight.decodes + flight.prefill_tokens;
   settle_unnamed(flight.rows.size());
+  settle_swapped();
   watch_progress();
   const bool waits = in_flight_.empty() && cache_->copies_pending() > 0;  // nothing runs but copies
   if (batch_.empty() && !waits) {
@@ -75,7 +76,8 @@ void Engine::end_batch(InFlight flight) {
                      : placed_tokens_ >= options_.token_budget ? observe::Cause::tokens
                      : exhausted_slots_ || requests_->running_count() >= options_.max_sequences
                          ? observe::Cause::slots
-                         : observe::Cause::policy;
+                     : swapped_lack_memory_ ? observe::Cause::memory
+                                            : observe::Cause::policy;
   flight.transitions.clear();
   flight.transitions.swap(transitions_);
   execute::Batch batch{step_,   mode_,    flight.decodes, flight.prefill_tokens,
@@ -124,13 +126,7 @@ void Engine::add_decode(Slot slot, InFlight& flight) {
 
 // Gives an entry its blocks and its row in the batch.
 void Engine::commit(Staged& staged, InFlight& flight) {
-  if (staged.verb == SL_SWAP_IN) return commit_bring_in(staged);
-  if (staged.verb == SL_PREFETCH) {
-    const std::uint64_t before = counters_.brought_in_blocks;
-    commit_bring_in(staged);
-    counters_.prefetched_blocks += counters_.brought_in_blocks - before;
-    return;
-  }
+  if (staged.verb == SL_SWAP_IN || staged.verb == SL_PREFETCH) return commit_bring_in(staged);
   const Slot slot = staged.slot;
   sl_seq_row& r = row(slot);
   if (staged.planned > r.blocks_device) {  // what earlier entries hung in just now

@@ -17,8 +17,39 @@ bool Engine::in_transit(Slot slot) const {
 observe::State Engine::waiting_state(Slot slot) const {
   const sl_seq_row& r = requests_->row(slot);
   if (r.state == SL_PAUSED) return observe::State::paused;
-  if ((r.not_ready & (SL_NOT_READY_GATE | SL_NOT_READY_PARKED)) != 0) return observe::State::held;
-  return in_transit(slot) ? observe::State::transfer : observe::State::unnamed;
+  if (in_transit(slot)) return observe::State::transfer;
+  return (r.not_ready & kHeld) != 0 ? observe::State::held : observe::State::unnamed;
+}
+
+// Something that kept it from running came or went.
+void Engine::settle_waiting(Slot slot) {
+  if (row(slot).state != SL_RUNNING) transition(slot, waiting_state(slot));
+}
+
+// Blocks of its host copy are of no more use once the device has them again.
+void Engine::count_host_copies() {
+  std::erase_if(swapped_, [this](sl_seq seq) {
+    return !requests_->alive(seq) || !cache_->has_host_copy(SL_SEQ_SLOT(seq));
+  });
+  for (const sl_seq seq : swapped_) row(SL_SEQ_SLOT(seq)).blocks_host = cache_->host_copy(SL_SEQ_SLOT(seq));
+}
+
+// A swapped sequence that nobody named waits for memory where there is no room for what it has in host memory: its policy
+// has nothing to ask for.
+void Engine::settle_swapped() {
+  swapped_lack_memory_ = false;
+  const sl_tier device = cache_->tier(SL_TIER_DEVICE);
+  for (const sl_seq seq : swapped_) {
+    const Slot slot = SL_SEQ_SLOT(seq);
+    if (!requests_->alive(seq)) continue;
+    const sl_seq_row& r = row(slot);
+    if (r.state != SL_SWAPPED || r.not_ready != 0 || requests_->at(slot).named_step == step_) continue;
+    const bool fits = r.blocks_host <= device.free + device.evictable;
+    transition(slot, fits ? observe::State::unnamed : observe::State::memory);
+    if (fits) continue;
+    blame_holders(slot);
+    swapped_lack_memory_ = true;
+  }
 }
 
 // Of its blocks, from the first on, those that hold confirmed KV.
@@ -44,6 +75,7 @@ bool Engine::swap_out(Slot slot) {
   leaving_ += moved;
   life(slot).swapped_tokens = tokens;
   r.blocks_host = moved;
+  swapped_.push_back(r.id);
   ++counters_.swapped_out;
   return true;
 }
@@ -103,6 +135,7 @@ void Engine::commit_bring_in(Staged& staged) {
   if (plan.need > cache_->tier(SL_TIER_DEVICE).free) return fell(staged, SL_REASON_MEMORY);
   const std::uint32_t copies = cache_->bring_in(slot, limit, now_ns_);
   counters_.brought_in_blocks += copies;
+  counters_.prefetched_blocks += staged.verb == SL_PREFETCH ? copies : 0;
   counters_.swapped_in += r.state == SL_SWAPPED ? 1 : 0;
   r.blocks_device = static_cast<std::uint32_t>(cache_->table(slot).size());
   r.blocks_host = 0;
@@ -110,6 +143,7 @@ void Engine::commit_bring_in(Staged& staged) {
   requests_->at(slot).named_step = step_;
   if (copies == 0) {
     count_brought_in(slot);
+    settle_waiting(slot);  // it may have fallen before
     return requests_->transferred(slot, 0, SL_TIER_DEVICE, now_ns_);
   }
   requests_->transfer(slot);
@@ -155,7 +189,7 @@ void Engine::copy_lost(Slot slot) {
   life(slot).swapped_tokens = 0;
   ++counters_.copies_lost;
   requests_->copy_lost(slot, now_ns_);
-  transition(slot, waiting_state(slot));
+  settle_waiting(slot);
 }
 
 // What happened to sequences' blocks in host memory since the last call.
@@ -168,7 +202,10 @@ void Engine::take_transfers() {
     sl_seq_row& r = row(slot);
     if (r.state == SL_ENDED) continue;  // with the token that the same collection brought
     switch (transfer.what) {
-      case kv::Transfer::out: requests_->transferred(slot, r.blocks_host, SL_TIER_HOST, now_ns_); break;
+      case kv::Transfer::out:
+        r.blocks_host = cache_->host_copy(slot);
+        requests_->transferred(slot, r.blocks_host, SL_TIER_HOST, now_ns_);
+        break;
       case kv::Transfer::in:
       case kv::Transfer::cut:
         count_brought_in(slot);
@@ -177,7 +214,7 @@ void Engine::take_transfers() {
         break;
       case kv::Transfer::lost: copy_lost(slot); continue;
     }
-    transition(slot, waiting_state(slot));
+    settle_waiting(slot);
   }
 }
 

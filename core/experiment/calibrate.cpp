@@ -14,8 +14,8 @@
 namespace serveloop::experiment {
 namespace {
 
-constexpr std::uint64_t kCopied = std::uint64_t{64}
-                                  << 20;  // bytes of the blocks that are copied between the tiers
+constexpr std::uint64_t kCopied = 64 << 20;        // bytes of the blocks that are copied between the tiers
+constexpr std::uint64_t kMostKvOfToken = 1 << 20;  // bytes
 
 std::string today() {
   const std::time_t now = std::time(nullptr);
@@ -55,7 +55,9 @@ Result<Calibrator> Calibrator::load(const config::Config& config, const std::str
   Calibrator out;
   out.base_ = std::move(*base);
   config::Config with_host = config;
-  if (with_host.engine.host_kv_memory_bytes == 0) with_host.engine.host_kv_memory_bytes = kCopied;
+  if (with_host.engine.host_kv_memory_bytes == 0)  // a block or more of any model
+    with_host.engine.host_kv_memory_bytes =
+        std::max(kCopied, std::uint64_t{config.engine.block_tokens} * kMostKvOfToken);
   Result<std::unique_ptr<rig::Rig>> rig = rig::Rig::load(with_host, progress);
   if (!rig) return tl::unexpected(rig.error());
   out.rig_ = std::move(*rig);

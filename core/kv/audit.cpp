@@ -94,9 +94,10 @@ void Audit::table(Slot slot) {
 
 void Audit::host_copy(Slot slot) {
   const Sequence& sequence = state_.sequences[slot];
-  std::uint32_t outgoing = 0;
+  std::uint32_t outgoing = 0, gone = 0;
   for (std::uint32_t i = 0; i < sequence.host.size() && violation_.empty(); ++i) {
     const BlockId block = sequence.host[i];
+    gone += block == SL_NONE ? 1 : 0;
     if (block == SL_NONE) continue;
     want(block < pool_.total() && pool_.tier_of(block) == SL_TIER_HOST && owners_[block] == SL_NONE,
          "slot {} has block {} in its host copy, which another holds or is none", slot, block);
@@ -109,6 +110,8 @@ void Audit::host_copy(Slot slot) {
   }
   want(outgoing == sequence.outgoing, "slot {} waits for {} copies to the host, {} are pending", slot,
        sequence.outgoing, outgoing);
+  want(gone == sequence.gone, "slot {} counts {} blocks of its host copy as gone, {} are", slot,
+       sequence.gone, gone);
 }
 
 void Audit::blocks() {

@@ -140,6 +140,8 @@ class Cache {
   std::uint32_t bring_in(Slot slot, std::uint32_t limit_blocks, std::uint64_t now_ns);
   // Gives up the slot's host copy: it will recompute. What is indexed of it stays cached in host memory.
   void drop_copy(Slot slot, std::uint64_t now_ns);
+  // Has it swapped out what it had? The device may have all of that again by now.
+  bool has_host_copy(Slot slot) const;
   std::uint32_t host_copy(
       Slot slot) const;  // blocks that it holds in host memory, for sl_seq_row.blocks_host
   // Copies to hand to the executor with this step's batch, in order. Cleared by the caller.

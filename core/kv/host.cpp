@@ -134,14 +134,15 @@ void Cache::State::drop_copy(Sequence& sequence) {
       pool.give_back(block);
   }
   sequence.host.clear();
-  sequence.host_from = sequence.outgoing = 0;
+  sequence.host_from = sequence.outgoing = sequence.gone = 0;
   tidy_left();
 }
 
+bool Cache::has_host_copy(Slot slot) const { return !state_->sequences[slot].host.empty(); }
+
 std::uint32_t Cache::host_copy(Slot slot) const {
-  const std::vector<BlockId>& host = state_->sequences[slot].host;
-  return static_cast<std::uint32_t>(host.size()) -
-         static_cast<std::uint32_t>(std::count(host.begin(), host.end(), SL_NONE));
+  const Sequence& sequence = state_->sequences[slot];
+  return static_cast<std::uint32_t>(sequence.host.size()) - sequence.gone;
 }
 
 std::vector<Copy>& Cache::copies() { return state_->copies; }

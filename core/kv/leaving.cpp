@@ -51,6 +51,7 @@ Slot Cache::State::leave_host(BlockId block) {
   if (holder != SL_NONE) {
     Sequence& sequence = sequences[holder];
     sequence.host[row.depth - sequence.host_from] = SL_NONE;
+    ++sequence.gone;
     if (row.flags & SL_BLOCK_FLAG_FILLING) --sequence.outgoing;
   }
   unhang(block);

@@ -31,6 +31,7 @@ struct alignas(64) Sequence {
   std::vector<BlockId> host;
   std::uint32_t host_from = 0;
   std::uint32_t outgoing = 0;  // of them, those whose copy is pending
+  std::uint32_t gone = 0;      // and those of no more use, since the device has them again: SL_NONE
 
   std::uint32_t held() const { return static_cast<std::uint32_t>(table.size()); }
   std::uint32_t host_end() const {

@@ -195,10 +195,10 @@ void Manager::pause(Slot slot, std::uint64_t until_ns) {
   event(SL_EV_PAUSED, row.id, until_ns);
 }
 
-void Manager::resume(Slot slot, std::uint64_t now_ns) {
+void Manager::resume(Slot slot, bool swapped, std::uint64_t now_ns) {
   sl_seq_row& row = seqs_[slot];
   const bool holds_blocks = row.blocks_device > 0;
-  row.state = holds_blocks ? SL_RESERVED : row.blocks_host > 0 ? SL_SWAPPED : SL_WAITING;
+  row.state = holds_blocks ? SL_RESERVED : swapped ? SL_SWAPPED : SL_WAITING;
   row.not_ready = static_cast<std::uint16_t>(row.not_ready & ~SL_NOT_READY_PAUSED);
   cold_[slot].pause_until_ns = SL_NEVER;
   cold_[slot].ready_ns = now_ns;

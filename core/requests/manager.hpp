@@ -65,7 +65,7 @@ class Manager {
   void transferred(Slot slot, std::uint32_t blocks, std::uint16_t tier, std::uint64_t now_ns);
   void copy_lost(Slot slot, std::uint64_t now_ns);
   void pause(Slot slot, std::uint64_t until_ns);
-  void resume(Slot slot, std::uint64_t now_ns);
+  void resume(Slot slot, bool swapped, std::uint64_t now_ns);  // swapped: it has a host copy
   void end(Slot slot, std::uint32_t finish);
   // Frees the rows of sequences whose end has been told. Call when events were delivered.
   void reclaim();

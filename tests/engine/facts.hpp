@@ -8,6 +8,7 @@
 #include <sstream>
 #include <string>
 #include <unordered_map>
+#include <utility>
 
 namespace serveloop::test {
 
@@ -29,6 +30,22 @@ Facts account_of(Instance& instance) {
   BOOST_REQUIRE(at != std::string::npos);
   return parse(report.substr(at + 17));
 }
+
+// Which calls of a policy are new since one last asked, by its own count.
+class Calls {
+ public:
+  template <class Instance>
+  bool is_new(const std::string& call, Instance& instance) {
+    const std::string report = instance.report(), name = "\ncalls." + call + " ";
+    const std::size_t at = report.find(name);
+    BOOST_REQUIRE(at != std::string::npos);
+    const std::uint64_t count = std::stoull(report.substr(at + name.size(), 20));
+    return std::exchange(counts_[{&instance, call}], count) != count;
+  }
+
+ private:
+  std::map<std::pair<const void*, std::string>, std::uint64_t> counts_;
+};
 
 // The part below `prefix`, without it.
 inline Facts below(const Facts& facts, const std::string& prefix) {

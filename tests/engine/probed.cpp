@@ -101,7 +101,7 @@ bool Probed::step(std::size_t i) {
   witness_.end_step();
   asked(before);
   holders_.look(world_, witness_.now_ns());
-  if (call_is_new("note", *before.eviction)) noted(account_of(*before.eviction));
+  if (calls_.is_new("note", *before.eviction)) noted(account_of(*before.eviction));
   check_notes(before);
   if (world_.engine().policies().scheduler != before.scheduler)
     witness_.told();  // the new one, in its handover

@@ -38,16 +38,6 @@ class Probed {
   void check_handover(const Facts& facts);
   Scene scene(const Facts& view, bool amid) const;
 
-  // Was it called since it was last asked about? By its own count.
-  template <class Instance>
-  bool call_is_new(const std::string& call, Instance& instance) {
-    const std::string report = instance.report(), name = "\ncalls." + call + " ";
-    const std::size_t at = report.find(name);
-    BOOST_REQUIRE(at != std::string::npos);
-    const std::uint64_t count = std::stoull(report.substr(at + name.size(), 20));
-    return std::exchange(calls_[{&instance, call}], count) != count;
-  }
-
   Setting setting_;
   std::vector<Ask> asks_;
   bool silent_;
@@ -62,7 +52,7 @@ class Probed {
   std::uint64_t epoch_ = 0, swaps_ = 0, mode_ = 0;
   bool chosen_ = false;  // in this step
   std::vector<engine::Policies> kept_;
-  std::map<std::pair<const void*, std::string>, std::uint64_t> calls_;
+  Calls calls_;
   int choices_ = 0, plans_ = 0, evictions_ = 0, preemptions_ = 0, needs_ = 0;
 };
 

@@ -5,10 +5,10 @@ namespace serveloop::test {
 using policy::Kind;
 
 void Probed::asked(const engine::Policies& p) {
-  if (!chosen_ && call_is_new("choose", *p.precision)) chosen(account_of(*p.precision));
-  if (call_is_new("plan", *p.scheduler)) planned(account_of(*p.scheduler));
-  if (call_is_new("evict", *p.eviction)) evicted(account_of(*p.eviction));
-  if (call_is_new("preempt", *p.preemption)) preempted(account_of(*p.preemption));
+  if (!chosen_ && calls_.is_new("choose", *p.precision)) chosen(account_of(*p.precision));
+  if (calls_.is_new("plan", *p.scheduler)) planned(account_of(*p.scheduler));
+  if (calls_.is_new("evict", *p.eviction)) evicted(account_of(*p.eviction));
+  if (calls_.is_new("preempt", *p.preemption)) preempted(account_of(*p.preemption));
 }
 
 Scene Probed::scene(const Facts& view, bool amid) const {
@@ -148,7 +148,7 @@ void Probed::noted(const Facts& facts) {
 
 // The preemption policy hears of a step what its scheduler read; a new instance of what was there before.
 void Probed::check_notes(const engine::Policies& before) {
-  if (call_is_new("note", *before.preemption)) {
+  if (calls_.is_new("note", *before.preemption)) {
     const Facts facts = account_of(*before.preemption);
     seen_->add(facts);
     Facts view = below(facts, "note.view"), plan = plan_view_;
@@ -157,9 +157,9 @@ void Probed::check_notes(const engine::Policies& before) {
     check_equal(view, plan);
   }
   const engine::Policies& after = world_.engine().policies();
-  if (after.eviction != before.eviction && call_is_new("note", *after.eviction))
+  if (after.eviction != before.eviction && calls_.is_new("note", *after.eviction))
     check_block_handover(account_of(*after.eviction));
-  if (after.preemption != before.preemption && call_is_new("note", *after.preemption))
+  if (after.preemption != before.preemption && calls_.is_new("note", *after.preemption))
     check_handover(account_of(*after.preemption));
   if (after.scheduler != before.scheduler) check_handover(account_of(*after.scheduler));
 }

@@ -123,5 +123,7 @@ void check_loaded(const Facts& facts, const execute::Executor& executor, std::ui
 // unfilled.cpp: docs/PLUGINS.md's list of fields that nothing fills, in both directions. `silent`: seen where
 // clients stated nothing.
 void check_listed(const Seen& stated, const Seen& silent);
+// All that the list marks as "device only", filled where there is a host tier.
+void check_filled_by_host_tier(const Seen& seen);
 
 }  // namespace serveloop::test

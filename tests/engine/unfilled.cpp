@@ -1,5 +1,5 @@
 // docs/PLUGINS.md's list of fields that nothing fills, or only a host tier does, against what probes saw without one: what
-// is listed reads as stated, and what reads so is listed.
+// is listed reads as stated, and what reads so is listed. And against what they saw with one.
 #include <fstream>
 #include <regex>
 
@@ -90,6 +90,19 @@ bool names(const Listed& listed, const std::string& field) {
 }
 
 }  // namespace
+
+void check_filled_by_host_tier(const Seen& seen) {
+  int fields = 0;
+  for (const Listed& listed : read_list()) {
+    if (listed.reads.find("device only") == std::string::npos || kReadOtherwise.contains(listed.name))
+      continue;
+    bool filled = false;
+    for (const auto& [field, ever] : seen.fields()) filled = filled || (ever && names(listed, field));
+    BOOST_CHECK_MESSAGE(filled, listed.name << " is not filled with a host tier");
+    ++fields;
+  }
+  BOOST_CHECK_GE(fields, 8);
+}
 
 void check_listed(const Seen& stated, const Seen& silent) {
   const std::vector<Listed> list = read_list();

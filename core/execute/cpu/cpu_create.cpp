@@ -97,28 +97,31 @@ Status CpuExecutor::apply(std::uint32_t mode, std::span<const sl_op_plan> plans)
     if (other && other->kv_types() != numerics->kv_types())
       return fail(fmt::format("precision mode {}: KV cache", mode), "the types of the mode applied before",
                   "others", "keep one type for each layer's cache in all modes");
-  if (!cache_) {
-    auto cache =
-        KvCache::create(model_.architecture, numerics->kv_types(), options_.block_tokens, options_.blocks);
-    if (!cache) return tl::unexpected(cache.error());
-    if (options_.host_blocks > 0) {
-      auto host = KvCache::create(model_.architecture, numerics->kv_types(), options_.block_tokens,
-                                  options_.host_blocks);
-      if (!host) return tl::unexpected(host.error());
-      host_cache_ = std::move(*host);
-      cache_ = std::move(*cache);
-      auto copier =
-          Copier::create(1, [this](std::span<const BlockCopy> copies, std::span<std::uint8_t> moved) {
-            for (std::size_t i = 0; i < copies.size(); ++i) moved[i] = move(copies[i]) ? 1 : 0;
-          });
-      if (!copier) return tl::unexpected(copier.error());
-      copier_ = std::move(*copier);
-    } else {
-      cache_ = std::move(*cache);
-    }
-  }
+  if (!cache_)
+    if (Status made = make_caches(*numerics); !made) return made;
   if (mode >= modes_.size()) modes_.resize(mode + 1);
   modes_[mode] = std::move(*numerics);
+  return {};
+}
+
+// All or nothing, so that it can be tried again.
+Status CpuExecutor::make_caches(const Numerics& numerics) {
+  const auto make = [&](std::uint32_t blocks) {
+    return KvCache::create(model_.architecture, numerics.kv_types(), options_.block_tokens, blocks);
+  };
+  auto cache = make(options_.blocks);
+  if (!cache) return tl::unexpected(cache.error());
+  if (options_.host_blocks > 0) {
+    auto host = make(options_.host_blocks);
+    if (!host) return tl::unexpected(host.error());
+    auto copier = Copier::create(1, [this](std::span<const BlockCopy> copies, std::span<std::uint8_t> moved) {
+      for (std::size_t i = 0; i < copies.size(); ++i) moved[i] = move(copies[i]) ? 1 : 0;
+    });
+    if (!copier) return tl::unexpected(copier.error());
+    host_cache_ = std::move(*host);
+    copier_ = std::move(*copier);
+  }
+  cache_ = std::move(*cache);
   return {};
 }
 

@@ -110,6 +110,7 @@ class CpuExecutor final : public Executor {
   Status step(Job& job);
   void feed_back(const Job& job);
   // A block between the tiers, on the copies' thread. False: one of them is not there.
+  Status make_caches(const Numerics& numerics);
   bool move(const BlockCopy& copy) const;
   const KvCache* cache_of(std::uint8_t tier, std::uint32_t block) const;
 

@@ -1,6 +1,7 @@
 // The paged cache of all layers in BF16: for each layer [blocks, kv_heads, block_tokens, head_dim] of K, then of V, as
 // kernels/cuda/attention.hpp takes them. Zeros at first; what an ended sequence has left in a block, no
-// number even, is never seen by the next. Copies of blocks belong here. Thread safety: as the kernels': one stream at a time.
+// number even, is never seen by the next. Copies of blocks belong here. Thread safety: as the kernels': one stream at a time
+// for a block; copies between tiers run on a stream of their own, beside steps that name none of their blocks.
 #pragma once
 
 #include <cuda_bf16.h>

@@ -88,7 +88,7 @@ class Priority {
 
   // Walks running and waiting ones in one order. Where no slot is free, the waiting one takes that of the
   // lowest running one that it outranks by more than the hysteresis. If the best waiting one cannot, none
-  // can. A swapped one in its turn is brought back; it takes a slot once it is there.
+  // can. Whose blocks are in host memory, or on their way, has its turn likewise; it takes its slot once it is there.
   void write(const sl::View& view, sl::Plan& plan) {
     const auto seqs = view.seqs();
     uint32_t budget = view->token_budget;
@@ -96,18 +96,27 @@ class Priority {
     std::size_t at = 0, end = running_.size();
     auto next = ready_.begin();
     bring_in_.start(view);
+    const auto slot_for = [&](const Rank& rank) {
+      return slots > 0 || (at < end && outranks(rank, running_[end - 1].first));
+    };
     while (budget > 0) {
-      if (bring_in_.swapped_first(view, plan, next, ready_.end(), at == end ? nullptr : &running_[at].first))
+      const Rank* running = at == end ? nullptr : &running_[at].first;
+      if (bring_in_.coming_first(view, plan, next, ready_.end(), running, slot_for)) {
+        slots -= std::min(slots, 1u);
         continue;
+      }
       const bool waits = next != ready_.end() && (at == end || next->first < running_[at].first);
       if (!waits && at == end) break;
-      if (waits && slots == 0 && (at == end || !outranks(next->first, running_[end - 1].first))) {
+      if (waits && !slot_for(next->first)) {
         bring_in_.ahead(view, plan, next, ready_.end());
         next = ready_.end();
         continue;
       }
       const sl_seq_row& seq = seqs[SL_SEQ_SLOT(waits ? (next++)->second : running_[at++].second)];
-      if (waits && bring_in_.instead(view, plan, seq)) continue;
+      if (waits && bring_in_.instead(view, plan, seq)) {
+        slots -= std::min(slots, 1u);
+        continue;
+      }
       const uint32_t tokens = std::min(waits ? sl::uncached_tokens(view, seq) : seq.runnable, budget);
       if (tokens == 0) continue;  // all that it could run is in flight
       budget -= tokens;

@@ -14,19 +14,20 @@ enum {
   SL_EV_READY = 2,     /* may be named by the scheduler: past the gates, woken or released */
   SL_EV_ADMITTED = 3,  /* runs from this step on; a: tokens hit in the prefix cache */
   SL_EV_FELL = 4,      /* an entry of the last plan could not be placed; a: reason, b: entry's index */
-  SL_EV_PREEMPTED = 5, /* waits again, ready; a: reason, b: sequence it yielded to, or SL_NO_SEQ */
+  SL_EV_PREEMPTED = 5, /* waits again, ready unless it is SL_SWAPPED: then once its blocks are TRANSFERRED.
+                          a: reason, b: sequence it yielded to, or SL_NO_SEQ */
   SL_EV_FIRST_TOKEN = 6,
   SL_EV_STEP_END = 7, /* subject: step; a: device ns, b: rows in its batch */
   SL_EV_PAUSED = 8,   /* a: predicted end, ns, or SL_NEVER */
   SL_EV_RESUMED =
-      9, /* may be admitted again; a: 1 if it still holds its blocks (SL_RESERVED), else 0 (SL_WAITING) */
+      9, /* may be admitted again; a: 1 if it still holds its blocks (SL_RESERVED), else 0 (SL_WAITING or SL_SWAPPED) */
   SL_EV_TRANSFERRED = 10,  /* a: blocks, b: tier they are in now; SL_TIER_NONE: lost, it computes again */
   SL_EV_HINT = 11,         /* subject: request id; a: key, b: the value's bits (double) */
   SL_EV_ENDED = 12,        /* a: finish (sl_finish), b: output tokens */
   SL_EV_NODE_CHANGED = 13, /* node: cached lengths or waiters changed; subject 0 */
   SL_EV_NODE_GONE = 14,    /* node: its id may be used again; subject 0 */
   SL_EV_PARKED = 15,       /* a: wake, ns, or SL_NEVER; b: reason */
-  SL_EV_IN_TRANSIT = 17,   /* its blocks are being copied: not ready until TRANSFERRED */
+  SL_EV_IN_TRANSIT = 17,   /* its blocks are being copied to the device: not ready until TRANSFERRED */
   SL_EV_SPLIT = 16 /* node was split: a is the new upper node that took its first b blocks; subject 0 */
 };
 

@@ -1,5 +1,5 @@
 // Evicts as lru does, and tells by its dump all that the last `evict` and the last `note` could read, and what it
-// answered: victims of two reasons, and some of them to the host.
+// answered: victims of two reasons, and some of them to the host. There it drops what was idle longest.
 #include <serveloop/cpp/eviction.hpp>
 
 #include "../dump.hpp"
@@ -9,7 +9,9 @@ namespace {
 class ProbeEviction {
  public:
   explicit ProbeEviction(const sl::Setup& setup)
-      : inherited_(setup->blocks[SL_TIER_DEVICE]), idle_(setup->blocks[SL_TIER_DEVICE]) {
+      : device_blocks_(setup->blocks[SL_TIER_DEVICE]),
+        inherited_(device_blocks_ + setup->blocks[SL_TIER_HOST]),
+        idle_(device_blocks_ + setup->blocks[SL_TIER_HOST]) {
     probe::dump_create(create_, setup);
   }
 
@@ -32,17 +34,21 @@ class ProbeEviction {
     ++evicts_;
     write(evict_, "evict", in);
     hear(in);
+    uint32_t missing[] = {in->need[SL_TIER_DEVICE], in->need[SL_TIER_HOST]};
     for (sl::BlockList* list : {&inherited_, &idle_})
-      for (uint32_t block = list->front(); block != list->end() && victims.size() < in.need();
-           block = list->after(block))
-        if (in.blocks()[block].refs == 0) name(block, victims);
+      for (uint32_t block = list->front(); block != list->end(); block = list->after(block)) {
+        uint32_t& of_tier = missing[block < device_blocks_ ? SL_TIER_DEVICE : SL_TIER_HOST];
+        if (of_tier == 0 || in.blocks()[block].refs > 0) continue;
+        --of_tier;
+        name(block, victims);
+      }
   }
 
  private:
   void name(uint32_t block, sl::Victims& victims) {
     const std::string at = "evict.victim[" + std::to_string(victims.size()) + "]";
     const auto reason = static_cast<uint16_t>(SL_REASON_PLUGIN + block % 2);
-    const bool demoted = block % 5 == 0;
+    const bool demoted = block < device_blocks_ && block % 5 < 2;
     evict_.line(at, "block", block);
     evict_.line(at, "to", demoted ? SL_TIER_HOST : SL_TIER_NONE);
     evict_.line(at, "reason", reason);
@@ -64,11 +70,13 @@ class ProbeEviction {
     for (const sl_block_event& event : in.events()) {
       inherited_.remove(event.block);
       idle_.remove(event.block);
+      if (event.kind == SL_BLOCK_MOVED) inherited_.remove(event.from), idle_.remove(event.from);
       if (event.kind == SL_BLOCK_IDLE)
         (event.flags & SL_EVENT_HANDOVER ? inherited_ : idle_).push_back(event.block);
     }
   }
 
+  uint32_t device_blocks_;
   sl::BlockList inherited_, idle_;
   probe::Text create_, evict_, note_;
   uint64_t evicts_ = 0, notes_ = 0;

@@ -1,4 +1,4 @@
-// Names victims as recompute does, and tells by its dump all that the last `preempt` and the last `note`
+// Names victims as recompute does, and lets those swap that can; tells by its dump all that the last `preempt` and the last `note`
 // could read, and whom it named.
 #include <serveloop/cpp/preemption.hpp>
 
@@ -35,8 +35,11 @@ class ProbePreemption {
     const auto candidates = in.candidates();
     uint64_t freed = 0, named = 0;
     for (std::size_t i = candidates.size(); i-- > 0 && freed < in->need; freed += candidates[i].frees) {
-      preempt_.line("preempt.yield[" + std::to_string(named++) + "]", "seq", candidates[i].seq);
-      yields.recompute(candidates[i].seq);
+      const std::string at = "preempt.yield[" + std::to_string(named++) + "]";
+      const bool swaps = (candidates[i].can & SL_CAN_SWAP) != 0;
+      preempt_.line(at, "seq", candidates[i].seq);
+      if (swaps) preempt_.line(at, "swaps", 1);
+      swaps ? yields.swap(candidates[i].seq) : yields.recompute(candidates[i].seq);
     }
   }
 

@@ -1,6 +1,7 @@
 // Plans as fcfs does, and tells by its dump all that the last `plan` and the last `note` could read, and what
-// it answered.
+// it answered. With a host tier it asks back whoever is swapped, and for every other one the prefix that is cached there.
 #include <algorithm>
+#include <serveloop/cpp/bring_in.hpp>
 #include <serveloop/cpp/queue.hpp>
 #include <serveloop/cpp/scheduler.hpp>
 
@@ -43,8 +44,15 @@ class ProbeScheduler {
       if (tokens > 0) write(plan.size(), seq.id), plan.run(seq.id, tokens);
       budget -= tokens;
     }
+    for (const sl_seq_row& seq : view.seqs())
+      if (seq.state == SL_SWAPPED && seq.not_ready == 0) write(plan.size(), seq.id), plan.swap_in(seq.id);
     for (auto next = ready_.begin(); next != ready_.end() && slots > 0 && budget > 0; ++next) {
       const sl_seq_row& seq = view.seqs()[SL_SEQ_SLOT(next->second)];
+      if (seq.fork % 2 == 0 && seq.computed == 0 && sl::cached_prefix(view, seq).host_blocks > 0) {
+        write(plan.size(), seq.id);
+        plan.prefetch(seq.id, 0);
+        continue;
+      }
       const uint32_t tokens = std::min(uncached(view, seq), budget);
       if (tokens == 0) continue;
       write(plan.size(), seq.id);

@@ -69,10 +69,16 @@ class Pool {
     events.clear();
     return b.answer();
   }
-  std::vector<sl_victim> ask(std::uint32_t need, std::uint32_t ahead, std::uint32_t host_need,
-                             std::uint32_t in_transit) {
-    in_transit_ = in_transit;
-    return ask(need, ahead, host_need);
+  // A cached block that leaves `from` for the host, or has got there.
+  void leaves(std::uint32_t from, std::uint32_t host) {
+    path({host}, false);
+    tables.blocks[host].flags |= SL_BLOCK_FLAG_COPYING;
+    told(SL_BLOCK_MOVED, host, from);
+  }
+  void has_left(std::uint32_t host) {
+    tables.blocks[host].flags = SL_BLOCK_FLAG_INDEXED;
+    tables.blocks[host].refs = 0;
+    told(SL_BLOCK_IDLE, host);
   }
   void host_taken(std::uint32_t blocks) { host_taken_ = blocks; }
   void host_ahead(std::uint32_t blocks) { host_ahead_ = blocks; }
@@ -87,11 +93,10 @@ class Pool {
       tier.free += row.flags == 0;
       tier.evictable += row.flags != 0 && row.refs == 0;
     }
-    tables.raw().tier[SL_TIER_DEVICE].in_transit = in_transit_;
     tables.raw().tier[SL_TIER_HOST].free -= host_taken_;
   }
   policy::Limits limits_;
-  std::uint32_t device_, in_transit_ = 0, host_taken_ = 0, host_ahead_ = 0;
+  std::uint32_t device_, host_taken_ = 0, host_ahead_ = 0;
 
  public:
   Tables tables;
@@ -167,20 +172,34 @@ BOOST_AUTO_TEST_CASE(what_is_needed_is_dropped_and_the_next_are_demoted) {
 
 BOOST_AUTO_TEST_CASE(how_many_are_demoted_ahead) {
   const auto demoted = [](std::uint32_t idle, std::uint32_t need, std::uint32_t ahead,
-                          std::uint32_t in_transit) {
+                          std::uint32_t leaving) {
     Pool pool("lru", 100, 50, {{"ahead_share", 0.05}});
     for (std::uint32_t b = 0; b < idle; ++b) pool.path({b});
-    const auto victims = pool.ask(need, ahead, 0, in_transit);
+    for (std::uint32_t b = 0; b < leaving; ++b) pool.leaves(60 + b, 100 + b);
+    const auto victims = pool.ask(need, ahead);
     BOOST_TEST(to(victims, SL_TIER_NONE).size() == std::min(need, idle));
     return to(victims, SL_TIER_HOST).size();
   };
   BOOST_TEST(demoted(40, 3, 0, 0) == 5u);
   BOOST_TEST(demoted(40, 3, 12, 0) == 9u);  // 12 with those needed now
   BOOST_TEST(demoted(40, 3, 2, 0) == 5u);
-  BOOST_TEST(demoted(40, 3, 0, 2) == 3u);  // some are on their way
+  BOOST_TEST(demoted(40, 3, 0, 2) == 3u);  // some are leaving
   BOOST_TEST(demoted(40, 3, 0, 7) == 0u);
-  BOOST_TEST(demoted(6, 3, 0, 0) == 3u);  // no more are idle
+  BOOST_TEST(demoted(40, 3, 12, 7) == 9u);  // the core has counted those
+  BOOST_TEST(demoted(6, 3, 0, 0) == 3u);    // no more are idle
   BOOST_TEST(demoted(40, 0, 4, 0) == 5u);
+}
+
+// Blocks that arrive are copied as well, and make no room.
+BOOST_AUTO_TEST_CASE(only_what_leaves_counts_as_leaving) {
+  Pool pool("lru", 100, 50, {{"ahead_share", 0.05}});
+  for (std::uint32_t b = 0; b < 40; ++b) pool.path({b});
+  pool.tables.raw().tier[SL_TIER_DEVICE].in_transit = 20;
+  BOOST_TEST(to(pool.ask(3), SL_TIER_HOST).size() == 5u);
+  for (std::uint32_t b = 0; b < 5; ++b) pool.leaves(60 + b, 100 + b);
+  BOOST_TEST(to(pool.ask(3), SL_TIER_HOST).size() == 0u);
+  for (std::uint32_t b = 0; b < 3; ++b) pool.has_left(100 + b);
+  BOOST_TEST(to(pool.ask(3), SL_TIER_HOST).size() == 3u);
 }
 
 BOOST_AUTO_TEST_CASE(nothing_is_demoted_where_an_option_says_so) {

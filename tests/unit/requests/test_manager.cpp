@@ -127,10 +127,10 @@ BOOST_AUTO_TEST_CASE(pause_and_resume_with_and_without_blocks) {
   BOOST_CHECK_EQUAL(rig.manager.row(a).state, SL_PAUSED);
   BOOST_CHECK_EQUAL(rig.manager.ready_count(), 0u);
   BOOST_CHECK((rig.manager.holders() == Slots{a}));  // b never ran, so it holds nothing
-  rig.manager.resume(b, 8);
+  rig.manager.resume(b, false, 8);
   BOOST_CHECK_EQUAL(rig.last_event().a, 0u);
   rig.manager.row(a).blocks_device = 1;
-  rig.manager.resume(a, 8);
+  rig.manager.resume(a, false, 8);
   BOOST_CHECK_EQUAL(rig.last_event().a, 1u);
   BOOST_CHECK_EQUAL(rig.manager.row(a).state, SL_RESERVED);
   BOOST_CHECK_EQUAL(rig.manager.row(b).state, SL_WAITING);
@@ -145,7 +145,7 @@ BOOST_AUTO_TEST_CASE(resumed_while_parked_it_is_not_ready) {
   const Slot slot = rig.ready(1);
   rig.manager.park(slot, kScheduler, SL_NEVER, 0);
   rig.manager.pause(slot, SL_NEVER);
-  rig.manager.resume(slot, 3);
+  rig.manager.resume(slot, false, 3);
   BOOST_CHECK_EQUAL(rig.manager.row(slot).not_ready, SL_NOT_READY_PARKED);
   BOOST_CHECK_EQUAL(rig.manager.ready_count(), 0u);
 }
@@ -239,7 +239,7 @@ BOOST_AUTO_TEST_CASE(lists_and_rows_agree_after_random_moves) {
         if (row.state == SL_PAUSED) {
           rig.manager.row(slot).blocks_device = static_cast<std::uint32_t>(draw(2));
           rig.manager.row(slot).blocks_host = static_cast<std::uint32_t>(draw(2));
-          rig.manager.resume(slot, 1);
+          rig.manager.resume(slot, false, 1);
         }
         break;
       case 6:

@@ -7,8 +7,8 @@
 namespace sl {
 
 // Admits ready sequences, smallest key first, each with as many tokens as its prompt has uncached, but at most
-// `most_tokens`, until the step's sequence slots or `budget` tokens are used up. A swapped one is asked back in its
-// turn, and will need a slot. Cost: one look at each that it admits, and BringIn's few next in turn.
+// `most_tokens`, until the step's sequence slots or `budget` tokens are used up. Whose blocks are in host memory, or on
+// their way, keeps its turn: a slot stays free for it. Cost: one look at each that it admits, and BringIn's few next in turn.
 template <class Key>
 void admit_in_order(const View& view, Plan& plan, const ReadyQueue<Key>& ready, BringIn<Key>& bring_in,
                     uint32_t budget, uint32_t most_tokens = UINT32_MAX) {
@@ -17,14 +17,17 @@ void admit_in_order(const View& view, Plan& plan, const ReadyQueue<Key>& ready, 
   auto next = ready.begin();
   bring_in.start(view);
   while (slots > 0 && budget > 0) {
-    if (bring_in.swapped_first(view, plan, next, ready.end())) {
+    if (bring_in.coming_first(view, plan, next, ready.end(), nullptr, [](const Key&) { return true; })) {
       --slots;
       continue;
     }
     if (next == ready.end()) break;
     const sl_seq_row& seq = seqs[SL_SEQ_SLOT((next++)->second)];
     if (seq.runnable == 0) continue;  // all that it could run is in flight
-    if (bring_in.instead(view, plan, seq)) continue;
+    if (bring_in.instead(view, plan, seq)) {
+      --slots;
+      continue;
+    }
     const uint32_t tokens = std::min({uncached_tokens(view, seq), most_tokens, budget});
     plan.admit(seq.id, tokens);
     budget -= tokens;

@@ -2,10 +2,10 @@
 // (SL_SWAP_IN), and the host-cached prefixes of waiting ones come to the device before their turn (SL_PREFETCH).
 //
 // A policy calls hear() where its ready queue hears. A plan walks the ready ones in order: start() before it; at each
-// step swapped_first(), then instead() of the one in turn; ahead() with what is left. admit_in_order() in admit.hpp is
-// such a walk.
+// step coming_first(), then instead() of the one in turn; ahead() with what is left. Where coming_first() or instead() is
+// true somebody takes a turn and will want a slot. admit_in_order() in admit.hpp is such a walk.
 //
-// Without a host tier it does nothing. Cost: O(log swapped) an event of theirs, and for each one that a plan looks at, a walk
+// Without a host tier it does nothing. Cost: O(log of those that come) an event of theirs, and for each one that a plan looks at, a walk
 // up the nodes of its path that have nothing on the device.
 #pragma once
 
@@ -39,9 +39,9 @@ class BringIn {
  public:
   explicit BringIn(const Setup& setup)
       : on_(setup->blocks[SL_TIER_HOST] > 0),
-        swapped_(on_ ? setup->sequence_slots : 0),
+        coming_(on_ ? setup->sequence_slots : 0),
         asked_(on_ ? setup->sequence_slots : 0, SL_NO_SEQ),
-        next_(swapped_.end()) {}
+        next_(coming_.end()) {}
 
   template <class KeyOf>
   void hear(const View& view, KeyOf&& key_of) {
@@ -49,14 +49,18 @@ class BringIn {
     for (const sl_event& event : view.events()) {
       switch (event.kind) {
         case SL_EV_PREEMPTED: asked_[SL_SEQ_SLOT(event.subject)] = SL_NO_SEQ; [[fallthrough]];
-        case SL_EV_ARRIVED:  // handed over as swapped
+        case SL_EV_ARRIVED:  // handed over as swapped, or on its way
         case SL_EV_RESUMED:
+        case SL_EV_IN_TRANSIT:
         case SL_EV_TRANSFERRED: {
           const sl_seq_row* seq = view.find(event.subject);
-          if (seq != nullptr && seq->state == SL_SWAPPED) swapped_.insert(key_of(view, *seq), seq->id);
+          if (seq != nullptr && (seq->state == SL_SWAPPED || arrives(*seq)))
+            coming_.insert(key_of(view, *seq), seq->id);
+          else
+            coming_.erase(event.subject);
           break;
         }
-        case SL_EV_ENDED: swapped_.erase(event.subject); break;
+        case SL_EV_ENDED: coming_.erase(event.subject); break;
         default: break;
       }
     }
@@ -66,27 +70,34 @@ class BringIn {
     if (!on_) return;
     room_ = view->tier[SL_TIER_DEVICE].free + view->tier[SL_TIER_DEVICE].evictable;
     prefetch_room_ = room_ / 2;  // it may hold back no more of it from those that run
-    next_ = swapped_.begin();
+    next_ = coming_.begin();
     skip(view);
   }
 
   // True where a swapped sequence precedes the ready one at `next`, and `other` (the first of one more queue, of those that run;
-  // null if it is empty): it is asked to come back, once its copies out have ended. Where there is no room for it, `next` becomes
-  // `end`, as nobody behind it may take what comes free; it is named all the same if somebody runs behind it, who then yields
-  // to it, or if nothing else would run, so that who waits and holds blocks yields them.
-  template <class Iterator>
-  bool swapped_first(const View& view, Plan& plan, Iterator& next, Iterator end, const Key* other = nullptr) {
-    if (!on_ || next_ == swapped_.end()) return false;
+  // null if it is empty): it is asked to come back, once its copies out have ended. True likewise of one whose blocks are
+  // arriving: nobody behind it may have its turn. Where there is no room for the swapped one, `next` becomes `end`, as nobody
+  // behind it may take what comes free; it is named all the same if somebody runs behind it, who then yields to it, or if
+  // nothing else would run, so that who waits and holds blocks yields them. Where there is no `slot(key)` for it, nobody comes.
+  template <class Iterator, class Slot>
+  bool coming_first(const View& view, Plan& plan, Iterator& next, Iterator end, const Key* other,
+                    Slot&& slot) {
+    if (!on_ || next_ == coming_.end()) return false;
     if ((next != end && !(next_->first < next->first)) || (other != nullptr && !(next_->first < *other)))
       return false;
+    if (!slot(next_->first)) {
+      next_ = coming_.end();
+      return false;
+    }
     const sl_seq_row& seq = *view.find(next_->second);
+    ++next_;
+    skip(view);
+    if (arrives(seq)) return true;
     const bool left = seq.not_ready == 0, fits = seq.blocks_host <= room_;
     const bool others_yield = other != nullptr || (view->running_count == 0 && plan.size() == 0);
     if (left && (fits || others_yield)) plan.swap_in(seq.id);
     room_ -= std::min(room_, seq.blocks_host);
-    ++next_;
-    skip(view);
-    if (!fits) next_ = swapped_.end(), next = end;
+    if (!fits) next_ = coming_.end(), next = end;
     return true;
   }
 
@@ -109,15 +120,19 @@ class BringIn {
  private:
   static constexpr int kAhead = 4;  // of those next in turn, how many are looked at
 
-  // On to the next that can come, or will be able to once its copies out have ended.
+  static bool arrives(const sl_seq_row& seq) {
+    return seq.state == SL_RESERVED && (seq.not_ready & SL_NOT_READY_TRANSFER) != 0;
+  }
+
+  // On to the next that can come, or will be able to once its copies have ended.
   void skip(const View& view) {
-    while (next_ != swapped_.end()) {
+    while (next_ != coming_.end()) {
       const sl_seq_row* seq = view.find(next_->second);
-      if (seq != nullptr && seq->state == SL_SWAPPED && (seq->not_ready & ~SL_NOT_READY_TRANSFER) == 0)
-        return;
+      const bool comes = seq != nullptr && (seq->state == SL_SWAPPED || arrives(*seq));
+      if (comes && (seq->not_ready & ~SL_NOT_READY_TRANSFER) == 0) return;
       const sl_seq gone = next_->second;
       ++next_;
-      if (seq == nullptr || seq->state != SL_SWAPPED) swapped_.erase(gone);
+      if (!comes) coming_.erase(gone);
     }
   }
 
@@ -143,7 +158,7 @@ class BringIn {
   }
 
   bool on_;
-  SeqSet<Key> swapped_;
+  SeqSet<Key> coming_;         // swapped ones, and those whose blocks are arriving
   std::vector<sl_seq> asked_;  // by slot: for whom a prefetch was asked since it waits
   typename SeqSet<Key>::Set::const_iterator next_;
   uint32_t room_ = 0, prefetch_room_ = 0;  // device blocks of this plan's start that are still nobody's

@@ -2,7 +2,7 @@
 //
 // A demoted block is free only once its copy has ended. So what is needed now is dropped, and more than that is demoted ahead
 // of the next need: as many blocks as the core expects to be needed, or a share of the device (option `ahead_share`), less
-// those in transit. While demotions keep up, free blocks are there before they are needed and little is dropped. The coldest
+// the cached ones that are leaving already. While demotions keep up, free blocks are there before they are needed and little is dropped. The coldest
 // are dropped and the next coldest demoted, since a block's place in the host is worth the more the sooner it comes back.
 // With a dropped block goes what lies below it in host memory, so those with something there are dropped only where
 // others do not suffice. Host blocks leave in the order in which they became idle there, as many as the core needs or expects
@@ -11,6 +11,7 @@
 // Without a host tier the victims are the lists' first, dropped.
 #pragma once
 
+#include <algorithm>
 #include <cmath>
 #include <initializer_list>
 #include <serveloop/cpp/eviction.hpp>
@@ -47,6 +48,7 @@ class TwoTiers {
     if (in_host == SL_NONE) return event.block;
     idle_.remove(in_host);
     if (event.kind == SL_BLOCK_IDLE) idle_.push_back(in_host);
+    if (moved && in_host == event.block) leaving_.push_back(in_host);
     return !moved ? SL_NONE : event.block < device_ ? event.block : event.from;
   }
 
@@ -85,12 +87,20 @@ class TwoTiers {
   }
 
   // Blocks to demote, were there room for all.
-  uint32_t wanted(const EvictIn& in) const {
+  uint32_t wanted(const EvictIn& in) {
     if (!demotes_) return 0;
     const sl_tier& tier = in->view->tier[SL_TIER_DEVICE];
     const uint32_t need = in->need[SL_TIER_DEVICE], expected = in->ahead[SL_TIER_DEVICE];
-    const uint32_t most = std::max(ahead_, expected - std::min(expected, need));
-    return std::min(most - std::min(most, tier.in_transit), tier.evictable - std::min(tier.evictable, need));
+    const uint32_t share = ahead_ - std::min(ahead_, leaving(in));
+    const uint32_t most = std::max(share, expected - std::min(expected, need));
+    return std::min(most, tier.evictable - std::min(tier.evictable, need));
+  }
+  // Those whose copy to the host is pending.
+  uint32_t leaving(const EvictIn& in) {
+    const auto blocks = in.blocks();
+    const auto is_there = [&](uint32_t block) { return (blocks[block].flags & SL_BLOCK_FLAG_COPYING) == 0; };
+    leaving_.erase(std::remove_if(leaving_.begin(), leaving_.end(), is_there), leaving_.end());
+    return static_cast<uint32_t>(leaving_.size());
   }
 
   // Drops host blocks for the core's need there, for `demotions`, and for what the core expects to need there. Returns how
@@ -164,7 +174,8 @@ class TwoTiers {
   uint32_t device_, host_;
   bool demotes_;
   uint32_t ahead_;
-  BlockList idle_;  // host blocks, longest idle first
+  BlockList idle_;                 // host blocks, longest idle first
+  std::vector<uint32_t> leaving_;  // host blocks to which a copy was pending when last looked at
   std::vector<Mark> marks_;
   uint32_t call_ = 0;
 };
