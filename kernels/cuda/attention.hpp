@@ -92,6 +92,9 @@ struct AttentionChunks {
   const std::int32_t* table_row = nullptr;  // [count], its row of the block table
   int count = 0;
   int rows = 0;  // at least start[count]: the launch is sized for it
+  // Of the chunk that ends after most keys, its own among them; 0: not known. How many blocks share the keys of a tile
+  // depends on it; bits don't.
+  int most_keys = 0;
 };
 
 // q, out and V of keys past a token as in decode_attention(), but q 16-byte aligned with a q_stride that is a

@@ -1,5 +1,6 @@
 // The host side of prefill_attention(): checks, descriptions of the cache, choice of the kernel's instance.
 #include <algorithm>
+#include <array>
 #include <limits>
 
 #include "attention_plan.cuh"
@@ -12,28 +13,84 @@ namespace {
 
 constexpr int pack_heads_limit = 16;
 
+using Kernel = void(CUtensorMap, CUtensorMap, PrefillJob);
+
+cudaError_t allow_memory(Kernel* kernel, int shared_bytes) {
+  return cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, shared_bytes);
+}
+
+// How many clusters of `parts` blocks are resident at once: 0 where the device has no word on it.
+int count_resident(Kernel* kernel, int parts, int shared_bytes) {
+  cudaLaunchAttribute cluster = {};
+  cluster.id = cudaLaunchAttributeClusterDimension;
+  cluster.val.clusterDim = {static_cast<unsigned>(parts), 1, 1};
+  cudaLaunchConfig_t config = {};
+  config.gridDim = dim3(static_cast<unsigned>(parts));
+  config.blockDim = dim3(prefill_threads);
+  config.dynamicSmemBytes = static_cast<std::size_t>(shared_bytes);
+  config.attrs = &cluster;
+  config.numAttrs = 1;
+  int clusters = 0;
+  const bool known = allow_memory(kernel, shared_bytes) == cudaSuccess &&
+                     cudaOccupancyMaxActiveClusters(&clusters, kernel, &config) == cudaSuccess;
+  return known ? clusters : 0;
+}
+
+constexpr int most_parts = 8;  // more blocks a cluster are not on every device of this kind
+
+// Groups that a tile can see.
+std::int64_t most_groups(const PrefillJob& job) {
+  const auto groups = [](std::int64_t keys) {
+    return (keys + attention_group_tokens - 1) / attention_group_tokens;
+  };
+  const int keys = job.chunks.most_keys > 0 ? job.chunks.most_keys : std::numeric_limits<int>::max();
+  const std::int64_t seen = std::int64_t{job.shape.window} + job.tile_tokens - 1;  // from anywhere on
+  return job.shape.window > 0 ? std::min(groups(keys), groups(seen) + 1) : groups(keys);
+}
+
+// Blocks a tile: where tiles would leave multiprocessors idle, as many as all tiles find room for at once, if there are
+// groups for them. With one more, some tiles would wait for others to end, which costs more than it brings.
 template <int head_dim, bool capped>
-Status launch_prefill(const PrefillJob& job, const CUtensorMap& k, const CUtensorMap& v, const dim3& grid,
-                      cudaStream_t stream) {
-  const auto kernel = prefill_kernel<head_dim, capped>;
+int choose_parts(std::int64_t tiles, std::int64_t groups) {
+  static const auto resident = [] {  // devices of one machine are alike
+    std::array<int, most_parts + 1> clusters = {};
+    for (int parts = 2; parts <= most_parts; ++parts)
+      clusters[parts] =
+          count_resident(prefill_kernel<head_dim, capped, true>, parts, PrefillLayout<head_dim>::bytes);
+    return clusters;
+  }();
+  int parts = static_cast<int>(std::min<std::int64_t>(most_parts, groups));
+  while (parts > 1 && tiles > resident[parts]) --parts;
+  return parts;
+}
+
+template <int head_dim, bool capped>
+Status launch_prefill(PrefillJob& job, const CUtensorMap& k, const CUtensorMap& v, std::int64_t tiles,
+                      int packs, cudaStream_t stream) {
+  job.parts = choose_parts<head_dim, capped>(tiles * packs, most_groups(job));
+  Kernel* const kernel =
+      job.parts > 1 ? prefill_kernel<head_dim, capped, true> : prefill_kernel<head_dim, capped, false>;
   constexpr int bytes = PrefillLayout<head_dim>::bytes;
-  const cudaError_t error = cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, bytes);
+  const cudaError_t error = allow_memory(kernel, bytes);
   if (error != cudaSuccess) return {"prefill_attention: launch configuration", error};
-  return launch("prefill_attention", kernel, {grid, dim3(prefill_threads), bytes, stream}, k, v, job);
+  // Blocks that run together share a key head, so that their keys and values stay in the L2 cache.
+  const dim3 grid(static_cast<unsigned>(tiles * job.parts), static_cast<unsigned>(packs));
+  return launch("prefill_attention", kernel, {grid, dim3(prefill_threads), bytes, stream, job.parts}, k, v,
+                job);
 }
 
 template <int head_dim>
 Status launch_prefill(PrefillJob& job, const CUtensorMap& k, const CUtensorMap& v, cudaStream_t stream) {
   job.tile_tokens = PrefillLayout<head_dim>::rows / job.pack_heads;
-  // No chunk has more than one tile that isn't full.
-  const std::int64_t tiles = static_cast<std::int64_t>(job.chunks.rows) / job.tile_tokens + job.chunks.count;
+  // As many as the chunks can have: one with a single token in its last tile each.
+  const std::int64_t tiles =
+      (job.chunks.rows + static_cast<std::int64_t>(job.chunks.count) * (job.tile_tokens - 1)) /
+      job.tile_tokens;
   const int packs = job.shape.kv_heads * job.head_packs;
   if (tiles > std::numeric_limits<int>::max() || packs > 65535)
     return {"prefill_attention: rows and heads, expected what fits a launch"};
-  // Blocks that run together share a key head, so that their keys and values stay in the L2 cache.
-  const dim3 grid(static_cast<unsigned>(tiles), static_cast<unsigned>(packs));
-  return job.shape.soft_cap > 0.0f ? launch_prefill<head_dim, true>(job, k, v, grid, stream)
-                                   : launch_prefill<head_dim, false>(job, k, v, grid, stream);
+  return job.shape.soft_cap > 0.0f ? launch_prefill<head_dim, true>(job, k, v, tiles, packs, stream)
+                                   : launch_prefill<head_dim, false>(job, k, v, tiles, packs, stream);
 }
 
 Status describe(const AttentionShape& shape, const AttentionCache& cache, const bf16* data,

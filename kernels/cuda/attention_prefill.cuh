@@ -1,6 +1,6 @@
 // The kernel of prefill_attention().
 //
-// A block takes a tile: some consecutive tokens of a chunk with the query heads that share a key head, 128 rows of
+// A block, or a cluster of them, takes a tile: some consecutive tokens of a chunk with the query heads that share a key head, 128 rows of
 // scores (64 at head size 256). Two warpgroups of consumers own 64 rows each; at head size 256 they own the same 64
 // rows and half of the columns of V each, and both make the scores. Of the third warpgroup one warp brings keys and one
 // values, a leaf at a time, through rings in shared memory.
@@ -8,6 +8,10 @@
 // A row's state passes through the steps of decode_attention(): leaf, group, result, each from its own start, with
 // products that the tensor cores sum alike in mma.sync and wgmma (tests/device/test_prefill.cu compares the bits).
 // What a row doesn't see enters its sums as zeros.
+//
+// Few tiles leave multiprocessors idle. Then a tile has a cluster of blocks, which take its groups of keys in turn: each
+// computes its group's state while others compute theirs, and the sum of the groups so far goes from block to block in
+// ascending order (attention_rows.cuh). So the order of a row's sums is the same however many blocks a tile has.
 //
 // Sources: tiles and online softmax (Dao, FlashAttention-2, 2023), warpgroups with a producer (Shah et al.,
 // FlashAttention-3, 2024).
@@ -123,8 +127,20 @@ __device__ void store_rows(const RowStates<columns>& state, const RowPlace& plac
   }
 }
 
+// Folds a group onto those before, and leaves the sum of both for the group after.
+template <int head_dim, int columns>
+__device__ __forceinline__ void end_group(const Leaves& leaves, Total<head_dim>& total,
+                                          RowStates<columns>& group) {
+  if (leaves.shared() && leaves.follows()) total.receive();
+  total.fold_into(group);
+  total.keep(group);
+  if (leaves.shared()) total.hand_on(leaves.next_part());
+  group.clear();
+}
+
 template <int head_dim, bool capped>
-__device__ void consume(const PrefillJob& job, const Tile& tile, char* memory, Ring k, Ring v) {
+__device__ void consume(const PrefillJob& job, const Tile& tile, Leaves leaves, char* memory, Ring k,
+                        Ring v) {
   using Layout = PrefillLayout<head_dim>;
   constexpr int columns = Layout::columns;
   const int group_index = __shfl_sync(0xffffffffu, threadIdx.x / 128, 0);  // known to be one for the warp
@@ -132,25 +148,24 @@ __device__ void consume(const PrefillJob& job, const Tile& tile, char* memory, R
   const int column_base = head_dim == 256 ? group_index * 128 : 0;
   const std::uint32_t q = shared_address(memory);
   load_tile_query<head_dim>(job, tile, q);
+  if (leaves.shared()) cluster_wait();  // the other blocks have made their barriers
   const RowPlace place = place_rows(job, tile, row_base + threadIdx.x / 32 % 4 * 16 + threadIdx.x % 32 / 4);
   const int all_last = tile.position0;  // every row sees keys up to here
   const int all_first = job.shape.window > 0 ? max(0, tile.last - job.shape.window + 1) : 0;
-  Total<columns> total;
-  total.values = reinterpret_cast<float*>(memory + Layout::total_at) + threadIdx.x;
+  Total<head_dim> total(memory);
   RowStates<columns> group;
   group.clear();
   // The warpgroups take turns with their scores, so that one multiplies while the other softens.
   const int own_turn = 2 + group_index;
   const int other_turn = 3 - group_index;
   if (group_index == 1) named_barrier_arrive(other_turn, consumer_threads);
-  const int last_leaf = tile.last / attention_leaf_tokens;
-  for (int leaf = tile.first / attention_leaf_tokens; leaf <= last_leaf; ++leaf) {
-    const int start = leaf * attention_leaf_tokens;
+  for (; leaves.left(); leaves.leaf = leaves.after()) {
+    const int start = leaves.leaf * attention_leaf_tokens;
     float s[leaf_units * 8], m[2], l[2], o[columns / 2];
     barrier_wait(k.full(), k.phase);
     named_barrier(own_turn, consumer_threads);
     score_leaf<head_dim>(q + row_base * 128, k.memory + k.stage * Layout::leaf_bytes, s);
-    if (group_index == 0 || leaf < last_leaf) named_barrier_arrive(other_turn, consumer_threads);
+    if (group_index == 0 || leaves.after() <= leaves.last) named_barrier_arrive(other_turn, consumer_threads);
     if (threadIdx.x % 128 == 0) barrier_arrive(k.empty(Layout::stages));
     k.step(Layout::stages);
     std::uint32_t p[leaf_units][4];
@@ -161,18 +176,31 @@ __device__ void consume(const PrefillJob& job, const Tile& tile, char* memory, R
     if (threadIdx.x % 128 == 0) barrier_arrive(v.empty(Layout::stages));
     v.step(Layout::stages);
     fold_leaf(group, m, l, o);
-    if (leaf % group_leaves == group_leaves - 1 && leaf < last_leaf) {
-      total.fold_into(group);
-      total.keep(group);
-      group.clear();
-    }
+    if (leaves.ends_group()) end_group(leaves, total, group);
   }
-  total.fold_into(group);
-  const std::int64_t first_row = static_cast<std::int64_t>(tile.row0) * job.shape.q_heads + tile.q_head;
-  store_rows(group, place, job.shape, job.out + first_row * head_dim + column_base + threadIdx.x % 4 * 2);
+  if (leaves.end_tile()) {
+    if (leaves.shared()) total.receive();
+    total.fold_into(group);
+    const std::int64_t first_row = static_cast<std::int64_t>(tile.row0) * job.shape.q_heads + tile.q_head;
+    store_rows(group, place, job.shape, job.out + first_row * head_dim + column_base + threadIdx.x % 4 * 2);
+  }
+  if (leaves.shared()) cluster_barrier();  // what this block handed on has arrived
 }
 
-template <int head_dim, bool capped>
+template <int head_dim>
+__device__ void init_barriers(const Ring& k, const Ring& v) {
+  constexpr int stages = PrefillLayout<head_dim>::stages;
+  for (int i = 0; i < stages; ++i) {
+    barrier_init(k.barriers + i * 8, 1);
+    barrier_init(v.barriers + i * 8, 1);
+    barrier_init(k.barriers + (stages + i) * 8, 2);
+    barrier_init(v.barriers + (stages + i) * 8, 2);
+  }
+  barrier_init_fence();
+}
+
+// clustered: a tile has a cluster of blocks, along x.
+template <int head_dim, bool capped, bool clustered>
 __global__ void __launch_bounds__(prefill_threads, 1)
     prefill_kernel(const __grid_constant__ CUtensorMap k_map, const __grid_constant__ CUtensorMap v_map,
                    const __grid_constant__ PrefillJob job) {
@@ -181,33 +209,32 @@ __global__ void __launch_bounds__(prefill_threads, 1)
   const std::uint32_t base = shared_address(memory);
   let_successor_start();
   wait_for_predecessor();
-  const Tile tile = find_tile(job, static_cast<int>(blockIdx.x), static_cast<int>(blockIdx.y));
-  if (tile.tokens == 0) return;
+  const Tile tile = find_tile(job, static_cast<int>(clustered ? cluster_index() : blockIdx.x),
+                              static_cast<int>(blockIdx.y));
+  const Leaves leaves(tile, clustered ? job.parts : 1, clustered ? static_cast<int>(cluster_rank()) : 0);
+  if (tile.tokens == 0 || !leaves.left()) return;
   const Ring k = {base + Layout::barriers_at, base + Layout::k_at};
   const Ring v = {base + Layout::barriers_at + Layout::stages * 16, base + Layout::v_at};
-  if (threadIdx.x == 0) {
-    for (int i = 0; i < Layout::stages; ++i) {
-      barrier_init(k.barriers + i * 8, 1);
-      barrier_init(v.barriers + i * 8, 1);
-      barrier_init(k.barriers + (Layout::stages + i) * 8, 2);
-      barrier_init(v.barriers + (Layout::stages + i) * 8, 2);
-    }
+  if (threadIdx.x == 0) init_barriers<head_dim>(k, v);
+  if (clustered && threadIdx.x < consumer_warps) {
+    barrier_init(base + Layout::total_barriers_at + threadIdx.x * 8, 1);
     barrier_init_fence();
   }
   __syncthreads();
+  if (leaves.shared()) cluster_arrive();
   if (threadIdx.x >= consumer_threads) {
     give_registers<40>();
     const int warp = __shfl_sync(0xffffffffu, threadIdx.x / 32, 0) - consumer_threads / 32;
     if (warp == 0) {
       prefetch_map(k_map);
-      produce<head_dim>(job, tile, k_map, job.cache.k, k);
+      produce<head_dim>(job, tile, leaves, k_map, job.cache.k, k);
     } else if (warp == 1) {
       prefetch_map(v_map);
-      produce<head_dim>(job, tile, v_map, job.cache.v, v);
+      produce<head_dim>(job, tile, leaves, v_map, job.cache.v, v);
     }
   } else {
     take_registers<232>();
-    consume<head_dim, capped>(job, tile, memory, k, v);
+    consume<head_dim, capped>(job, tile, leaves, memory, k, v);
   }
 }
 

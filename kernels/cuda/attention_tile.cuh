@@ -9,6 +9,7 @@ namespace serveloop::kernels::cuda {
 
 inline constexpr int prefill_threads = 384;
 inline constexpr int consumer_threads = 256;
+inline constexpr int consumer_warps = consumer_threads / 32;
 inline constexpr int leaf_column_bytes = attention_leaf_tokens * 128;  // a leaf's block of 64 columns
 
 // What depends on the head size alone.
@@ -21,9 +22,12 @@ struct PrefillLayout {
   static constexpr int leaf_bytes = attention_leaf_tokens * head_dim * 2;
   static constexpr int k_at = q_bytes;
   static constexpr int v_at = k_at + stages * leaf_bytes;
-  static constexpr int total_at = v_at + stages * leaf_bytes;  // F32 [columns / 2][consumer_threads]
-  static constexpr int barriers_at = total_at + columns / 2 * consumer_threads * 4;
-  static constexpr int bytes = barriers_at + stages * 4 * 8;
+  // Of each warp of consumers: values, F32 [columns / 2][32], then maximum and sum of its 16 rows.
+  static constexpr int total_at = v_at + stages * leaf_bytes;
+  static constexpr int total_bytes = columns / 2 * 32 * 4 + 16 * 8;
+  static constexpr int barriers_at = total_at + consumer_warps * total_bytes;  // of K, of V, of the totals
+  static constexpr int total_barriers_at = barriers_at + stages * 4 * 8;
+  static constexpr int bytes = total_barriers_at + consumer_warps * 8;
 };
 
 struct PrefillJob {
@@ -37,6 +41,7 @@ struct PrefillJob {
   int pack_heads;   // query heads of a full pack
   int tile_tokens;  // of a full tile
   int block_shift;  // log2(block_tokens)
+  int parts;        // blocks of a tile: a cluster
 };
 
 struct Tile {
@@ -85,6 +90,33 @@ __device__ inline Tile find_tile(const PrefillJob& job, int tile, int pack) {
   found.last = found.position0 + found.tokens - 1;
   return found;
 }
+
+// The leaves of a tile that are of one of its blocks, in ascending order: those of every parts'th group.
+struct Leaves {
+  int parts, part;  // blocks of the tile, and which of them this is
+  int first_group;  // of the tile
+  int last;         // of the tile
+  int leaf;         // the block's next
+
+  __device__ Leaves(const Tile& tile, int parts, int part)
+      : parts(parts),
+        part(part),
+        first_group(tile.first / attention_group_tokens),
+        last(tile.last / attention_leaf_tokens),
+        leaf(part == 0 ? tile.first / attention_leaf_tokens : (first_group + part) * group_leaves) {}
+
+  __device__ bool left() const { return leaf <= last; }
+  __device__ int after() const {
+    return (leaf + 1) % group_leaves == 0 ? leaf + 1 + (parts - 1) * group_leaves : leaf + 1;
+  }
+  // Of `leaf`: whether the tile has groups before its own; whether it ends its group, which others follow.
+  __device__ bool follows() const { return leaf / group_leaves > first_group; }
+  __device__ bool ends_group() const { return (leaf + 1) % group_leaves == 0 && leaf < last; }
+  // Whether other blocks have groups too, and whether the tile's last is this block's.
+  __device__ bool shared() const { return parts > 1 && last / group_leaves > first_group; }
+  __device__ bool end_tile() const { return (last / group_leaves - first_group) % parts == part; }
+  __device__ int next_part() const { return part + 1 < parts ? part + 1 : 0; }
+};
 
 // Barriers of one ring: [stages] full, [stages] empty.
 struct Ring {
@@ -145,10 +177,10 @@ __device__ void bring_leaf(const PrefillJob& job, const Tile& tile, const CUtens
   }
 }
 
-// Brings all leaves of K or of V, as room is made for them.
+// Brings the block's leaves of K or of V, as room is made for them.
 template <int head_dim>
-__device__ void produce(const PrefillJob& job, const Tile& tile, const CUtensorMap& map, const bf16* from,
-                        Ring ring) {
+__device__ void produce(const PrefillJob& job, const Tile& tile, Leaves leaves, const CUtensorMap& map,
+                        const bf16* from, Ring ring) {
   using Layout = PrefillLayout<head_dim>;
   const std::int32_t* blocks =
       job.cache.block_table + static_cast<std::int64_t>(tile.table_row) * job.cache.table_stride;
@@ -158,13 +190,12 @@ __device__ void produce(const PrefillJob& job, const Tile& tile, const CUtensorM
     const bool seen = position + unit_tokens - 1 >= tile.first && position <= tile.last;
     return seen ? blocks[position >> job.block_shift] : 0;
   };
-  const int first_leaf = tile.first / attention_leaf_tokens;
-  int next_block = block_of(first_leaf);
-  for (int leaf = first_leaf; leaf <= tile.last / attention_leaf_tokens; ++leaf) {
+  int next_block = block_of(leaves.leaf);
+  for (; leaves.left(); leaves.leaf = leaves.after()) {
     const int block = next_block;
-    next_block = block_of(leaf + 1);  // on its way while this leaf waits for room
+    next_block = block_of(leaves.after());  // on its way while this leaf waits for room
     barrier_wait(ring.empty(Layout::stages), ring.phase ^ 1);
-    bring_leaf<head_dim>(job, tile, map, from, leaf * attention_leaf_tokens, block,
+    bring_leaf<head_dim>(job, tile, map, from, leaves.leaf * attention_leaf_tokens, block,
                          ring.memory + ring.stage * Layout::leaf_bytes, ring.full());
     ring.step(Layout::stages);
   }

@@ -73,12 +73,34 @@ __device__ __forceinline__ std::uint32_t cluster_rank() {
   return rank;
 }
 
+// Along x, as the blocks of a cluster have to lie for it.
+__device__ __forceinline__ std::uint32_t cluster_index() {
+  std::uint32_t index;
+  asm("mov.u32 %0, %%clusterid.x;" : "=r"(index));
+  return index;
+}
+
 // The same place of shared memory in block `rank` of the cluster, as a generic address.
 template <class T>
 __device__ __forceinline__ T* in_cluster_block(T* own, std::uint32_t rank) {
   std::uint64_t there;
   asm("mapa.u64 %0, %1, %2;" : "=l"(there) : "l"(reinterpret_cast<std::uint64_t>(own)), "r"(rank));
   return reinterpret_cast<T*>(there);
+}
+
+// Copies shared memory to the same place in another block of the cluster, which counts the bytes at its own `barrier`.
+// Multiples of 16; the memory stays as it is, and the block alive, until they have arrived.
+__device__ __forceinline__ void copy_to_block(int block, std::uint32_t memory, int bytes,
+                                              std::uint32_t barrier) {
+  asm volatile(
+      "{\n"
+      ".reg .b32 there, counts;\n"
+      "mapa.shared::cluster.u32 there, %0, %3;\n"
+      "mapa.shared::cluster.u32 counts, %2, %3;\n"
+      "cp.async.bulk.shared::cluster.shared::cta.mbarrier::complete_tx::bytes [there], [%0], %1, [counts];\n"
+      "}" ::"r"(memory),
+      "r"(bytes), "r"(barrier), "r"(block)
+      : "memory");
 }
 
 // Orders this thread's plain writes to shared memory before reads by the copy engine and the tensor cores.

@@ -39,7 +39,7 @@ void measure(const Load& load) {
   const Buffer<bf16> q(tokens * row_elements), out(tokens * row_elements);
   fill(q.get(), q.size(), 3);
   const Buffer<std::int32_t> starts(start), positions(position), rows(row), table(ids);
-  const AttentionChunks chunks{starts.get(), positions.get(), rows.get(), load.chunks, tokens};
+  const AttentionChunks chunks{starts.get(), positions.get(), rows.get(), load.chunks, tokens, length};
   const AttentionCache cache{k.get(), v.get(), block_elements, table.get(), stride};
   double pairs = 0.0;
   for (int i = load.position; i < length; ++i)

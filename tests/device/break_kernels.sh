@@ -55,6 +55,13 @@ start reads_no_key test_prefill attention_tile.cuh 's/if \(visible\) data =/if (
 start other_rounding test_prefill attention_rows.cuh \
   's/fold_term\(into\.o\[at\], factors\.keep, o\[at\], factors\.take\)/fold_term(o[at], factors.take, into.o[at], factors.keep)/' \
   attention_prefill
+start last_group_of_a_split test_prefill_parts attention_tile.cuh \
+  's:last\(tile\.last / attention_leaf_tokens\):last(tile.last / attention_leaf_tokens - (parts > 1 ? group_leaves \: 0)):' \
+  attention_prefill
+start folds_in_another_order test_prefill_parts attention_rows.cuh \
+  's/fold_term\((values\[at \* 32\], factors\.keep), (group\.o\[at\], factors\.take)\)/phase == 0 ? fold_term(\1, \2) : fold_term(\2, \1)/' \
+  attention_prefill
+start sums_not_handed_on test_prefill_parts attention_rows.cuh 's/sums\(\)\[half \* 8\] = .*/;/' attention_prefill
 start adds_unrounded test_linear linear.cuh 's/\+ round_bf16\(a\)/+ a/; s/\+ round_bf16\(value\)/+ value/' linear
 start gates_unrounded test_linear linear.cuh 's/const float x = round_bf16\(values\[j\]\)/const float x = values[j]/' linear
 start starts_too_early test_linear linear_narrow.cuh 's/^ *wait_for_predecessor\(\);//' linear

@@ -121,11 +121,14 @@ class ModelCase {
     sequences_ = rows;
     set_positions(std::vector<std::int32_t>(rows, context - 1), iota(rows), rows);
   }
-  // Prefill: one chunk of `rows` tokens of one sequence, from position 0.
-  void set_chunk(int rows) {
+  // Prefill: one chunk of `rows` tokens of one sequence, after `before` keys.
+  void set_chunk(int rows, int before = 0) {
     rows_ = rows;
     sequences_ = 1;
-    set_positions(iota(rows), std::vector<std::int32_t>(rows, 0), 0);
+    keys_ = before + rows;
+    std::vector<std::int32_t> position = iota(rows);
+    for (std::int32_t& at : position) at += before;
+    set_positions(position, std::vector<std::int32_t>(rows, 0), 0);
     chunk_start_ = std::make_unique<Buffer<std::int32_t>>(std::vector<std::int32_t>{0, rows});
   }
 
@@ -315,7 +318,7 @@ class ModelCase {
                                attention_workspace_->get(), stream, true));
       return;
     }
-    const AttentionChunks chunks{chunk_start_->get(), position_->get(), row_->get(), 1, rows_};
+    const AttentionChunks chunks{chunk_start_->get(), position_->get(), row_->get(), 1, rows_, keys_};
     require(prefill_attention(attention_, chunks, cache, qkv_.get(), s.qkv(), attended_.get(), stream));
   }
   void sample_rows(cudaStream_t stream) {

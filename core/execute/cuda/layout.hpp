@@ -2,6 +2,7 @@
 // values.
 #pragma once
 
+#include <algorithm>
 #include <span>
 #include <vector>
 
@@ -43,6 +44,7 @@ struct StepLayout {
       add(rows[i], i);
       ++size.chunks;
       size.chunk_tokens += static_cast<int>(rows[i].tokens);
+      size.chunk_keys = std::max(size.chunk_keys, static_cast<int>(rows[i].start + rows[i].tokens));
     }
   }
 

@@ -82,7 +82,8 @@ Status Pass::attend(std::size_t index, const Step& step) {
   }
   if (step.size.chunks == 0) return {};
   const device::AttentionChunks chunks{step.inputs.chunk_start, step.inputs.chunk_position,
-                                       step.inputs.chunk_row, step.size.chunks, step.size.chunk_tokens};
+                                       step.inputs.chunk_row,   step.size.chunks,
+                                       step.size.chunk_tokens,  step.size.chunk_keys};
   return check(
       device::prefill_attention(shape, chunks, cache, qkv_.get() + decodes * stride, stride,
                                 attended_.get() + decodes * std::int64_t{a_->q_features()}, step.stream),

@@ -23,6 +23,7 @@ struct PassSize {
   int decodes = 0;       // tokens, and runs
   int chunks = 0;        // runs
   int chunk_tokens = 0;  // of all of them
+  int chunk_keys = 0;    // at the end of the chunk that has most
   int samples = 0;       // runs
   // Rotary positions and attention of decodes in one launch: Pass::goes_in_one() says where that is the faster way.
   bool in_one = false;
