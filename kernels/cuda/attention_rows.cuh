@@ -90,6 +90,7 @@ struct Total {
   // Waits for what the block before hands on.
   __device__ void receive() {
     if (threadIdx.x % 32 == 0) barrier_arrive_expecting(barrier, Layout::total_bytes);
+    __syncwarp();  // what the warp waits for needs that arrival
     barrier_wait(barrier, phase);
     phase ^= 1;
 #pragma unroll
