@@ -1,6 +1,6 @@
 // prefill_attention() of small chunks far into a context, where several blocks share a tile's keys, against whole prompts
 // in one call, where a tile has one block, bit for bit; and some tokens of these against decode_attention(). `quick`:
-// single tiles against decode, for a slow tool.
+// single tiles of head size 64 against decode, for a slow tool.
 #include <algorithm>
 #include <cstring>
 #include <numeric>
@@ -197,10 +197,9 @@ void test_tile(int head_dim, int window, float cap) {
 
 int main(int argc, char** argv) {
   if (argc > 1 && std::strcmp(argv[1], "quick") == 0) {
-    for (const int dim : {64, 128, 256}) {
-      test_tile(dim, 0, 0.0f);
-      test_tile(dim, 700, 20.0f);
-    }
+    // Racecheck does not end at larger heads, where the rings of a cluster's blocks begin again.
+    test_tile(64, 0, 0.0f);
+    test_tile(64, 700, 20.0f);
     return report("prefill parts, quick");
   }
   const std::vector<int> contexts = {0, 1, 100, 511, 512, 513, 1500, 2047, 4096, 8000, 12345, 20000};
