@@ -202,6 +202,10 @@ int main(int argc, char** argv) {
     test_tile(64, 700, 20.0f);
     return report("prefill parts, quick");
   }
+  if (argc > 1 && std::strcmp(argv[1], "wide") == 0) {  // those
+    for (const int dim : {128, 256}) test_tile(dim, 0, 0.0f);
+    return report("prefill parts, wide");
+  }
   const std::vector<int> contexts = {0, 1, 100, 511, 512, 513, 1500, 2047, 4096, 8000, 12345, 20000};
   const std::vector<int> sizes = {1, 5, 16, 31, 33, 64, 100, 128, 200, 300};
   for (const int dim : {64, 128, 256}) {
