@@ -15,7 +15,7 @@ using namespace SERVELOOP_ISA;  // NOLINT(google-build-using-namespace): vectors
 constexpr int kChunk = 256;
 constexpr int kRowBlock = 240;
 
-using Pairs = std::uint32_t[kRowBlock][kChunk / 2];  // a chunk of A as BF16, two neighbours in 32 bits
+using Pairs = std::uint32_t[kRowBlock][kChunk / 2];  // chunks of A's rows as BF16, two neighbours in 32 bits
 
 // c[MR][16 NP] from pair rows a and NP panels `step` bytes apart, `pairs` pairs along K.
 template <int MR, int NP>
@@ -55,43 +55,54 @@ void some_rows(int rows, const std::uint32_t (*a)[kChunk / 2], const std::uint8_
   if constexpr (MR > 1) some_rows<MR - 1, NP>(rows, a, w, step, pairs, first, c, ldc, columns);
 }
 
-// Rows [m0, m0 + rows) of A, chunk [k0, k0 + count), as pairs; exact, since Act::bf16 has rounded them.
-void take_pairs(const Gemm& job, std::int64_t lda, int m0, int rows, int k0, int count, Pairs& pairs) {
-  for (int m = 0; m < rows; ++m) {
-    const float* a = static_cast<const float*>(job.a) + (m0 + m) * lda + k0;
-    for (int i = 0; i < count / 2; ++i)
-      pairs[m][i] = (bits_of_float(a[2 * i]) >> 16) | (bits_of_float(a[2 * i + 1]) & 0xffff0000u);
-    if (count % 2 != 0) pairs[m][count / 2] = bits_of_float(a[count - 1]) >> 16;
+// Rows [m0, m0 + rows) of A, its chunks from k_begin to k_end, as pairs: all rows of a chunk, then those of the next.
+struct Rows {
+  int m0, rows, k_begin, k_end;
+  alignas(64) Pairs pairs;
+
+  // Exact, since Act::bf16 has rounded them.
+  void take(const Gemm& job) {
+    const std::int64_t lda = static_cast<std::int64_t>(act_row_bytes(Act::bf16, job.w->k) / sizeof(float));
+    std::uint32_t(*to)[kChunk / 2] = pairs;
+    for (int k0 = k_begin; k0 < k_end; k0 += kChunk)
+      for (int m = 0; m < rows; ++m, ++to) {
+        const float* a = static_cast<const float*>(job.a) + (m0 + m) * lda + k0;
+        const int some = count(k0);
+        for (int i = 0; i < some / 2; ++i)
+          (*to)[i] = (bits_of_float(a[2 * i]) >> 16) | (bits_of_float(a[2 * i + 1]) & 0xffff0000u);
+        if (some % 2 != 0) (*to)[some / 2] = bits_of_float(a[some - 1]) >> 16;
+      }
+  }
+  int count(int k0) const { return k_end - k0 < kChunk ? k_end - k0 : kChunk; }
+};
+
+// Them times NP panels from column n on, which are read from end to end.
+template <int NP>
+void times_panels(const Gemm& job, const Rows& a, int n) {
+  const std::int64_t step = static_cast<std::int64_t>(panel_bytes(Type::bf16, job.w->k));
+  const std::uint32_t(*pairs)[kChunk / 2] = a.pairs;
+  for (int k0 = a.k_begin; k0 < a.k_end; k0 += kChunk, pairs += a.rows) {
+    const std::uint8_t* panel = job.w->data + n / kPanel * step + std::int64_t{k0} * 32;
+    for (int m = 0; m < a.rows; m += 8)
+      some_rows<8, NP>(a.rows - m < 8 ? a.rows - m : 8, pairs + m, panel, step, (a.count(k0) + 1) / 2,
+                       k0 == 0, job.c + (a.m0 + m) * job.ldc + n, job.ldc, job.n_end - n);
   }
 }
 
 }  // namespace
 
 void gemm_bf16(const Gemm& job) {
-  const Packed& w = *job.w;
-  const std::int64_t lda = static_cast<std::int64_t>(act_row_bytes(Act::bf16, w.k) / sizeof(float));
-  const std::int64_t step = static_cast<std::int64_t>(panel_bytes(Type::bf16, w.k));
-  alignas(64) Pairs pairs;
-  for (int m0 = 0; m0 < job.m; m0 += kRowBlock) {
-    const int rows = job.m - m0 < kRowBlock ? job.m - m0 : kRowBlock;
-    for (int k0 = 0; k0 < w.k; k0 += kChunk) {
-      const int count = w.k - k0 < kChunk ? w.k - k0 : kChunk;
-      take_pairs(job, lda, m0, rows, k0, count, pairs);
-      for (int n = job.n_begin; n < job.n_end;) {
-        const std::uint8_t* panel = w.data + n / kPanel * step + std::int64_t{k0} * 32;
-        const bool two = n + kPanel < job.n_end;
-        for (int m = 0; m < rows; m += 8) {
-          const int some = rows - m < 8 ? rows - m : 8;
-          float* c = job.c + (m0 + m) * job.ldc + n;
-          if (two)
-            some_rows<8, 2>(some, pairs + m, panel, step, (count + 1) / 2, k0 == 0, c, job.ldc,
-                            job.n_end - n);
-          else
-            some_rows<8, 1>(some, pairs + m, panel, step, (count + 1) / 2, k0 == 0, c, job.ldc,
-                            job.n_end - n);
-        }
-        n += two ? 2 * kPanel : kPanel;
-      }
+  Rows a;
+  for (a.m0 = 0; a.m0 < job.m; a.m0 += kRowBlock) {
+    a.rows = job.m - a.m0 < kRowBlock ? job.m - a.m0 : kRowBlock;
+    const int depth =
+        kRowBlock / a.rows * kChunk;  // many chunks of few rows: the fewer, the longer the reads
+    for (a.k_begin = 0; a.k_begin < job.w->k; a.k_begin = a.k_end) {
+      a.k_end = job.w->k - a.k_begin < depth ? job.w->k : a.k_begin + depth;
+      a.take(job);
+      int n = job.n_begin;
+      for (; n + kPanel < job.n_end; n += 2 * kPanel) times_panels<2>(job, a, n);
+      if (n < job.n_end) times_panels<1>(job, a, n);
     }
   }
   if (job.bias == nullptr) return;

@@ -108,8 +108,15 @@ void gemm_float(const Gemm& job) {
   const std::int64_t lda = static_cast<std::int64_t>(act_row_bytes(Act::f32, k) / sizeof(float));
   for (int m0 = 0; m0 < job.m; m0 += kRowBlock) {
     const int m1 = job.m - m0 < kRowBlock ? job.m : m0 + kRowBlock;
-    for (int k0 = 0; k0 < k; k0 += kChunk)
-      multiply(Part{&job, m0, m1, k0, k - k0 < kChunk ? k - k0 : kChunk}, lda);
+    // Few rows read the weights from end to end, strip by strip; many keep their chunk of A in the cache.
+    const int columns = job.m <= kDirectRows ? kPanelsAtOnce * kPanel : job.n_end - job.n_begin;
+    for (int n = job.n_begin; n < job.n_end; n += columns) {
+      Gemm strip = job;
+      strip.n_begin = n;
+      strip.n_end = job.n_end - n < columns ? job.n_end : n + columns;
+      for (int k0 = 0; k0 < k; k0 += kChunk)
+        multiply(Part{&strip, m0, m1, k0, k - k0 < kChunk ? k - k0 : kChunk}, lda);
+    }
   }
   if (job.bias == nullptr) return;
   for (int m = 0; m < job.m; ++m)

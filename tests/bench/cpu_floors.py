@@ -25,7 +25,7 @@ def output(*command):
 
 def limits(text):
     """GB/s of a read, GOP/s by type, and {(type, tokens): (ms, bytes, operations)} of all products."""
-    line = re.search(rf'threads {THREADS}: read ([\d.]+) GB/s; [^:]*: f32 (\d+), q4_0 (\d+), q4_1 (\d+), q8_0 (\d+)', text)
+    line = re.search(rf'threads {THREADS}: read ([\d.]+) GB/s; [^:]*: f32 \d+, bf16 (\d+), q4_0 (\d+), q4_1 (\d+), q8_0 (\d+)', text)
     read, *peaks = map(float, line.groups())
     products = {}
     for kind, tokens, ms, gb, gop in re.findall(
