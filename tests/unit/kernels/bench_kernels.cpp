@@ -136,21 +136,21 @@ void report_machine(const Kernels& kernels, int threads) {
   // Compute: a product whose operands stay in the first cache, as near to the units' peak as the kernels come.
   const auto peak = [&](Type type, Act act) {
     Random random(3);
-    const int m = 48, k = 256;
-    Weights w(type, 16, k, random);
+    const int m = 48, k = 256, n = type == Type::bf16 ? 32 : 16;  // the columns of a tile
+    Weights w(type, n, k, random);
     const Packed packed = w.packed();
     std::vector<Buffer> rows, out;
     for (int i = 0; i < threads; ++i) {
       rows.emplace_back(cpu::act_row_bytes(act, k) * m);
       kernels.prepare(act, random.normals(m * k).data(), k, m, k, rows.back().data());
-      out.emplace_back(m * 16 * 4);
+      out.emplace_back(m * n * 4);
     }
     const double time = least_time(threads, [&](int part, int) {
       for (int i = 0; i < 200; ++i)
         kernels.gemm(
-            {&packed, act, rows[part].data(), m, nullptr, static_cast<float*>(out[part].data()), 16, 0, 16});
+            {&packed, act, rows[part].data(), m, nullptr, static_cast<float*>(out[part].data()), n, 0, n});
     });
-    return 2.0 * 200 * m * 16 * k * threads / time * 1e-9;
+    return 2.0 * 200 * m * n * k * threads / time * 1e-9;
   };
   fmt::print(
       "threads {}: read {:.1f} GB/s; products within the first cache: f32 {:.0f}, bf16 {:.0f}, q4_0 {:.0f}, "
