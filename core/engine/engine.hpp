@@ -312,7 +312,7 @@ class Engine {
   std::uint64_t need_ = 0;  // blocks, of all staged entries
   std::uint32_t placed_tokens_ = 0, admitting_ = 0;
   bool exhausted_memory_ = false, exhausted_slots_ = false;
-  bool swapped_lack_memory_ = false;  // someone waits to come back, and there is no room
+  bool swapped_lack_memory_ = false;      // someone waits to come back, and there is no room
   std::vector<Fell> fell_, fell_before_;  // in this step, in the one before
   std::uint64_t holders_step_ = UINT64_MAX;
   std::vector<TopHolder> top_holders_;  // of holders_step_: who holds most blocks, the first first

@@ -232,7 +232,8 @@ __global__ void __launch_bounds__(prefill_threads, 1)
       prefetch_map(v_map);
       produce<head_dim>(job, tile, leaves, v_map, job.cache.v, v);
     }
-    if (leaves.shared()) cluster_wait();  // each that arrives waits, so that no later phase is taken for this one
+    if (leaves.shared())
+      cluster_wait();  // each that arrives waits, so that no later phase is taken for this one
   } else {
     take_registers<232>();
     consume<head_dim, capped>(job, tile, leaves, memory, k, v);

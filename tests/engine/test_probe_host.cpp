@@ -25,7 +25,7 @@ Setting setting_of(std::uint32_t lag, std::uint32_t host_blocks) {
 }
 
 std::vector<Ask> asks_of() {
-  std::vector<Ask> asks = mixed_asks(120, 3, 70);
+  std::vector<Ask> asks = mixed_asks(80, 3, 70);
   for (std::size_t i = 0; i < asks.size(); ++i) asks[i].at_step = 2 * i;
   return asks;
 }
@@ -80,8 +80,8 @@ TierWatch::Counts HostProbed::run(Seen& seen) {
   tiers_.end();
   check_idle(world_);
   BOOST_CHECK(world_.counters().fallbacks.empty());
-  BOOST_CHECK_GE(checked_, 300);
-  if (setting_.host_blocks < kBlocks) BOOST_CHECK_GE(room_asked_, 3);
+  BOOST_CHECK_GE(checked_, 200);
+  if (setting_.host_blocks < kBlocks) BOOST_CHECK_GE(room_asked_, 1);
   return tiers_.counts();
 }
 
@@ -229,7 +229,7 @@ BOOST_AUTO_TEST_CASE(every_field_of_a_host_tier_is_the_truth) {
   Seen seen;
   TierWatch::Counts all;
   for (const std::uint32_t lag : {0u, 1u})
-    for (const std::uint32_t host_blocks : {10u, 30u, 200u}) {
+    for (const std::uint32_t host_blocks : {10u, 200u}) {
       const TierWatch::Counts c = HostProbed(lag, host_blocks).run(seen);
       all.out += c.out, all.in += c.in, all.prefetched += c.prefetched;
       all.demoted += c.demoted, all.promoted += c.promoted, all.lost += c.lost, all.fewer += c.fewer;
