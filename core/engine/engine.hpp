@@ -166,6 +166,8 @@ class Engine {
   std::size_t entry_in_need() const;
   std::uint64_t need_up_to(std::size_t index) const;
   std::uint16_t check_yields(std::span<const sl_yield> yields);
+  bool gives_up_blocks(std::span<const sl_yield> yields) const;
+  std::uint32_t kept_blocks(Slot slot, std::uint32_t wanted) const;
   void list_candidates(std::size_t in_need, bool shared);
   bool admits_before(std::size_t in_need) const;
   bool drop_admissions(std::size_t from, std::size_t to, std::uint16_t reason);

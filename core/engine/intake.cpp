@@ -97,9 +97,8 @@ void Engine::take(const Message& message) {
       break;
     case What::release:
       for_request(message.request, [&](Slot s) {
-        const bool held = (row(s).not_ready & kHeld) != 0;  // else it has nothing to be released from
         requests_->release_all(s, now_ns_);
-        if (held) settle_waiting(s);
+        settle_waiting(s);
       });
       break;
     case What::hint: requests_->event(SL_EV_HINT, message.request, message.a, message.b); break;

@@ -127,7 +127,8 @@ bool Engine::preempt_for(std::size_t in_need, std::uint32_t need) {
       [&](policy::Preemption& p, sl_out& gauges) { return p.preempt(in, yields, gauges); });
   if (reason == SL_REASON_NONE) reason = check_yields({yields_, yields.count});
   const bool first = need_up_to(in_need) == staged_[in_need].need;  // nothing before it needs a block
-  if (reason == SL_REASON_NONE && yields.count == 0 && first) reason = SL_REASON_NO_PROGRESS;
+  if (reason == SL_REASON_NONE && !gives_up_blocks({yields_, yields.count}) && (yields.count > 0 || first))
+    reason = SL_REASON_NO_PROGRESS;  // what keeps all of its blocks would be asked for them again and again
   if (policies_.preemption != nullptr) {
     if (reason == SL_REASON_NONE)
       policies_.preemption->health().good();
@@ -164,6 +165,7 @@ std::uint16_t Engine::check_yields(std::span<const sl_yield> yields) {
     if (seen == named) return SL_REASON_TWICE;
     if (seen != candidates) return SL_REASON_NOT_A_CANDIDATE;
     if (y.mode > SL_YIELD_KEEP) return SL_REASON_BAD_NUMBER;
+    if (y.mode == SL_YIELD_KEEP && y.keep_blocks > options_.kv_blocks) return SL_REASON_BAD_NUMBER;
     seen = named;
     return SL_REASON_NONE;
   };
@@ -175,6 +177,19 @@ std::uint16_t Engine::check_yields(std::span<const sl_yield> yields) {
   return SL_REASON_NONE;
 }
 
+// Of a checked answer: does anybody hold less by it?
+bool Engine::gives_up_blocks(std::span<const sl_yield> yields) const {
+  return std::any_of(yields.begin(), yields.end(), [this](const sl_yield& y) {
+    const Slot slot = SL_SEQ_SLOT(y.seq);
+    return y.mode != SL_YIELD_KEEP || kept_blocks(slot, y.keep_blocks) < requests_->row(slot).blocks_device;
+  });
+}
+
+// Only blocks whose tokens all have KV, or will have, can be kept.
+std::uint32_t Engine::kept_blocks(Slot slot, std::uint32_t wanted) const {
+  return std::min(wanted, covered(requests_->row(slot)) / options_.block_tokens);
+}
+
 // A holder gives up its blocks: all, or all but the first `keep_blocks`, or moves them to host memory. Swap is recompute
 // without a host tier, where that has no room, and where nothing can move (Cache::swappable()), for instance since a step in
 // flight still writes it. Returns what it came to.
@@ -184,8 +199,7 @@ Yield Engine::yield(Slot slot, Yield how) {
     how.reason = SL_REASON_NO_HOST_TIER;
     ++counters_.no_host_tier;
   }
-  const std::uint32_t full = covered(r) / options_.block_tokens;
-  const std::uint32_t keep = how.mode == SL_YIELD_KEEP ? std::min(how.keep_blocks, full) : 0;
+  const std::uint32_t keep = how.mode == SL_YIELD_KEEP ? kept_blocks(slot, how.keep_blocks) : 0;
   const std::uint32_t had = std::max(covered(r), life(slot).swapped_tokens);  // some may be on their way back
   const bool swaps = how.mode == SL_YIELD_SWAP && options_.host_kv_blocks > 0;
   const bool moves = swaps && swappable(slot) > 0;

@@ -4,7 +4,6 @@
 #include <boost/test/unit_test.hpp>
 #include <functional>
 
-#include "engine/records.hpp"
 #include "shipped.hpp"
 
 namespace serveloop::test {
@@ -240,61 +239,6 @@ BOOST_AUTO_TEST_CASE(swapped_while_paused) {
       BOOST_CHECK_EQUAL(world.end_of(request)->recomputed_tokens, 0u);
       check_idle(world);
     }
-}
-
-// One that is parked while it holds blocks yields them to host memory. What it waits for is its copy, whether it is held
-// beside that or no more, and after that whoever holds it.
-BOOST_AUTO_TEST_CASE(parked_with_its_blocks_on_their_way) {
-  for (const bool released_on_its_way : {false, true}) {
-    const std::vector<Ask> one = {ask(5, 0, 60, 20, 0)};
-    Setting s = tight(0, "");
-    s.token_budget = 128;
-    World world(s, {});
-    slow_down(world, false);
-    const std::uint64_t request = world.send(one.front());
-    world.send(ask(6, 0, 10, 28, 0));  // so that there is something to plan
-    sl_entry next{};
-    observe::Writer bytes;
-    world.engine().set_override([&](observe::Item item) -> std::optional<std::span<const std::uint8_t>> {
-      if (item != observe::Item::plan || next.verb == 0) return std::nullopt;
-      next.seq = world.row_of(request).id;
-      bytes.clear();
-      bytes.u64(SL_REASON_NONE);
-      engine::encode_plan(std::vector<sl_entry>{std::exchange(next, {})}, {}, world.engine().requests(),
-                          bytes);
-      return bytes.bytes();
-    });
-    const auto plan = [&](std::uint16_t verb, std::uint32_t blocks = 0, std::uint64_t arg = 0) {
-      next.verb = verb, next.blocks = blocks, next.arg = arg;
-      steps(world, 1);
-      BOOST_REQUIRE_EQUAL(next.verb, 0u);
-    };
-    const auto state = [&] {
-      return static_cast<observe::State>(
-          world.engine().requests().at(SL_SEQ_SLOT(world.row_of(request).id)).planned);
-    };
-    do steps(world, 1);
-    while (world.row_of(request).generated < 4);
-    plan(SL_PREEMPT, 7, SL_YIELD_KEEP);
-    plan(SL_PARK, 0, SL_NEVER);
-    BOOST_CHECK(state() == observe::State::held);
-    plan(SL_PREEMPT, 0, SL_YIELD_SWAP);
-    BOOST_REQUIRE(moves(world.row_of(request)));
-    BOOST_CHECK(state() == observe::State::transfer);
-    if (released_on_its_way) {
-      world.tell(What::release, request);
-      steps(world, 1);
-      BOOST_REQUIRE(moves(world.row_of(request)));
-      BOOST_CHECK(state() == observe::State::transfer);
-    } else {
-      while (moves(world.row_of(request))) steps(world, 1);
-      BOOST_CHECK(state() == observe::State::held);
-      world.tell(What::release, request);
-    }
-    world.run();
-    BOOST_CHECK(world.output_of(request) == alone(one).at({0, 0}));
-    check_idle(world);
-  }
 }
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -177,6 +177,8 @@ BOOST_AUTO_TEST_CASE(preemptions) {
              {"not_a_candidate", SL_REASON_NOT_A_CANDIDATE},
              {"twice", SL_REASON_TWICE},
              {"empty", SL_REASON_NO_PROGRESS},
+             {"keep_all", SL_REASON_NO_PROGRESS},
+             {"keep_too_much", SL_REASON_BAD_NUMBER},
              {"exception", SL_REASON_CALL_FAILED},
              {"negative_status", SL_REASON_CALL_FAILED},
              {"overflow", SL_REASON_OVERFLOW},

@@ -125,19 +125,11 @@ void TierWatch::hear_transfers(const Facts& view) {
       due_.erase(found);
       continue;
     }
-    // It was all there without a copy, or it is lost: of one that had something in host memory.
+    // It was all there without a copy.
     BOOST_REQUIRE_EQUAL(told.kind, SL_EV_TRANSFERRED);
     BOOST_REQUIRE_EQUAL(told.blocks, 0u);
-    BOOST_REQUIRE_NE(told.tier, SL_TIER_HOST);
+    BOOST_REQUIRE_EQUAL(told.tier, SL_TIER_DEVICE);
     Away& away = away_[told.seq];
-    if (told.tier == SL_TIER_NONE) {
-      BOOST_REQUIRE(away.swapped);
-      ++counts_.lost;
-      std::erase_if(due_, [&](const Due& due) { return due.seq == told.seq; });
-      for (Pending& copy : pending_)
-        if (copy.seq == told.seq) copy.seq = 0;
-      away.leaving = 0;
-    }
     away.swapped = false;
     away.host.clear();
   }

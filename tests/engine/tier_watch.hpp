@@ -1,5 +1,5 @@
 // Who knows what is in host memory without reading a table: by the copies that the executor got and gave back, by the
-// events of blocks, and by what probes answered.
+// events of blocks, and by what probes answered. Requires that no copy fails.
 #pragma once
 
 #include <deque>
@@ -33,7 +33,7 @@ class TierWatch {
     std::uint64_t key, parent_key;
   };
   struct Counts {
-    int out = 0, in = 0, prefetched = 0, demoted = 0, promoted = 0, lost = 0, fewer = 0;
+    int out = 0, in = 0, prefetched = 0, demoted = 0, promoted = 0, fewer = 0;
   };
 
   // ---- What was read, in the order of the calls.
@@ -87,10 +87,10 @@ class TierWatch {
   std::uint64_t copies_ended_ = 0;
   std::vector<Due> due_;
   std::map<std::uint32_t, Cached> cached_;
-  std::set<std::uint32_t>
-      untold_;  // host blocks that got a copy, before that was told (never, of private ones)
-  std::set<std::pair<std::uint32_t, std::uint32_t>> moves_,
-      copies_;              // MOVED and copies out that have not met
+  // Host blocks that got a copy, before that was told: never, of private ones.
+  std::set<std::uint32_t> untold_;
+  // MOVED and copies out that have not met.
+  std::set<std::pair<std::uint32_t, std::uint32_t>> moves_, copies_;
   bool submitted_ = false;  // in this step
   Counts counts_;
 };

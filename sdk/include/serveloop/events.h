@@ -20,7 +20,8 @@ enum {
   SL_EV_STEP_END = 7, /* subject: step; a: device ns, b: rows in its batch */
   SL_EV_PAUSED = 8,   /* a: predicted end, ns, or SL_NEVER */
   SL_EV_RESUMED =
-      9, /* may be admitted again; a: 1 if it still holds its blocks (SL_RESERVED), else 0 (SL_WAITING or SL_SWAPPED) */
+      9, /* may be admitted again; a: 1 if it still holds its blocks (SL_RESERVED), else 0 (SL_WAITING,
+            SL_SWAPPED) */
   SL_EV_TRANSFERRED = 10,  /* a: blocks, b: tier they are in now; SL_TIER_NONE: lost, it computes again */
   SL_EV_HINT = 11,         /* subject: request id; a: key, b: the value's bits (double) */
   SL_EV_ENDED = 12,        /* a: finish (sl_finish), b: output tokens */

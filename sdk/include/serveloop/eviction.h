@@ -9,8 +9,8 @@ extern "C" {
 #endif
 
 /* `need[tier]` blocks must leave now, `ahead[tier]`, those among them, are likely to have to within a few steps (so
- * that demotions finish in time), beside those that are leaving already. An answer applies whole or not at all; it may name more than was needed
- * (expired, not worth caching). */
+ * that demotions finish in time), beside those that are leaving already. An answer applies whole or not at all; it may
+ * name more than was needed (expired, not worth caching). */
 typedef struct sl_evict_in {
   const sl_view* view;
   sl_table

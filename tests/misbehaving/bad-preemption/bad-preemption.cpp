@@ -53,6 +53,11 @@ class BadPreemption {
     if (mode_ == "not_a_candidate") put(yields, in->for_seq);
     if (mode_ == "overflow") yields.count = yields.capacity + 1;
     if (mode_ == "bad_number" && yields.count > 0) row(yields, 0).mode = 9;
+    if (mode_ == "keep_all" || mode_ == "keep_too_much")
+      for (uint32_t i = 0; i < yields.count; ++i) {
+        row(yields, i).mode = SL_YIELD_KEEP;
+        row(yields, i).keep_blocks = in->view->tier[SL_TIER_DEVICE].total + (mode_ == "keep_all" ? 0 : 1);
+      }
     if (mode_ == "twice" && yields.count > 0 && yields.capacity > 1) {
       if (yields.count == yields.capacity) --yields.count;
       push(yields, sl_yield(row(yields, 0)));

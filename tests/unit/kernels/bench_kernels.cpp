@@ -154,8 +154,7 @@ void report_machine(const Kernels& kernels, int threads) {
   };
   fmt::print(
       "threads {}: read {:.1f} GB/s; products within the first cache: f32 {:.0f}, bf16 {:.0f}, q4_0 {:.0f}, "
-      "q4_1 {:.0f}, "
-      "q8_0 {:.0f} GOP/s\n",
+      "q4_1 {:.0f}, q8_0 {:.0f} GOP/s\n",
       threads, static_cast<double>(bytes) / read * 1e-9, peak(Type::f32, Act::f32),
       peak(Type::bf16, Act::bf16), peak(Type::q4_0, Act::int8), peak(Type::q4_1, Act::int8),
       peak(Type::q8_0, Act::int8));

@@ -127,13 +127,13 @@ BOOST_AUTO_TEST_CASE(pause_and_resume_with_and_without_blocks) {
   BOOST_CHECK_EQUAL(rig.manager.row(a).state, SL_PAUSED);
   BOOST_CHECK_EQUAL(rig.manager.ready_count(), 0u);
   BOOST_CHECK((rig.manager.holders() == Slots{a}));  // b never ran, so it holds nothing
-  rig.manager.resume(b, false, 8);
+  rig.manager.resume(b, true, 8);                    // it has a host copy
   BOOST_CHECK_EQUAL(rig.last_event().a, 0u);
   rig.manager.row(a).blocks_device = 1;
   rig.manager.resume(a, false, 8);
   BOOST_CHECK_EQUAL(rig.last_event().a, 1u);
   BOOST_CHECK_EQUAL(rig.manager.row(a).state, SL_RESERVED);
-  BOOST_CHECK_EQUAL(rig.manager.row(b).state, SL_WAITING);
+  BOOST_CHECK_EQUAL(rig.manager.row(b).state, SL_SWAPPED);
   BOOST_CHECK((rig.ready_list() == Slots{a, b}));
   BOOST_CHECK((rig.told() == Kinds{SL_EV_PAUSED, SL_EV_PAUSED, SL_EV_RESUMED, SL_EV_RESUMED}));
   rig.manager.admit(a, 0, 0, 9);
@@ -238,8 +238,7 @@ BOOST_AUTO_TEST_CASE(lists_and_rows_agree_after_random_moves) {
       case 5:
         if (row.state == SL_PAUSED) {
           rig.manager.row(slot).blocks_device = static_cast<std::uint32_t>(draw(2));
-          rig.manager.row(slot).blocks_host = static_cast<std::uint32_t>(draw(2));
-          rig.manager.resume(slot, false, 1);
+          rig.manager.resume(slot, draw(2) == 0, 1);
         }
         break;
       case 6:

@@ -5,8 +5,8 @@
 // step coming_first(), then instead() of the one in turn; ahead() with what is left. Where coming_first() or instead() is
 // true somebody takes a turn and will want a slot. admit_in_order() in admit.hpp is such a walk.
 //
-// Without a host tier it does nothing. Cost: O(log of those that come) an event of theirs, and for each one that a plan looks at, a walk
-// up the nodes of its path that have nothing on the device.
+// Without a host tier it does nothing. Cost: O(log of those that come) an event of theirs, and for each one that a plan
+// looks at, a walk up the nodes of its path that have nothing on the device.
 #pragma once
 
 #include <serveloop/cpp/queue.hpp>

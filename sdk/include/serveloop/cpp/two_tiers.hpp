@@ -2,8 +2,8 @@
 //
 // A demoted block is free only once its copy has ended. So what is needed now is dropped, and more than that is demoted ahead
 // of the next need: as many blocks as the core expects to be needed, or a share of the device (option `ahead_share`), less
-// the cached ones that are leaving already. While demotions keep up, free blocks are there before they are needed and little is dropped. The coldest
-// are dropped and the next coldest demoted, since a block's place in the host is worth the more the sooner it comes back.
+// the cached ones that are leaving already. While demotions keep up, free blocks are there before they are needed and little
+// is dropped. The coldest are dropped and the next coldest demoted, since a block's place in the host is worth the more the sooner it comes back.
 // With a dropped block goes what lies below it in host memory, so those with something there are dropped only where
 // others do not suffice. Host blocks leave in the order in which they became idle there, as many as the core needs or expects
 // to need there and the demotions must find free; no more is demoted than there is room for.
