@@ -31,7 +31,7 @@ typedef struct sl_preempt_in {
 typedef struct sl_yield {
   sl_seq seq;
   uint16_t mode, reason; /* SL_YIELD_* */
-  uint32_t keep_blocks;  /* with SL_YIELD_KEEP: its first ones, of those that are whole; fewer than it holds */
+  uint32_t keep_blocks; /* with SL_YIELD_KEEP: its first ones, of those that are whole; fewer than it holds */
 } sl_yield;
 
 typedef struct sl_preemption {

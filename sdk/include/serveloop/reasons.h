@@ -31,9 +31,10 @@ enum {
   SL_REASON_TOO_FEW = 26,         /* fewer victims than needed, though there were enough */
   SL_REASON_NOT_A_CANDIDATE = 27,
   SL_REASON_CALL_FAILED = 28, /* a negative status, or an exception */
-  SL_REASON_NO_PROGRESS = 29, /* empty plans, or bypassed entries, bypass_steps in a row; yields that give up nothing */
-  SL_REASON_BAD_NUMBER = 30,  /* a field outside its range */
-  SL_REASON_EJECTED = 31,     /* the plugin failed too often and was replaced by the fallback */
+  SL_REASON_NO_PROGRESS =
+      29, /* empty plans, or bypassed entries, bypass_steps in a row; yields that give up nothing */
+  SL_REASON_BAD_NUMBER = 30, /* a field outside its range */
+  SL_REASON_EJECTED = 31,    /* the plugin failed too often and was replaced by the fallback */
   /* why a request ended early */
   SL_REASON_CANCELLED = 48,
   SL_REASON_DEADLINE = 49,
