@@ -47,4 +47,11 @@ void Decisions::add(const policy::Instance* policy, std::span<const sl_yield> yi
   add_runs(policy, yields, &sl_yield::mode, yield_name);
 }
 
+std::vector<Decision> Decisions::list() const {
+  std::vector<Decision> out;
+  for (const auto& [key, count] : counts_)
+    out.push_back({std::get<0>(key), std::string(std::get<1>(key)), count.reason, count.count});
+  return out;
+}
+
 }  // namespace serveloop::engine

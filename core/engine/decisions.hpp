@@ -10,7 +10,9 @@
 #include <span>
 #include <string>
 #include <tuple>
+#include <vector>
 
+#include "engine/output.hpp"
 #include "policy/instance.hpp"
 
 namespace serveloop::engine {
@@ -27,14 +29,14 @@ class Decisions {
   void add(const policy::Instance* policy, std::span<const sl_victim> victims);
   void add(const policy::Instance* policy, std::span<const sl_yield> yields);
 
+  std::vector<Decision> list() const;
+
+ private:
+  using Key = std::tuple<std::string, std::string_view, std::uint16_t>;  // plugin, decision, reason's code
   struct Count {
     std::string reason;  // its name
     std::uint64_t count = 0;
   };
-  using Key = std::tuple<std::string, std::string_view, std::uint16_t>;  // plugin, decision, reason's code
-  const std::map<Key, Count>& counts() const { return counts_; }
-
- private:
   template <class Row, class What, class Name>
   void add_runs(const policy::Instance* policy, std::span<const Row> rows, What what, Name&& name);
   std::map<Key, Count> counts_;

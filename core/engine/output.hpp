@@ -60,6 +60,7 @@ struct Counters {
   // tier; and with one, for want of room there.
   std::uint64_t no_host_tier = 0, host_full = 0;
   std::uint64_t swapped_out = 0, swapped_in = 0, copies_lost = 0;  // sequences; lost: had to recompute
+  std::uint64_t swapped_out_blocks = 0;                            // theirs that moved; shared ones stay
   std::uint64_t demoted_blocks = 0, brought_in_blocks = 0, host_dropped_blocks = 0;
   std::uint64_t prefetched_blocks = 0;          // of brought_in_blocks, those that came before their turn
   std::uint64_t copies = 0, copies_failed = 0;  // of blocks, between the tiers
@@ -72,6 +73,13 @@ struct Counters {
   std::map<std::uint16_t, std::uint64_t> fell;  // by reason
   // By (kind, reason): answers not used.
   std::map<std::pair<std::uint8_t, std::uint16_t>, std::uint64_t> fallbacks;
+};
+
+// How often a policy decided this, for this reason: what --json and /metrics show.
+struct Decision {
+  std::string plugin, decision,
+      reason;  // "sarathi", "admit", "policy reason's name"; "fallback": the linked-in one
+  std::uint64_t count = 0;
 };
 
 }  // namespace serveloop::engine

@@ -77,6 +77,7 @@ bool Engine::swap_out(Slot slot) {
   r.blocks_host = moved;
   swapped_.push_back(r.id);
   ++counters_.swapped_out;
+  counters_.swapped_out_blocks += moved;
   return true;
 }
 

@@ -222,6 +222,7 @@ Result<Summary> run(const config::Config& config, const RunOptions& options) {
   summary.interrupted = driver.interrupted();
   recorder.summarise(summary);
   summary.counters = rig.engine->counters();
+  summary.decisions = rig.engine->decisions().list();
   summary.rejected += driver.rejected();
   summary.dropped = parts->workload.dropped_total();
   summary.first_dropped = parts->workload.first_dropped();

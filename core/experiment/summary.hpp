@@ -49,6 +49,7 @@ struct Summary {
   bool interrupted = false;
   std::string first_dropped;  // which request, and why
   engine::Counters counters;
+  std::vector<engine::Decision> decisions;
   std::uint64_t completed = 0, rejected = 0, cancelled = 0, deadline = 0, failed = 0, dropped = 0,
                 unfinished = 0;
   Percentiles first_token, end_to_end;

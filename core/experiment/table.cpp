@@ -3,10 +3,9 @@
 
 #include <algorithm>
 #include <cmath>
-#include <functional>
 #include <nlohmann/json.hpp>
 
-#include "experiment/summary.hpp"
+#include "experiment/rows.hpp"
 #include "policy/host.hpp"
 #include "policy/reasons.hpp"
 
@@ -14,120 +13,11 @@ namespace serveloop::experiment {
 
 namespace {
 
-using Number = std::function<double(const Summary&)>;
-
 std::string show(double value) {
   if (std::isnan(value)) return "-";
   if (value == std::floor(value) && value < 1e15) return fmt::format("{:.0f}", value);
   if (value >= 1000) return fmt::format("{:.0f}", value);
   return fmt::format("{:.{}f}", value, value >= 100 ? 1 : value >= 10 ? 2 : 3);
-}
-
-double ratio(double a, double b) { return b > 0 ? a / b : kNone; }
-
-struct Row {
-  std::string label, key;  // shown, in JSON
-  Number value;
-  bool always = false;  // shown though it is zero or has no value everywhere
-};
-
-// A counter of the engine's.
-Row counted(const char* label, const char* key, std::uint64_t engine::Counters::*what) {
-  return {label, key, [what](const Summary& s) { return static_cast<double>(s.counters.*what); }};
-}
-
-std::vector<Row> work_rows() {
-  using S = const Summary&;
-  return {
-      {"requests completed", "completed", [](S s) { return static_cast<double>(s.completed); }, true},
-      {"  rejected", "rejected", [](S s) { return static_cast<double>(s.rejected); }},
-      {"  cancelled", "cancelled", [](S s) { return static_cast<double>(s.cancelled); }},
-      {"  past their deadline", "deadline", [](S s) { return static_cast<double>(s.deadline); }},
-      {"  failed", "failed", [](S s) { return static_cast<double>(s.failed); }},
-      {"  dropped", "dropped", [](S s) { return static_cast<double>(s.dropped); }, true},
-      {"  unfinished", "unfinished", [](S s) { return static_cast<double>(s.unfinished); }},
-      {"time of the run, s", "seconds", [](S s) { return s.seconds; }, true},
-      {"first token p50, ms", "first_token_p50_ms", [](S s) { return s.first_token.p50; }, true},
-      {"first token p90, ms", "first_token_p90_ms", [](S s) { return s.first_token.p90; }, true},
-      {"first token p99, ms", "first_token_p99_ms", [](S s) { return s.first_token.p99; }, true},
-      {"between tokens p50, ms", "between_tokens_p50_ms", [](S s) { return s.between_p50; }, true},
-      {"between tokens p90, ms", "between_tokens_p90_ms", [](S s) { return s.between_p90; }, true},
-      {"between tokens p99, ms", "between_tokens_p99_ms", [](S s) { return s.between_p99; }, true},
-      {"longest gap of a request p99, ms", "longest_gap_p99_ms", [](S s) { return s.longest_gap_p99; }, true},
-      {"end to end p50, ms", "end_to_end_p50_ms", [](S s) { return s.end_to_end.p50; }, true},
-      {"end to end p90, ms", "end_to_end_p90_ms", [](S s) { return s.end_to_end.p90; }, true},
-      {"end to end p99, ms", "end_to_end_p99_ms", [](S s) { return s.end_to_end.p99; }, true},
-      {"output tokens/s", "output_tokens_per_s",
-       [](S s) { return ratio(static_cast<double>(s.counters.output_tokens), s.seconds); }, true},
-      {"steps", "steps", [](S s) { return static_cast<double>(s.counters.steps); }, true},
-      {"rows a batch, mean", "batch_rows_mean",
-       [](S s) {
-         return ratio(static_cast<double>(s.counters.batch_rows), static_cast<double>(s.counters.steps));
-       },
-       true},
-      {"device busy, %", "device_busy_percent",
-       [](S s) { return 100 * ratio(static_cast<double>(s.counters.device_ns) * 1e-9, s.seconds); }, true},
-      {"prefix hit tokens, % of prompt", "prefix_hit_percent",
-       [](S s) {
-         return 100 * ratio(static_cast<double>(s.counters.hit_tokens),
-                            static_cast<double>(s.counters.lookup_tokens));
-       },
-       true},
-      {"preemptions", "preemptions", [](S s) { return static_cast<double>(s.counters.preemptions); }, true},
-      {"recomputed tokens", "recomputed_tokens",
-       [](S s) { return static_cast<double>(s.counters.recomputed_tokens); }, true},
-      {"evicted blocks", "evicted_blocks", [](S s) { return static_cast<double>(s.counters.evicted_blocks); },
-       true},
-  };
-}
-
-// What moved between device and host memory, and what could not.
-std::vector<Row> host_rows() {
-  using C = engine::Counters;
-  return {
-      counted("blocks demoted to host memory", "demoted_blocks", &C::demoted_blocks),
-      counted("blocks brought back from there", "brought_in_blocks", &C::brought_in_blocks),
-      counted("  of them by prefetch", "prefetched_blocks", &C::prefetched_blocks),
-      counted("blocks dropped from there", "host_dropped_blocks", &C::host_dropped_blocks),
-      counted("blocks in transit at once, most", "most_in_transit_blocks", &C::most_in_transit),
-      counted("failed copies of blocks", "failed_block_copies", &C::copies_failed),
-      counted("moves refused, host memory full", "host_full", &C::host_full),
-      counted("moves refused, no host memory", "no_host_tier", &C::no_host_tier),
-      counted("sequences swapped out", "swapped_out", &C::swapped_out),
-      counted("  swapped in", "swapped_in", &C::swapped_in),
-      counted("  lost, so computed again", "copies_lost", &C::copies_lost),
-  };
-}
-
-std::vector<Row> policy_rows() {
-  using S = const Summary&;
-  return {
-      {"answers taken by the fallback", "fallbacks",
-       [](S s) {
-         double sum = 0;
-         for (const auto& [what, count] : s.counters.fallbacks) sum += static_cast<double>(count);
-         return sum;
-       },
-       true},
-      {"policies ejected", "ejected", [](S s) { return static_cast<double>(s.counters.ejected); }},
-      {"hot swaps", "hot_swaps", [](S s) { return static_cast<double>(s.counters.swaps); }},
-      {"failed steps", "failed_steps", [](S s) { return static_cast<double>(s.counters.failed_steps); }},
-      {"wall time, s", "wall_seconds", [](S s) { return s.wall_seconds; }, true},
-  };
-}
-
-std::vector<Row> rows() {
-  std::vector<Row> all = work_rows();
-  for (std::vector<Row> (*more)() : {host_rows, policy_rows})
-    for (Row& row : more()) all.push_back(std::move(row));
-  for (std::size_t i = 0; i < observe::kCauses; ++i) {
-    const char* name = observe::name_of(static_cast<observe::Cause>(i));
-    all.push_back(
-        {fmt::format("time in {}, %", name), fmt::format("cause_{}_percent", name), [i](const Summary& s) {
-           return 100 * ratio(static_cast<double>(s.causes[i]), static_cast<double>(observe::sum(s.causes)));
-         }});
-  }
-  return all;
 }
 
 struct Line {
@@ -154,7 +44,7 @@ std::vector<Line> lines_of(const std::vector<Summary>& runs) {
   for (const Summary& run : runs)
     lines[0].cells.push_back(run.name + (run.interrupted ? " (interrupted)" : ""));
   add_policies(runs, lines);
-  for (const Row& row : rows()) {
+  for (const Row& row : rows_of(runs)) {
     const bool none = std::all_of(runs.begin(), runs.end(), [&](const Summary& s) {
       const double value = row.value(s);
       return value == 0 || std::isnan(value);
@@ -233,6 +123,17 @@ std::string quoted(const std::string& text) {
   return nlohmann::json(text).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
 }
 
+// All of them, as /metrics counts them.
+std::string decisions(const Summary& run) {
+  std::string out = ", \"decisions\": [";
+  for (std::size_t i = 0; i < run.decisions.size(); ++i) {
+    const engine::Decision& d = run.decisions[i];
+    out += fmt::format("{}{{\"plugin\": {}, \"decision\": {}, \"reason\": {}, \"count\": {}}}",
+                       i == 0 ? "" : ", ", quoted(d.plugin), quoted(d.decision), quoted(d.reason), d.count);
+  }
+  return out + "]";
+}
+
 // Where the figures are from.
 std::string origin(const Origin& from) {
   std::string out =
@@ -261,13 +162,14 @@ std::string to_json(const std::vector<Summary>& runs) {
     const Summary& run = runs[i];
     out += fmt::format("{}\n  {{\"name\": {}, \"policies\": {}, \"interrupted\": {}", i == 0 ? "" : ",",
                        quoted(run.name), quoted(joined(run.policies)), run.interrupted);
-    for (const Row& row : rows()) {
+    for (const Row& row : rows_of({run})) {
+      if (row.key.empty()) continue;  // it is among the decisions
       std::string key = row.key;
       std::replace(key.begin(), key.end(), ' ', '_');
       const double value = row.value(run);
       out += fmt::format(", \"{}\": {}", key, std::isnan(value) ? "null" : fmt::format("{}", value));
     }
-    out += origin(run.origin) + "}";
+    out += decisions(run) + origin(run.origin) + "}";
   }
   return out + "\n]\n";
 }

@@ -96,6 +96,8 @@ void host_tier(Exposition& out, const Snapshot& s) {
   out.value(c.swapped_out, {{"direction", "out"}});
   out.value(c.swapped_in, {{"direction", "in"}});
   out.value(c.copies_lost, {{"direction", "lost"}});
+  out.counter("serveloop_swapped_out_blocks_total", "Blocks of swapped sequences that moved to host memory.",
+              c.swapped_out_blocks);
   out.counter("serveloop_block_copies_total", "Blocks copied between device and host memory.", c.copies);
   out.counter("serveloop_failed_block_copies_total", "Of these, those that failed.", c.copies_failed);
 }
@@ -114,7 +116,7 @@ void policies(Exposition& out, const Snapshot& s) {
   out.metric(
       "serveloop_decisions_total", "counter",
       "Decisions by the plugin that took them, and why; a swap that became a recompute counts as that.");
-  for (const service::Decision& d : s.decisions)
+  for (const engine::Decision& d : s.decisions)
     out.value(d.count, {{"plugin", d.plugin}, {"decision", d.decision}, {"reason", d.reason}});
   out.metric("serveloop_fell_total", "counter", "Entries of plans that could not be placed, by reason.");
   for (const auto& [reason, count] : s.counters.fell)

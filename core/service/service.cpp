@@ -183,8 +183,7 @@ Snapshot Service::snapshot() {
     out.host_cached = host.evictable;
     out.host_in_transit = host.in_transit;
     out.block_tokens = parts_->rig->options.block_tokens;
-    for (const auto& [key, count] : engine.decisions().counts())
-      out.decisions.push_back({std::get<0>(key), std::string(std::get<1>(key)), count.reason, count.count});
+    out.decisions = engine.decisions().list();
     parts_->outlet->totals().fill(out);
   });
   out.policies = policies();

@@ -31,11 +31,6 @@ struct PolicyInForce {
   toml::Value options;  // a table, defaults filled in; of the linked-in one empty
 };
 
-struct Decision {
-  std::string plugin, decision, reason;  // "sarathi", "admit", "policy reason's name"
-  std::uint64_t count = 0;
-};
-
 struct Snapshot {
   engine::Counters counters;
   std::uint32_t running = 0, waiting = 0;  // sequences
@@ -44,7 +39,7 @@ struct Snapshot {
   std::uint32_t host_blocks = 0, host_free = 0, host_cached = 0;  // of the tier in host memory
   std::uint32_t in_transit = 0, host_in_transit = 0;  // blocks with a copy pending, on the device and there
   std::uint32_t block_tokens = 0;
-  std::vector<Decision> decisions;
+  std::vector<engine::Decision> decisions;
   std::map<std::string, std::uint64_t> finished;  // sequences by finish reason
   TimeHistogram first_token, between_tokens, end_to_end, queue, prefill, decode;
   std::vector<PolicyInForce> policies;

@@ -13,7 +13,8 @@ ROWS = {'blocks demoted to host memory': 'demoted_blocks', 'blocks brought back 
         '  of them by prefetch': 'prefetched_blocks',
         'blocks dropped from there': 'host_dropped_blocks', 'blocks in transit at once, most': 'most_in_transit_blocks',
         'failed copies of blocks': 'failed_block_copies', 'moves refused, host memory full': 'host_full',
-        'moves refused, no host memory': 'no_host_tier', 'sequences swapped out': 'swapped_out', '  swapped in': 'swapped_in',
+        'moves refused, no host memory': 'no_host_tier', 'sequences swapped out': 'swapped_out',
+        '  their blocks that moved': 'swapped_out_blocks', '  swapped in': 'swapped_in',
         '  lost, so computed again': 'copies_lost'}
 BLOCK_MIB = 2  # of the 8B model's calibration: 16 tokens of 131,072 bytes
 
@@ -48,7 +49,9 @@ class Tables(stage.Case):
         room = ('--set', f'engine.host_kv_memory={20 * BLOCK_MIB}MiB', '--set', 'policy.eviction.options.ahead_share=0.1')
         shown, run = self.simulate(*room)
         self.assertLessEqual({'blocks demoted to host memory', 'blocks brought back from there', 'blocks dropped from there',
-                              'blocks in transit at once, most', 'sequences swapped out', '  swapped in'}, set(shown))
+                              'blocks in transit at once, most', 'sequences swapped out', '  their blocks that moved',
+                              '  swapped in'}, set(shown))
+        self.assertGreaterEqual(run['swapped_out_blocks'], run['swapped_out'])
         self.assertTrue(all(count > 0 for count in shown.values()), shown)
         self.assertLessEqual({'failed copies of blocks', 'moves refused, no host memory'}, set(ROWS) - set(shown))
         self.assertLessEqual(run['swapped_in'], run['swapped_out'])
@@ -64,6 +67,30 @@ class Tables(stage.Case):
         self.assertTrue(run['preemptions'] and run['evicted_blocks'], run)
         shown, _ = self.simulate()
         self.assertEqual(shown, {}, 'the shipped ones do look')
+
+    def test_how_each_yielded(self):
+        """One row under the preemptions for each way and reason; --json has them by policy too."""
+        table = self.good('simulate', '--config', self.config(workload=PRESSING), '--set', 'engine.max_sequences=16',
+                          '--vary', 'policy.preemption=swap', '--vary', 'policy.preemption=recompute',
+                          '--set', f'engine.host_kv_memory={20 * BLOCK_MIB}MiB', '--json', 'out.json')
+        swap, recompute = json.loads((self.folder / 'out.json').read_text())
+        rows = re.findall(r'(?m)^  (recompute|swap|keep|by the scheduler): (\S+) +(\d+) +(\d+)$', table)
+        self.assertIn('swap.cannot_swap', [reason for _, reason, _, _ in rows], table)
+        for column, run in enumerate((swap, recompute)):
+            self.assertEqual(sum(int(row[2 + column]) for row in rows), run['preemptions'])
+            yields = {(d['decision'], d['reason']): d['count'] for d in run['decisions'] if d['decision'] in ('recompute', 'swap')}
+            self.assertEqual({row[:2]: int(row[2 + column]) for row in rows if row[2 + column] != '0'}, yields)
+        self.assertEqual(sum(d['count'] for d in swap['decisions'] if d['decision'] == 'swap'), swap['swapped_out'])
+        self.assertEqual({d['plugin'] for d in recompute['decisions']}, {'fcfs', 'lru', 'recompute'})
+
+    def test_whom_a_gate_held_and_rejected(self):
+        gate = self.config(workload=PRESSING)
+        table = self.good('simulate', '--config', gate, '--set', 'policy.gates=["token-bucket"]', '--set',
+                          'policy.gate.token-bucket={plugin="token-bucket",options={rate=500,burst=350}}', '--json', 'out.json')
+        run, = json.loads((self.folder / 'out.json').read_text())
+        rejected = re.search(r'(?m)^rejected by a policy: token-bucket.larger_than_burst +(\d+)$', table)
+        self.assertEqual(int(rejected[1]), run['rejected'])
+        self.assertRegex(table, r'(?m)^held by a policy: token-bucket.over_rate +[1-9]')
 
     def test_an_engine_that_moves_nothing_has_no_such_row(self):
         shown, _ = self.simulate('--set', f'engine.host_kv_memory={20 * BLOCK_MIB}MiB', '--set', 'engine.kv_blocks=1024')

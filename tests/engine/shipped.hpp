@@ -26,8 +26,8 @@ inline std::vector<Setting::Swap> random_swaps(std::uint64_t seed) {
 // How many answers' rows said so: "keep", "park". Those of the fallback count too.
 inline std::uint64_t decided(const engine::Engine& engine, std::string_view decision) {
   std::uint64_t sum = 0;
-  for (const auto& [key, count] : engine.decisions().counts())
-    if (std::get<1>(key) == decision) sum += count.count;
+  for (const engine::Decision& of : engine.decisions().list())
+    if (of.decision == decision) sum += of.count;
   return sum;
 }
 

@@ -190,6 +190,29 @@ BOOST_AUTO_TEST_CASE(how_many_are_demoted_ahead) {
   BOOST_TEST(demoted(40, 0, 4, 0) == 5u);
 }
 
+// What waits for its copy is memory of nobody's: no more of it than the link empties within four steps.
+BOOST_AUTO_TEST_CASE(a_slow_link_has_most_dropped) {
+  const auto demoted = [](double block_ns, std::uint32_t running, std::uint32_t leaving) {
+    Pool pool("lru", 100, 50, {{"ahead_share", 0.2}});
+    for (std::uint32_t b = 0; b < 40; ++b) pool.path({b});
+    for (std::uint32_t b = 0; b < leaving; ++b) pool.leaves(60 + b, 100 + b);
+    sl_cost& cost = pool.tables.cost;
+    cost.step_fixed_ns = 6000;
+    cost.decode_sequence_ns = 100;
+    cost.swap_block_ns = block_ns;
+    for (std::uint32_t i = 0; i < running; ++i) pool.tables.add(SL_RUNNING);
+    const auto victims = pool.ask(3);
+    BOOST_TEST(to(victims, SL_TIER_NONE).size() == 3u);
+    return to(victims, SL_TIER_HOST).size();
+  };
+  BOOST_TEST(demoted(100, 0, 0) == 20u);  // 240 would be copied
+  BOOST_TEST(demoted(4000, 0, 0) == 6u);  // 4 x 6,000 / 4,000
+  BOOST_TEST(demoted(4000, 40, 0) == 10u);
+  BOOST_TEST(demoted(4000, 0, 4) == 2u);
+  BOOST_TEST(demoted(4000, 0, 9) == 0u);
+  BOOST_TEST(demoted(25000, 0, 0) == 0u);  // not one
+}
+
 // Blocks that arrive are copied as well, and make no room.
 BOOST_AUTO_TEST_CASE(only_what_leaves_counts_as_leaving) {
   Pool pool("lru", 100, 50, {{"ahead_share", 0.05}});

@@ -2,7 +2,9 @@
 //
 // A demoted block is free only once its copy has ended. So what is needed now is dropped, and more than that is demoted ahead
 // of the next need: as many blocks as the core expects to be needed, or a share of the device (option `ahead_share`), less
-// the cached ones that are leaving already. While demotions keep up, free blocks are there before they are needed and little
+// the cached ones that are leaving already, and no more at once than the link copies, by the cost model, within the few steps
+// for which the core looks ahead: over a slow link most are dropped, as what waits for its copy is memory that nobody can use.
+// While demotions keep up, free blocks are there before they are needed and little
 // is dropped. The coldest are dropped and the next coldest demoted, since a block's place in the host is worth the more the sooner it comes back.
 // With a dropped block goes what lies below it in host memory, so those with something there are dropped only where
 // others do not suffice. Host blocks leave in the order in which they became idle there, as many as the core needs or expects
@@ -68,6 +70,8 @@ class TwoTiers {
   enum How { kDropChildless, kDrop, kDemote };
   // Blocks passed over at most to find some with nothing below them in the host.
   static constexpr uint32_t kLook = 256;
+  // Steps within which a demotion is to have freed its block.
+  static constexpr double kAheadSteps = 4;
   struct Mark {
     uint32_t call = 0, children = 0;     // of its cached children in its tier, those named in that call
     bool named = false, passed = false;  // passed: looked at in its turn
@@ -91,9 +95,17 @@ class TwoTiers {
     if (!demotes_) return 0;
     const sl_tier& tier = in->view->tier[SL_TIER_DEVICE];
     const uint32_t need = in->need[SL_TIER_DEVICE], expected = in->ahead[SL_TIER_DEVICE];
-    const uint32_t share = ahead_ - std::min(ahead_, leaving(in));
+    const uint32_t gone = leaving(in), copied = copied_soon(in);
+    const uint32_t share = ahead_ - std::min(ahead_, gone);
     const uint32_t most = std::max(share, expected - std::min(expected, need));
-    return std::min(most, tier.evictable - std::min(tier.evictable, need));
+    return std::min({most, copied - std::min(copied, gone), tier.evictable - std::min(tier.evictable, need)});
+  }
+  // Blocks that the link copies, one way, while a few steps run that decode all who run. A model without these costs: no limit.
+  static uint32_t copied_soon(const EvictIn& in) {
+    const sl_cost& cost = *in->view->cost;
+    const double steps_ns = kAheadSteps * sl_predict_step_ns(&cost, in->view->running_count, 0, 0, 0);
+    if (steps_ns <= 0 || cost.swap_block_ns <= 0) return SL_NONE;
+    return static_cast<uint32_t>(std::min(steps_ns / cost.swap_block_ns, 1e9));
   }
   // Those whose copy to the host is pending.
   uint32_t leaving(const EvictIn& in) {
