@@ -6,6 +6,8 @@ usage: links_test.py SOURCE_ROOT
 Every relative link of every Markdown file must lead to a file or folder; a `#heading` to a heading. In the pages of NAMED,
 moreover, each name in backticks that follows a link to a source file, up to the next link or the end of its paragraph, list
 item or table row, must occur there: `step()` as something called or defined, `Type` or `Type::part` as words.
+
+Each program that a page names in build/tests must be one that the build description of its folder makes.
 """
 import pathlib
 import re
@@ -16,6 +18,7 @@ NAMED = {'README.md', 'CONTRIBUTING.md', 'docs/ARCHITECTURE.md', 'docs/ABI.md', 
 LINK = re.compile(r'\[(?:[^\]\[]|`[^`]*`)*\]\(([^)\s]+)\)')
 SPAN = re.compile(r'`([^`\n]+)`')
 NAME = re.compile(r'([A-Za-z_]\w*(?:::[A-Za-z_]\w*)*)(\(\))?')
+PROGRAM = re.compile(r'\bbuild/(tests/[\w/-]+)/(\w+)')
 FENCE = re.compile(r'^```.*?^```$', re.MULTILINE | re.DOTALL)
 SOURCE = ('.h', '.hpp', '.c', '.cpp', '.py', '.toml', '.build')
 
@@ -72,8 +75,15 @@ def check_names(page, passage):
                              f'{page}: `{span}` does not occur in {target.resolve().relative_to(top)}')
 
 
+def check_programs(page):
+    for folder, name in PROGRAM.findall(text_of(top / page)):
+        described = top / folder / 'meson.build'
+        checks.check(described.is_file() and f"'{name}'" in text_of(described), f'{page}: build/{folder}/{name}: no such program')
+
+
 for file in project_files(top):
     if file.suffix == '.md':
+        check_programs(file)
         for passage in passages(text_of(top / file)):
             check_names(pathlib.Path(file), passage)
 checks.check(names_checked >= 100, f'only {names_checked} names were checked: has the form of the links changed?')

@@ -3,70 +3,36 @@
 
 usage: readme_test.py SOURCE_ROOT BUILD_ROOT
 
-Takes the fenced blocks of the section "A policy of your own" as they stand: a block whose line above is a file's name
-in backticks and a colon is written to that file, `sh` blocks are run in order, all in one empty folder outside the tree.
-Then the table of "What you see" is held against a run of the same configurations.
+The section "A policy of your own" is followed as it stands (follow.py). Then the table of "What you see" is held against a run
+of the same configurations.
 """
-import os
 import pathlib
 import re
 import sys
 import tempfile
 
-from checks import Checks, root, run, text_of
+import follow
+from checks import Checks, root, run
 
-BLOCK = re.compile(r'^(?:`(?P<file>[\w.]+)`:\n\n?)?```(?P<kind>\w*)\n(?P<text>.*?)^```$', re.MULTILINE | re.DOTALL)
 NUMBER = re.compile(r'-?\d+(?:\.\d+)?')
 
 top, build = root(), pathlib.Path(sys.argv[2]).resolve()
-readme = text_of(top / 'README.md')
+readme = top / 'README.md'
 checks = Checks()
-
-
-def section(title):
-    found = re.search(rf'^## {re.escape(title)}\n(.*?)(?=^## |\Z)', readme, re.MULTILINE | re.DOTALL)
-    if not checks.check(found, f'README.md has no section "{title}"'):
-        checks.close()
-    return found.group(1)
-
-
-def environment(folder):
-    """A tree as README.md expects it: the source, its build in build/."""
-    source = folder / 'serveloop'
-    source.mkdir()
-    for name in ('configs', 'data', 'sdk'):
-        (source / name).symlink_to(top / name)
-    (source / 'build').symlink_to(build)
-    given = {key: value for key, value in os.environ.items() if key not in ('PKG_CONFIG_PATH', 'SERVELOOP_PLUGIN_PATH')}
-    if build.parent != top:  # calibrations are looked for beside the program, which is elsewhere here
-        given['SERVELOOP_CALIBRATION_PATH'] = str(top / 'configs' / 'calibrations')
-    return given | {'SERVELOOP': str(source), 'HOME': str(folder)}
-
-
-def follow_the_section(folder):
-    given, output = environment(folder), ''
-    outside = folder / 'mine'
-    outside.mkdir()
-    for block in BLOCK.finditer(section('A policy of your own')):
-        if block['file']:
-            (outside / block['file']).write_text(block['text'], encoding='utf-8')
-        elif block['kind'] == 'sh':
-            done = run(['bash', '-euc', block['text']], cwd=outside, env=given)
-            output += done.stdout
-            checks.check(done.returncode == 0, f'exit code {done.returncode} of\n{block["text"]}\n{done.stdout}')
-    return outside, output
 
 
 def check_stranger():
     with tempfile.TemporaryDirectory() as folder:
-        outside, output = follow_the_section(pathlib.Path(folder))
+        outside = pathlib.Path(folder) / 'mine'
+        output = follow.follow(follow.section(readme, 'A policy of your own', checks), outside,
+                               follow.environment(pathlib.Path(folder), top, build), checks)
         checks.check(re.search(r'^policies +mine$', output, re.MULTILINE),
                      f'no table shows the policy `mine`:\n{output}')
         checks.check(re.search(r'^requests completed +[1-9]\d*$', output, re.MULTILINE), 'no request was completed')
         checks.check(re.search(r'^answers taken by the fallback +0$', output, re.MULTILINE),
                      f'the fallback answered for the policy:\n{output}')
-        squeezed = [''.join(text.split()) for text in (text_of(outside / 'mine.cpp'), text_of(top / 'sdk/template/mine.cpp'))]
-        checks.check(squeezed[0] == squeezed[1], 'mine.cpp of README.md is not sdk/template/mine.cpp')
+        checks.check(follow.same_code(outside / 'mine.cpp', top / 'sdk/template/mine.cpp'),
+                     'mine.cpp of README.md is not sdk/template/mine.cpp')
 
 
 def rows_of(table):
@@ -80,7 +46,7 @@ def rows_of(table):
 
 
 def check_table():
-    blocks = [block for block in BLOCK.finditer(section('What you see')) if block['kind'] == 'text']
+    blocks = [block for block in follow.BLOCK.finditer(follow.section(readme, 'What you see', checks)) if block['kind'] == 'text']
     checks.check(len(blocks) == 1, '"What you see" has one table')
     configs = [part for name in ('fcfs', 'sarathi') for part in ('--config', f'configs/simulate_{name}.toml')]
     done = run([str(build / 'serveloop'), 'simulate', *configs], cwd=top)

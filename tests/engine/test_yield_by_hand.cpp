@@ -147,6 +147,31 @@ BOOST_AUTO_TEST_CASE(a_swap_by_which_nothing_moves_is_told_as_a_recompute) {
   check_idle(world);
 }
 
+// What it keeps is the front of its table, in whole blocks, those that a step in flight fills among them; a number beyond is
+// cut to that, also one beyond the pool. The row says so at once.
+BOOST_AUTO_TEST_CASE(a_keep_is_cut_to_whole_blocks) {
+  ByHand by_hand;
+  World& world = by_hand.world;
+  const Ask one = ask(0, 5, 60, 20);
+  world.send(ask(0, 6, 10, 28));  // so that there is something to plan
+  const std::uint64_t request = by_hand.send_and_decode(one);
+  const sl_seq_row before = by_hand.row(request);
+  const std::uint32_t whole = (before.computed + before.in_flight_max) / kBlockTokens;
+  for (const auto& [keep, kept] : {std::pair{1000u, whole}, {3u, 3u}, {3u, 3u}, {0u, 0u}}) {
+    by_hand.plan(request, SL_PREEMPT, keep, SL_YIELD_KEEP);
+    const sl_seq_row& row = by_hand.row(request);
+    BOOST_CHECK_EQUAL(row.state, SL_WAITING);
+    BOOST_CHECK_EQUAL(row.blocks_device, kept);
+    BOOST_CHECK_EQUAL(row.computed, kept * kBlockTokens);
+    BOOST_CHECK_EQUAL(row.in_flight_max, 0u);
+    if (kept > 0) BOOST_CHECK_EQUAL(by_hand.yields.told.back().first, std::uint64_t{SL_YIELD_KEEP});
+  }
+  BOOST_CHECK(world.counters().fallbacks.empty());
+  world.run();
+  BOOST_CHECK(world.output_of(request) == alone({one}).at({0, 0}));
+  check_idle(world);
+}
+
 BOOST_AUTO_TEST_SUITE_END()
 
 }  // namespace serveloop::test
