@@ -11,7 +11,8 @@
 #include "cli/command.hpp"
 #include "cli/model_options.hpp"
 #include "cli/output.hpp"
-#include "experiment/log_steps.hpp"
+#include "experiment/log_check.hpp"
+#include "rig/model_file.hpp"
 
 namespace serveloop::cli {
 
@@ -68,7 +69,7 @@ class Outputs {
     if (!options_.out.empty())
       if (Status created = create(options_.out); !created) return created;
     if (options_.steps.empty()) return {};
-    Result<OutputFile> created = OutputFile::create(options_.steps);
+    Result<OutputFile> created = OutputFile::create("--steps", options_.steps);
     if (!created) return tl::unexpected(created.error());
     steps_.emplace(std::move(*created));
     return {};
@@ -92,7 +93,7 @@ class Outputs {
         !distinct)
       return distinct;
     if (Status fresh = check_new(path, options_.force); !fresh) return fresh;
-    Result<OutputFile> created = OutputFile::create(path);
+    Result<OutputFile> created = OutputFile::create("--out", path);
     if (!created) return tl::unexpected(created.error());
     calibration_.emplace(std::move(*created));
     return {};
@@ -183,9 +184,13 @@ Result<config::Config> configuration(const Options& o) {
     return fail(config->places.named("engine.executor"),
                 "cpu or cuda: a calibration is fitted to steps of a model in real time",
                 "'" + config->engine.executor + "'");
+  if (o.from.empty())  // before what is to be written
+    if (const auto model = rig::model_file(config->model); !model)
+      return tl::unexpected(config->places.placed(model.error()));
   std::error_code ignored;
   if (const fs::path folder = default_folder(o.config); o.out.empty() && !fs::is_directory(folder, ignored))
-    return fail("--out", fmt::format("a file, or a folder '{}'", folder.string()), "neither");
+    return fail("--out", fmt::format("a file, or a folder '{}'", folder.string()), "neither",
+                "make the folder, or pass --out FILE");
   if (Status found = rig::resolve_calibration(*config, config::folder_of(o.config)); !found)
     return tl::unexpected(config->places.placed(found.error()));
   return config;
@@ -198,18 +203,45 @@ int finish(const experiment::Calibrated& done, Outputs& outputs) {
   return kOk;
 }
 
+// Those of all logs, each of which is of the configuration's device and model. `doubts`: lines for the user.
+Result<std::vector<experiment::MeasuredStep>> steps_of_logs(const std::vector<std::string>& paths,
+                                                            const config::Config& config,
+                                                            std::vector<std::string>& doubts) {
+  std::vector<experiment::MeasuredStep> steps;
+  const auto note = [&doubts](const std::string& logs,
+                              const Result<std::vector<std::string>>& checked) -> Status {
+    if (!checked) return about("--from " + logs, checked.error());
+    for (const std::string& line : *checked) doubts.push_back("--from " + logs + ": " + line);
+    return {};
+  };
+  for (const std::string& path : paths) {
+    const Result<experiment::LogSteps> log = experiment::steps_of_log(path);
+    if (!log) return about("--from " + path, log.error());
+    if (Status good = note(path, experiment::check_log(*log, config)); !good)
+      return tl::unexpected(good.error());
+    steps.insert(steps.end(), log->steps.begin(), log->steps.end());
+  }
+  if (Status enough = note(joined(paths), experiment::check_kinds(steps)); !enough)
+    return tl::unexpected(enough.error());
+  return steps;
+}
+
 int refit(const Options& o, const config::Config& config, const std::string& command, Outputs& outputs) {
   const Result<config::Calibration> base = config::load_calibration(config.simulated.calibration);
   if (!base) return bad_input(base.error());
-  std::vector<experiment::MeasuredStep> steps;
-  for (const std::string& log : o.from) {
-    const Result<std::vector<experiment::MeasuredStep>> more = experiment::steps_of_log(log);
-    if (!more) return bad_input(more.error());
-    steps.insert(steps.end(), more->begin(), more->end());
-  }
+  std::vector<std::string> doubts;
+  Result<std::vector<experiment::MeasuredStep>> steps = steps_of_logs(o.from, config, doubts);
+  if (!steps) return bad_input(steps.error());
   const Result<experiment::Calibrated> done =
-      experiment::refit(*base, outputs.name(), std::move(steps), command);
-  return done ? finish(*done, outputs) : bad_input(done.error());
+      experiment::refit(*base, outputs.name(), std::move(*steps), command);
+  if (!done) {
+    Error error = done.error();
+    error.hint =
+        "log a run with more kinds of steps: prompts of other lengths, more or fewer requests at once";
+    return bad_input(about("--from " + joined(o.from), error).value());
+  }
+  for (const std::string& doubt : doubts) fmt::print(stderr, "serveloop: warning: {}\n", doubt);
+  return finish(*done, outputs);
 }
 
 int run_steps(const Options& o, const config::Config& config, const std::string& command, Outputs& outputs) {

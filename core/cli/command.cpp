@@ -22,6 +22,21 @@ std::string command_of(const std::string& usage) {
   return usage.substr(0, usage.find(' ', usage.find(' ') + 1));
 }
 
+// What was given for an option that wants a number, and is none.
+Error not_a_number(const po::validation_error& error, const po::parsed_options& given,
+                   const po::options_description& described) {
+  const std::string name = error.get_option_name();  // "--rounds"
+  Error out{name, "a whole number", "", ""};
+  const po::option_description* of = described.find_nothrow(name.substr(name.find_first_not_of('-')), false);
+  if (of == nullptr) return {error.what(), "", "", ""};
+  if (const auto* typed = dynamic_cast<const po::typed_value_base*>(of->semantic().get()))
+    if (typed->value_type() == typeid(float) || typed->value_type() == typeid(double))
+      out.expected = "a number";
+  for (const po::option& option : given.options)
+    if ("--" + option.string_key == name) out.found = "'" + joined(option.value) + "'";
+  return out;
+}
+
 }  // namespace
 
 std::optional<po::variables_map> parse(const Arguments& arguments, const po::options_description& options,
@@ -30,9 +45,11 @@ std::optional<po::variables_map> parse(const Arguments& arguments, const po::opt
   po::options_description all;
   all.add(options);
   if (all.find_nothrow("help", false) == nullptr) all.add_options()("help,h", "this text");
+  po::parsed_options given(&all);
   try {
     po::variables_map values;
-    po::store(po::command_line_parser(arguments).options(all).positional(positional).run(), values);
+    given = po::command_line_parser(arguments).options(all).positional(positional).run();
+    po::store(given, values);
     if (values.count("help") > 0) {
       std::ostringstream described;
       described << all;
@@ -42,6 +59,9 @@ std::optional<po::variables_map> parse(const Arguments& arguments, const po::opt
     }
     po::notify(values);
     return values;
+  } catch (const po::validation_error& error) {
+    status = bad_input(not_a_number(error, given, all));
+    return std::nullopt;
   } catch (const po::error& error) {
     fmt::print(stderr, "serveloop: {}; try `{} --help`\n", error.what(), command_of(help.usage));
     status = kBadInput;

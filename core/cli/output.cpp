@@ -23,8 +23,16 @@ bool same(const NamedPath& a, const NamedPath& b) {
          fs::weakly_canonical(fs::absolute(b.path), ignored);
 }
 
-tl::unexpected<Error> cannot_write(const std::string& path, int error) {
-  return fail(fmt::format("cannot write '{}'", path), "a path that can be written", std::strerror(error));
+tl::unexpected<Error> cannot_write(const std::string& path, int error, const std::string& hint = {}) {
+  return fail(fmt::format("cannot write '{}'", path), "a path that can be written", std::strerror(error),
+              hint);
+}
+
+// What to do where no file can be made at the path that the option names.
+std::string other_path(const std::string& option, const std::string& path, int error) {
+  const std::string folder = fs::path(path).parent_path().string();
+  return (error == ENOENT ? fmt::format("make the folder '{}', or pass", folder) : "pass") + " another " +
+         option;
 }
 
 }  // namespace
@@ -44,14 +52,15 @@ Status check_distinct(const std::vector<NamedPath>& inputs, const std::vector<Na
   return {};
 }
 
-Result<OutputFile> OutputFile::create(const std::string& path) {
+Result<OutputFile> OutputFile::create(const std::string& option, const std::string& path) {
   std::error_code ignored;
-  if (fs::is_directory(path, ignored)) return cannot_write(path, EISDIR);
+  const auto cannot = [&](int error) { return cannot_write(path, error, other_path(option, path, error)); };
+  if (fs::is_directory(path, ignored)) return cannot(EISDIR);
   if (fs::exists(path, ignored)) {
-    if (::access(path.c_str(), W_OK) != 0) return cannot_write(path, errno);
+    if (::access(path.c_str(), W_OK) != 0) return cannot(errno);
     if (!fs::is_regular_file(path, ignored)) {
       std::FILE* file = std::fopen(path.c_str(), "wb");
-      if (file == nullptr) return cannot_write(path, errno);
+      if (file == nullptr) return cannot(errno);
       return OutputFile(file, path, {});
     }
   }
@@ -59,13 +68,13 @@ Result<OutputFile> OutputFile::create(const std::string& path) {
   const std::string whole = target.empty() ? path : target.string();
   const std::string temporary = fmt::format("{}.{}.part", whole, ::getpid());
   const int fd = ::open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-  if (fd < 0) return cannot_write(path, errno);
+  if (fd < 0) return cannot(errno);
   std::FILE* file = ::fdopen(fd, "wb");
   if (file == nullptr) {
     const int error = errno;
     ::close(fd);
     ::unlink(temporary.c_str());
-    return cannot_write(path, error);
+    return cannot(error);
   }
   return OutputFile(file, whole, temporary);
 }

@@ -22,7 +22,8 @@ Status check_distinct(const std::vector<NamedPath>& inputs, const std::vector<Na
 // device, a pipe) is written in place.
 class OutputFile {
  public:
-  static Result<OutputFile> create(const std::string& path);
+  // `option`: that names the path, "--json".
+  static Result<OutputFile> create(const std::string& option, const std::string& path);
   OutputFile(OutputFile&& other) noexcept;
   OutputFile& operator=(OutputFile&&) = delete;
   ~OutputFile();  // without commit(), nothing is left

@@ -13,6 +13,7 @@
 #include "cli/model_options.hpp"
 #include "cli/output.hpp"
 #include "experiment/run.hpp"
+#include "rig/model_file.hpp"
 
 namespace serveloop::cli {
 
@@ -169,6 +170,9 @@ Result<config::Config> load_one(const Asked& asked, const RunKind& kind, const C
   if (Status found = rig::resolve_calibration(*config, config::folder_of(column.config)); !found)
     return tl::unexpected(config->places.placed(found.error()));
   if (Status right = check_executor(kind, *config); !right) return tl::unexpected(right.error());
+  if (kind.real)  // before what is to be written
+    if (const auto model = rig::model_file(config->model); !model)
+      return tl::unexpected(config->places.placed(model.error()));
   return config;
 }
 
@@ -243,7 +247,7 @@ int run_configurations(const Arguments& arguments, const RunKind& kind) {
   if (!configs) return bad_input(configs.error());
   std::optional<OutputFile> json;
   if (!asked.json.empty()) {
-    Result<OutputFile> created = OutputFile::create(asked.json);
+    Result<OutputFile> created = OutputFile::create("--json", asked.json);
     if (!created) return bad_input(created.error());
     json.emplace(std::move(*created));
   }

@@ -94,12 +94,15 @@ Result<std::string> find_calibration(const std::string& name_or_path,
 
 std::vector<std::string> calibration_folders(const std::string& config_folder) {
   std::vector<std::string> folders;
-  if (!config_folder.empty()) folders = {resolve("calibrations", config_folder), config_folder};
+  const auto add = [&folders](const std::string& folder) {
+    if (std::find(folders.begin(), folders.end(), folder) == folders.end()) folders.push_back(folder);
+  };
+  if (!config_folder.empty()) add(resolve("calibrations", config_folder)), add(config_folder);
   if (const char* listed = std::getenv("SERVELOOP_CALIBRATION_PATH")) {
     std::string rest = listed;
     while (!rest.empty()) {
       const std::size_t end = std::min(rest.find(':'), rest.size());
-      if (end > 0) folders.push_back(rest.substr(0, end));
+      if (end > 0) add(rest.substr(0, end));
       rest.erase(0, end + 1);
     }
   }
@@ -107,8 +110,8 @@ std::vector<std::string> calibration_folders(const std::string& config_folder) {
   const fs::path program = fs::read_symlink("/proc/self/exe", error);
   if (!error) {
     const std::string folder = program.parent_path().string();
-    folders.push_back(resolve("../configs/calibrations", folder));
-    folders.push_back(resolve("../share/serveloop/calibrations", folder));
+    add(resolve("../configs/calibrations", folder));
+    add(resolve("../share/serveloop/calibrations", folder));
   }
   return folders;
 }

@@ -50,8 +50,7 @@ std::string to_toml(const Calibration& calibration);
 Result<std::string> find_calibration(const std::string& name_or_path,
                                      const std::vector<std::string>& folders);
 // Where names are looked for: <folder>/calibrations and <folder> of the TOML file, SERVELOOP_CALIBRATION_PATH
-// (split at
-// ':'), then configs/calibrations and share/serveloop/calibrations beside the program's own folder.
+// (split at ':'), then configs/calibrations and share/serveloop/calibrations beside the program's own folder; each once.
 std::vector<std::string> calibration_folders(const std::string& config_folder);
 
 }  // namespace serveloop::config

@@ -15,6 +15,19 @@ namespace {
 
 using toml::Value;
 
+toml::Array array_of(const std::vector<std::string>& texts) {
+  toml::Array out;
+  for (const std::string& text : texts) out.emplace_back(text);
+  return out;
+}
+
+// "a, b"
+std::string names(const std::vector<std::string>& ids) {
+  std::string out;
+  for (const std::string& id : ids) out += (out.empty() ? "" : ", ") + id;
+  return ids.empty() ? "which names none" : out;
+}
+
 // Checks across keys. Each opens its error with the place of the key that it is about, where the document has
 // it.
 class Checker {
@@ -78,9 +91,25 @@ class Checker {
                 "name it freely, and its plugin in a table: [policy.gate.NAME] plugin = \"PATH\"");
   }
 
+  // A table for a gate that is switched off is fine in a file. It is not where nothing says that gates are chosen, nor
+  // on the command line, where it can only be meant for a gate that runs.
+  Status gate_table(const std::string& id) const {
+    const std::vector<std::string>& gates = config_.policy.gates;
+    const std::string table = "policy.gate." + id, option = config_.places.command_line_key(table);
+    if (option.empty() && config_.places.states("policy.gates")) return {};
+    std::vector<std::string> with_it = gates;
+    with_it.push_back(id);
+    const std::string list = toml::to_inline(toml::Value(array_of(with_it)));
+    const std::string near = nearest(id, gates);
+    const std::string hint = !near.empty()    ? "did you mean '" + near + "'?"
+                             : option.empty() ? "write gates = " + list + " in [policy], or remove the table"
+                                              : "to run it, --set 'policy.gates=" + list + "'";
+    return fail(at(option.empty() ? table : option), "a gate of policy.gates, " + names(gates),
+                "'" + id + "'", hint);
+  }
+
   Status gates() {
     Policy& policy = config_.policy;
-    std::vector<std::string> without_table;
     std::set<std::string> seen;
     for (const std::string& id : policy.gates) {
       if (id.empty() || !seen.insert(id).second) {
@@ -88,20 +117,16 @@ class Checker {
                     id.empty() ? "an empty name" : "'" + id + "' twice");
       }
       if (Status status = gate_id("policy.gates", id); !status) return status;
-      if (!policy.gate.contains(id)) without_table.push_back(id);
     }
     for (auto& [id, choice] : policy.gate) {
-      // A table for a gate that is switched off is fine; one whose name is a slip of the hand is not.
-      const std::string near = nearest(id, without_table);
-      if (!seen.contains(id) && !near.empty()) {
-        return fail(at("policy.gate." + id), "the id of a gate in policy.gates", "'" + id + "'",
-                    "did you mean '" + near + "'?");
-      }
+      if (!seen.contains(id))
+        if (Status used = gate_table(id); !used) return used;
       if (Status status = gate_id("policy.gate", id); !status) return status;
       if (choice.plugin.empty()) choice.plugin = id;
       if (Status status = plugin("policy.gate." + id, choice); !status) return status;
     }
-    for (const std::string& id : without_table) policy.gate[id].plugin = id;
+    for (const std::string& id : policy.gates)
+      if (!policy.gate.contains(id)) policy.gate[id].plugin = id;
     return {};
   }
 
@@ -177,7 +202,7 @@ Result<Config> build(Value document, const std::string& folder, const std::vecto
   return config;
 }
 
-// A long assignment is shown by its beginning, a secret by its key.
+// A long assignment is shown by its beginning, one that may hold a secret by its key.
 std::string shown(const std::string& assignment) {
   constexpr std::size_t kShown = 100;
   const std::size_t equals = std::min(assignment.find('='), assignment.size());

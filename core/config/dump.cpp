@@ -118,10 +118,7 @@ constexpr std::array<Unit, 11> kUnits = {{{"", 1},
 }  // namespace
 
 Result<std::uint64_t> parse_bytes(const std::string& text) {
-  const auto wrong = [&] {
-    return fail("size", "bytes, or a size such as \"4GiB\" (KiB, MiB, GiB, TiB, kB, MB, GB, TB)",
-                "'" + text + "'");
-  };
+  const auto wrong = [&] { return fail("size", kSizeForm, "'" + text + "'"); };
   double number = 0;
   const auto [end, error] =
       std::from_chars(text.data(), text.data() + text.size(), number, std::chars_format::fixed);

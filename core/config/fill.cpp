@@ -58,14 +58,13 @@ struct Reader {
   Status operator()(Int* out) const {
     if (key.kind == Kind::bytes && value.is_string()) {
       const Result<std::uint64_t> bytes = parse_bytes(*value.as_string());
-      if (!bytes) return fail(value.named(name), bytes.error().expected, value.describe());
+      if (!bytes) return fail(value.named(name), kSizeForm, value.describe());
       *out = static_cast<Int>(*bytes);
       return {};
     }
     const Result<std::int64_t> integer = value.as_integer(name);
-    if (!integer && key.kind == Kind::bytes) {
-      return fail(value.named(name), "bytes, or a size such as \"4GiB\"", value.describe());
-    }
+    if (key.kind == Kind::bytes && integer.value_or(-1) < 0)
+      return fail(value.named(name), kSizeForm, value.describe());
     if (!integer) return tl::unexpected(integer.error());
     if (Status bounds = check_bounds(key, static_cast<double>(*integer), value, name); !bounds) return bounds;
     *out = static_cast<Int>(*integer);

@@ -23,6 +23,14 @@ std::string key_in_front(const std::string& text) {
   return known ? key : std::string();
 }
 
+std::string command_line_key_in(const Value& value, const std::string& key) {
+  if (value.of_command_line()) return key;
+  for (const toml::Entry& entry : value.entries())
+    if (std::string below = command_line_key_in(entry.value, key + "." + entry.key); !below.empty())
+      return below;
+  return {};
+}
+
 }  // namespace
 
 Places::Places(Value document, std::string folder)
@@ -42,6 +50,10 @@ bool Places::states(const std::string& key) const {
 
 bool Places::of_command_line(const std::string& key) const {
   return states(key) && document_->at(key)->of_command_line();
+}
+
+std::string Places::command_line_key(const std::string& key) const {
+  return states(key) ? command_line_key_in(*document_->at(key), key) : std::string();
 }
 
 std::string Places::hint(const std::string& key) const {

@@ -24,6 +24,8 @@ class Places {
   std::string named(const std::string& key) const;
   bool states(const std::string& key) const;           // by a value, not by a table above it
   bool of_command_line(const std::string& key) const;  // stated by an option
+  // The first key, this one or one below it, that an option states; empty: none.
+  std::string command_line_key(const std::string& key) const;
   // The error about a key: with the key in front, unless a place of this configuration is there.
   tl::unexpected<Error> under(const std::string& key, Error error) const;
   // The error with its place in front: that of the key which it opens with, else the file's name; as it is where it

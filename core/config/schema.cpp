@@ -128,8 +128,10 @@ std::vector<Section> policy_sections() {
             "deadline_us", 0, 60e6, "µs",
             "Longest time of a policy call. Not available in this version: 0 only.")}},
       {"policy.gate", Repeat::by_id,
-       "A gate named in `policy.gates`; without this table its plugin is its id.", "plugin", add_gate, gates,
-       plugin_keys()},
+       "A gate named in `policy.gates`; without this table its plugin is its id. In a file the table of a "
+       "gate that `policy.gates` leaves out waits until it is named there; with `--set`, or without "
+       "`policy.gates`, it is an error.",
+       "plugin", add_gate, gates, plugin_keys()},
       {"policy.scheduler", Repeat::once, "What runs next.", "plugin", policy_part<&Policy::scheduler>,
        no_records, plugin_keys()},
       {"policy.eviction", Repeat::once, "What leaves the cache.", "plugin", policy_part<&Policy::eviction>,

@@ -69,6 +69,8 @@ toml::Value dump(const Schema& schema, void* root);
 // What a record's member holds, as TOML; nothing where it is unset.
 std::optional<toml::Value> value_of(const Key& key, void* record);
 
+inline constexpr const char* kSizeForm =
+    "bytes, at least 0, or a size such as \"4GiB\" (KiB, MiB, GiB, TiB, kB, MB, GB, TB)";
 // "4GiB", "512 MiB", "1.5GB", "1024" -> bytes.
 Result<std::uint64_t> parse_bytes(const std::string& text);
 std::string bytes_text(std::uint64_t bytes);  // the largest binary unit that divides it: "4GiB"

@@ -36,8 +36,8 @@ std::string counted(std::uint32_t n, const char* what) {
 }
 
 std::string row(const std::string& name, const Residuals& r) {
-  return fmt::format("{:<8}{:>7}{:>+9.2f} %{:>9.2f} %{:>9.2f} %{:>9.2f} %\n", name, r.steps, 100 * r.bias,
-                     100 * r.median, 100 * r.p95, 100 * r.spread);
+  return fmt::format("{:<8}{:>7}{:>+9.2f} %{:>9.2f} %{:>9.2f} %{:>11}\n", name, r.steps, 100 * r.bias,
+                     100 * r.median, 100 * r.p95, r.spread ? fmt::format("{:.2f} %", 100 * *r.spread) : "-");
 }
 
 // Each a line of the file, without its '#'.
@@ -61,7 +61,7 @@ constexpr const char* kOfTheTable =
     "median,\n"
     "# median and 95 % are percentiles of its size. spread: the median distance of a step from the median "
     "of\n"
-    "# steps of equal work, which no model can explain.\n"
+    "# steps of equal work, which no model can explain; -: no two steps were.\n"
     "#\n";
 
 std::vector<std::string> ending(const CalibrationNotes& n) {

@@ -221,20 +221,21 @@ Residuals summarise(std::span<const double> errors, std::span<const double> dist
   out.median = values[values.size() / 2];
   out.p95 = values[std::min(values.size() - 1, values.size() * 95 / 100)];
   values.assign(distances.begin(), distances.end());
-  out.spread = median(values);
+  if (!values.empty()) out.spread = median(values);
   return out;
 }
 
-// How far each step is from the median step of its group, relative to that.
-std::vector<double> distances_in_groups(std::span<const MeasuredStep> steps) {
+// How far each step is from the median step of its group, relative to that; none where it is alone in it.
+std::vector<std::optional<double>> distances_in_groups(std::span<const MeasuredStep> steps) {
   std::map<std::uint32_t, std::vector<double>> groups;
   for (const MeasuredStep& s : steps) groups[s.group].push_back(static_cast<double>(s.ns));
   std::map<std::uint32_t, double> middles;
-  for (auto& [group, times] : groups) middles[group] = median(times);
-  std::vector<double> out;
-  out.reserve(steps.size());
-  for (const MeasuredStep& s : steps)
-    out.push_back(std::abs(static_cast<double>(s.ns) / middles[s.group] - 1));
+  for (auto& [group, times] : groups)
+    if (times.size() > 1) middles[group] = median(times);
+  std::vector<std::optional<double>> out(steps.size());
+  for (std::size_t i = 0; i < steps.size(); ++i)
+    if (const auto middle = middles.find(steps[i].group); middle != middles.end())
+      out[i] = std::abs(static_cast<double>(steps[i].ns) / middle->second - 1);
   return out;
 }
 
@@ -250,7 +251,7 @@ const char* name_of(StepKind kind) {
 }
 
 CostFit residuals_of(const sl_cost& cost, std::span<const MeasuredStep> steps) {
-  const std::vector<double> distances = distances_in_groups(steps);
+  const std::vector<std::optional<double>> distances = distances_in_groups(steps);
   std::array<std::vector<double>, kStepKinds + 1> errors, apart;
   for (std::size_t i = 0; i < steps.size(); ++i) {
     const MeasuredStep& s = steps[i];
@@ -258,7 +259,7 @@ CostFit residuals_of(const sl_cost& cost, std::span<const MeasuredStep> steps) {
         sl_predict_step_ns(&cost, s.decodes, s.decode_context, s.prefill_tokens, s.prefill_pairs);
     for (const std::size_t kind : {static_cast<std::size_t>(s.kind()), kStepKinds}) {
       errors[kind].push_back(model / static_cast<double>(s.ns) - 1);
-      apart[kind].push_back(distances[i]);
+      if (distances[i]) apart[kind].push_back(*distances[i]);
     }
   }
   CostFit out;

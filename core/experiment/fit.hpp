@@ -11,6 +11,7 @@
 
 #include <array>
 #include <cstdint>
+#include <optional>
 #include <span>
 
 #include "base/result.hpp"
@@ -41,8 +42,9 @@ struct Residuals {
   std::size_t steps = 0;
   double bias = 0;             // median of (model - measured) / measured
   double median = 0, p95 = 0;  // of its absolute value
-  // Median distance of a step from the median step of its group: what no model can explain.
-  double spread = 0;
+  // Median distance of a step from the median step of its group: what no model can explain. Over groups of two and more;
+  // none where there is no such group.
+  std::optional<double> spread;
 };
 
 struct CostFit {

@@ -6,8 +6,10 @@
 #include <deque>
 #include <map>
 #include <tuple>
+#include <utility>
 
 #include "observe/step_log.hpp"
+#include "rig/log_header.hpp"
 #include "rig/recording_executor.hpp"
 
 namespace serveloop::experiment {
@@ -84,15 +86,17 @@ class Steps {
 
 }  // namespace
 
-Result<std::vector<MeasuredStep>> steps_of_log(const std::string& path) {
+Result<LogSteps> steps_of_log(const std::string& path) {
   const auto reader = observe::LogReader::open(path);
   if (!reader) return tl::unexpected(reader.error());
+  Result<rig::LogHeader> header = rig::decode_log_header((*reader)->header());
+  if (!header) return tl::unexpected(header.error());
   Steps steps;
   observe::StepRecord record;
   while (true) {
     const Result<bool> more = (*reader)->next(record);
     if (!more) return tl::unexpected(more.error());
-    if (!*more) return steps.done();
+    if (!*more) return LogSteps{steps.done(), std::move(header->config_toml), (*reader)->complete()};
     if (Status taken = steps.take(record); !taken) return tl::unexpected(taken.error());
   }
 }

@@ -11,8 +11,15 @@
 
 namespace serveloop::experiment {
 
-// Steps in which something ran and that did not fail, in their order. Those of equal work, within 2 % of contexts and pairs,
-// share a group. Fails where the file is no step log of this version, or holds a malformed byte.
-Result<std::vector<MeasuredStep>> steps_of_log(const std::string& path);
+struct LogSteps {
+  // In which something ran and that did not fail, in their order. Those of equal work, within 2 % of contexts and pairs,
+  // share a group.
+  std::vector<MeasuredStep> steps;
+  std::string config_toml;  // of the engine that wrote them
+  bool complete = false;    // false: the log was cut short, and its last steps are missing
+};
+
+// Fails where the file is no step log of this version, or holds a malformed byte.
+Result<LogSteps> steps_of_log(const std::string& path);
 
 }  // namespace serveloop::experiment

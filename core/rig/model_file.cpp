@@ -30,21 +30,35 @@ Result<fs::path> only_file(const fs::path& folder, bool random) {
 
 }  // namespace
 
-Result<NamedModel> read_model(const config::Model& model, unsigned threads) {
+Result<std::string> model_file(const config::Model& model) {
   const bool random = model.random_weights.has_value();
   if (model.path.empty())
     return fail("model.path", random ? "a config.json" : "a GGUF file", "nothing",
                 "set [model] path, or --model PATH");
-  fs::path path = model.path;
   std::error_code error;
-  if (!fs::exists(path, error)) return fail("model.path", "a file", "none at " + model.path);
-  if (fs::is_directory(path, error)) {
-    Result<fs::path> file = only_file(path, random);
-    if (!file) return tl::unexpected(file.error());
-    path = *file;
-  }
+  if (!fs::exists(model.path, error)) return fail("model.path", "a file", "none at " + model.path);
+  if (!fs::is_directory(model.path, error)) return model.path;
+  const Result<fs::path> file = only_file(model.path, random);
+  if (!file) return tl::unexpected(file.error());
+  return file->string();
+}
+
+std::string model_name(const std::string& file, const std::optional<std::uint64_t>& random_weights) {
+  const fs::path path = file;
+  if (!random_weights) return path.stem().string();
+  const std::string stem =
+      path.filename() == "config.json" ? path.parent_path().filename().string() : path.stem().string();
+  return fmt::format("{}-random-{}", stem, *random_weights);
+}
+
+Result<NamedModel> read_model(const config::Model& model, unsigned threads) {
+  const Result<std::string> file = model_file(model);
+  if (!file) return tl::unexpected(file.error());
+  const fs::path path = *file;
+  std::error_code error;
   NamedModel named;
-  if (random) {
+  named.name = model_name(*file, model.random_weights);
+  if (model.random_weights) {
     auto architecture = model::load_config_json(path.string());
     if (!architecture) return tl::unexpected(architecture.error());
     const auto bytes = model::weight_bytes(*architecture, model::Type::bf16);
@@ -54,9 +68,6 @@ Result<NamedModel> read_model(const config::Model& model, unsigned threads) {
     auto made = model::random_model(std::move(*architecture), *model.random_weights, threads);
     if (!made) return tl::unexpected(made.error());
     named.model = std::move(*made);
-    const std::string stem =
-        path.filename() == "config.json" ? path.parent_path().filename().string() : path.stem().string();
-    named.name = fmt::format("{}-random-{}", stem, *model.random_weights);
     named.identity = fmt::format("{}:{}", path.string(), *model.random_weights);
     return named;
   }
@@ -66,7 +77,6 @@ Result<NamedModel> read_model(const config::Model& model, unsigned threads) {
   auto read = model::load_gguf(path.string());
   if (!read) return tl::unexpected(read.error());
   named.model = std::move(*read);
-  named.name = path.stem().string();
   named.identity = fmt::format("{}:{}:{}", path.string(), fs::file_size(path, error),
                                fs::last_write_time(path, error).time_since_epoch().count());
   return named;

@@ -1,5 +1,9 @@
 #include "rig/settings.hpp"
 
+#include <algorithm>
+
+#include "base/suggest.hpp"
+
 namespace serveloop::rig {
 
 engine::Options engine_options(const config::Config& config, const DeviceFacts& facts) {
@@ -58,15 +62,44 @@ Result<std::shared_ptr<policy::Precision>> load_precision(const config::Config& 
   return loaded;
 }
 
+namespace {
+
+// Tables of gates that policy.gates does not name.
+std::vector<std::string> unused_tables(const config::Policy& policy) {
+  std::vector<std::string> out;
+  for (const auto& [id, choice] : policy.gate)
+    if (std::find(policy.gates.begin(), policy.gates.end(), id) == policy.gates.end()) out.push_back(id);
+  return out;
+}
+
+// A gate and a table whose names differ by a slip of the hand: the one that names no plugin is wrong; where the gate
+// does, the table, whose options would do nothing.
+Result<std::shared_ptr<policy::Scheduler>> load_gate(const config::Config& config, const std::string& id,
+                                                     const policy::Host& host, const policy::Limits& limits) {
+  const std::string table = "policy.gate." + id;
+  const bool has_table = config.places.states(table);
+  auto gate = host.load_gate(choice_of(config.policy.gate.at(id)), limits);
+  const std::string near = has_table ? "" : nearest(id, unused_tables(config.policy));
+  if (!gate && !near.empty())
+    return fail(config.places.named("policy.gates"), "gates that are plugins or have a table", "'" + id + "'",
+                "did you mean '" + near + "', as in [policy.gate." + near + "]?");
+  if (!gate) return config.places.under(has_table ? table : "policy.gates", gate.error());
+  if (!near.empty())
+    return fail(config.places.named("policy.gate." + near), "the id of a gate in policy.gates",
+                "'" + near + "'", "did you mean '" + id + "'?");
+  return gate;
+}
+
+}  // namespace
+
 Result<engine::Policies> load_policies(const config::Config& config, const policy::Host& host,
                                        const engine::Options& options,
                                        std::shared_ptr<policy::Precision> precision) {
   const policy::Limits l = limits(options);
   engine::Policies p;
   for (const std::string& id : config.policy.gates) {
-    const std::string key = "policy.gate." + id;
-    auto gate = host.load_gate(choice_of(config.policy.gate.at(id)), l);
-    if (!gate) return config.places.under(config.places.states(key) ? key : "policy.gates", gate.error());
+    auto gate = load_gate(config, id, host, l);
+    if (!gate) return tl::unexpected(gate.error());
     p.gates.push_back(*gate);
   }
   auto scheduler = host.load_scheduler(choice_of(config.policy.scheduler), l);

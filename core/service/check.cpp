@@ -14,6 +14,20 @@ std::string mebibytes(std::uint64_t bytes) {
   return fmt::format("{:.1f} MiB", static_cast<double>(bytes) / (1024.0 * 1024.0));
 }
 
+// How many requests of so many tokens fit at once. The last token sampled needs no KV.
+std::uint64_t fit(const engine::Options& o, std::uint64_t tokens) {
+  const std::uint64_t blocks = (std::max<std::uint64_t>(tokens - 1, 1) + o.block_tokens - 1) / o.block_tokens;
+  return std::min<std::uint64_t>(o.kv_blocks / blocks, o.max_sequences);
+}
+
+std::string sequences(const engine::Options& o, std::uint64_t longest) {
+  constexpr std::uint64_t kUsual = 1024;
+  std::string out = fmt::format("at most {} at once; {} of {} tokens, the longest", o.max_sequences,
+                                fit(o, longest), longest);
+  if (longest > kUsual) out += fmt::format("; {} of {} tokens", fit(o, kUsual), kUsual);
+  return out;
+}
+
 }  // namespace
 
 Result<std::string> check(const config::Config& config) {
@@ -38,11 +52,7 @@ Result<std::string> check(const config::Config& config) {
   if (Status started = rig.start(nobody); !started) return tl::unexpected(started.error());
   const engine::Options& o = rig.options;
   const std::uint64_t pool = std::uint64_t{o.kv_blocks} * model.kv_block_bytes;
-  const std::uint64_t pool_tokens = std::uint64_t{o.kv_blocks} * o.block_tokens;
   const std::uint64_t longest = rig.engine->longest_request();
-  const auto fit = [&](std::uint64_t tokens) {  // the last one sampled needs no KV
-    return std::min<std::uint64_t>(pool_tokens / std::max<std::uint64_t>(tokens - 1, 1), o.max_sequences);
-  };
   std::string out;
   const auto line = [&](const char* what, const std::string& value) {
     out += fmt::format("{:<10} {}\n", what, value);
@@ -55,9 +65,9 @@ Result<std::string> check(const config::Config& config) {
   if (o.host_kv_blocks > 0)
     line("host tier",
          fmt::format("{}: {} blocks", mebibytes(o.host_kv_blocks * model.kv_block_bytes), o.host_kv_blocks));
-  line("context", fmt::format("{} tokens; the longest request {}", o.context_tokens, longest));
-  line("sequences", fmt::format("at most {} at once; {} of the longest fit, {} of 1,024 tokens",
-                                o.max_sequences, fit(longest), fit(1024)));
+  line("context", fmt::format("{} tokens; the longest request {}{}", o.context_tokens, longest,
+                              longest < o.context_tokens ? ", which fills the KV pool" : ""));
+  line("sequences", sequences(o, longest));
   for (const rig::PluginMark& mark : rig.header.plugins)
     line(mark.kind.c_str(), fmt::format("{} {}", mark.id, mark.version));
   return out;

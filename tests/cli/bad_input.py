@@ -103,6 +103,22 @@ class Simulate(stage.Case):
                              says=['a100', 'h100-llama3.1-8b', 'looked in'])
         self.assertNotIn('good', line.split('looked in')[0], 'a configuration is no calibration')
 
+    def test_an_unknown_calibration_lists_each_folder_once(self):
+        config = self.config(name='configs/a.toml')
+        line = self.bad('simulate', '--config', config, '--set', 'simulated.calibration=a100', says=['looked in '])
+        folders = line[line.index('looked in ') + len('looked in '):].rstrip(')\n').split(', ')
+        self.assertEqual(len(folders), len(set(folders)), line)
+
+    def test_a_gate_and_its_table(self):
+        """Of two names that differ by a slip of the hand, the one that no plugin has is blamed."""
+        def gates(gates, table):
+            return self.write('run.toml', pathlib.Path(self.config()).read_text().replace('[simulated]', f'gates = ["{gates}"]\n\n[policy.gate.{table}]\noptions = {{ rate = 8000 }}\n\n[simulated]'))
+        self.simulate(gates('tokn-bucket', 'token-bucket'), says=['run.toml:13:1: policy.gates: expected', "found 'tokn-bucket'", "did you mean 'token-bucket'"])
+        self.simulate(gates('token-bucket', 'tokn-bucket'), says=["run.toml:15:14: policy.gate.tokn-bucket: expected", "did you mean 'token-bucket'?"])
+        self.good('simulate', '--config', gates('token-bucket', 'token-bucket'))
+        self.simulate(self.config(), '--set', 'policy.gate.token-bucket.options.rate=8000', says=[
+            '--set policy.gate.token-bucket.options.rate=8000: expected a gate of policy.gates, which names none', '--set \'policy.gates=["token-bucket"]\''])
+
     def test_bad_swaps(self):
         form = 'at=STEP,scheduler=NAME'
         for text in ('', 'at=3', 'at=x,scheduler=fcfs', 'at=3,schedular=fcfs', 'at=3,scheduler=', 'step=3,scheduler=fcfs',
@@ -127,7 +143,8 @@ class Simulate(stage.Case):
         self.bad('simulate', '--config', self.config(), '--log', 'no/such/folder.slog', says=['no/such/folder.slog'])
 
     def test_a_file_that_cannot_be_written_says_why(self):
-        self.bad('simulate', '--config', self.config(), '--json', '/nodir/x', says=['/nodir/x', 'No such file'])
+        self.bad('simulate', '--config', self.config(), '--json', '/nodir/x', says=[
+            '/nodir/x', "No such file or directory; make the folder '/nodir', or pass another --json"])
         self.bad('simulate', '--config', self.config(), '--json', '.', says=["'.'", 'directory'])
 
     def test_outputs_do_not_meet(self):

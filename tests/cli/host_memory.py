@@ -103,19 +103,21 @@ class Sizes(stage.Case):
                  says=[f'serveloop: --set engine.host_kv_memory={size}: expected ', *says])
 
     def test_a_size_that_is_none(self):
-        self.refused('-1', 'found integer -1')
+        form = 'bytes, at least 0, or a size such as "4GiB"'
+        self.refused('-1', form, 'found integer -1')
+        self.refused('-8GiB', form, "found string '-8GiB'")
         self.refused('much', "found string 'much'")
 
     def test_less_than_a_block_and_more_than_any(self):
         block = BLOCK_MIB << 20
-        self.refused(block - 1, '0, or 1 to 100,000,000 blocks', f'found {block - 1} bytes at {block} bytes a block')
+        self.refused(block - 1, f'0, or at least {BLOCK_MIB} MiB, a block of 16 tokens, found {block - 1} bytes')
         self.good('simulate', '--config', self.config(), '--set', f'engine.host_kv_memory={block}')
-        self.refused('200TiB', '0, or 1 to 100,000,000 blocks', f'found {200 << 40} bytes')
+        self.refused('200TiB', f'at most 100000000 blocks of {BLOCK_MIB} MiB, found 200 TiB')
 
     def test_the_file_is_blamed_for_its_own(self):
         text = pathlib.Path(self.config()).read_text()
         path = self.write('run.toml', text.replace('kv_blocks = 64', 'kv_blocks = 64\nhost_kv_memory = "1MiB"'))
-        self.bad('simulate', '--config', path, says=['run.toml:5:1: engine.host_kv_memory: expected 0, or 1 to'])
+        self.bad('simulate', '--config', path, says=['run.toml:5:1: engine.host_kv_memory: expected 0, or at least 2 MiB'])
 
 
 class OnAModel(models.OnTiny):
@@ -141,7 +143,7 @@ class OnAModel(models.OnTiny):
 
     def test_less_than_a_block(self):
         self.bad('serve', '--check', '--config', self.small, *self.drawn, '--set', 'engine.host_kv_memory=100',
-                 says=['serveloop: --set engine.host_kv_memory=100: expected 0, or 1 to 100,000,000 blocks, found 100 bytes'])
+                 says=['serveloop: --set engine.host_kv_memory=100: expected 0, or at least 3 KiB, a block of 16 tokens, found 100 bytes'])
 
     def test_more_than_this_machine_has(self):
         """Nothing of it is taken before that is known. Large blocks, so that there are not too many."""

@@ -50,6 +50,7 @@ class Model(OnTiny):
         self.bad(*ask, '--tokens', '5,,6', says=['--tokens', 'commas', "''"])
         self.bad(*ask, '--tokens', '5,300', says=['prompt: ', 'below 300', 'found 300'])
         self.bad(*ask, '--tokens', ','.join(['5'] * 256), says=['prompt: ', 'at most 256', '256 + 1'])
+        self.bad(*ask, '--tokens', '5', '--temperature', 'hot', says=["--temperature: expected a number, found 'hot'"])
         for count in ('-1', '0', '4294967296'):
             self.bad(*ask, '--tokens', '5', '--max-tokens', count, says=['--max-tokens', '1 to 4294967295', f'found {count}'])
         self.bad(*ask, '--tokens', '5', '--temperature', '-1', says=['temperature', 'at least 0', '-1'])
@@ -73,8 +74,12 @@ class Model(OnTiny):
     def test_check_prints_the_memory_plan(self):
         text = self.good('serve', '--config', self.small, *self.drawn, '--check')
         for line in (r'model +a "quoted" model-random-1: llama, 2 layers', r'weights', r'KV pool', r'at once', r'scheduler +fcfs',
-                     r'precision +native'):
+                     r'precision +native', r'context +256 tokens; the longest request 256\n',
+                     r'sequences +at most 8 at once; 4 of 256 tokens, the longest\n'):
             self.assertRegex(text, line)
+        text = self.good('serve', '--config', self.small, *self.drawn, '--check', '--set', 'engine.kv_blocks=2')
+        self.assertIn('the longest request 33, which fills the KV pool\n', text)
+        self.assertIn('1 of 33 tokens, the longest\n', text)
         self.assertFalse([p for p in self.folder.rglob('*.slog')])
 
     def test_a_model_that_does_not_fit_is_not_begun(self):
@@ -138,10 +143,14 @@ class Calibrate(OnTiny):
     def test_calibrate_is_asked_wrongly(self):
         there = self.write('there.toml', 'kept')
         self.bad(*self.calibrate, '--out', there, says=['there.toml', 'no such file yet', '--force'])
-        self.bad(*self.calibrate, '--out', 'gone/mine.toml', says=["cannot write 'gone/mine.toml'", 'No such file'])
+        self.bad(*self.calibrate, '--out', 'gone/mine.toml', says=["cannot write 'gone/mine.toml'", 'No such file', "make the folder 'gone', or pass another --out"])
+        no_model = [*self.calibrate[:4], '--model', 'gone.gguf', '--out', 'gone/mine.toml']
+        self.bad(*no_model, says=['--model gone.gguf: ', 'none at'])
+        self.bad('bench', '--config', self.small, '--model', 'gone.gguf', '--json', 'gone/x', says=['--model gone.gguf: ', 'none at'])
         self.bad(*self.calibrate, '--out', self.small, '--force', says=['a file that is not read', 'which is the configuration'])
         self.bad(*self.calibrate, '--out', 'a.toml', '--steps', 'a.toml', says=['--steps', 'which is also the calibration'])
         self.bad(*self.calibrate, says=['--out', 'calibrations'])
+        self.bad(*self.calibrate[:-1], 'two', '--out', 'a.toml', says=["--rounds: expected a whole number, found 'two'"])
         for rounds in ('0', '1001'):
             self.bad(*self.calibrate[:-1], rounds, '--out', 'a.toml', says=['--rounds', '1 to 1000', f'found {rounds}'])
         self.bad('bench', '--calibrate', '--config', self.config(), '--out', 'a.toml', says=['engine.executor', 'cpu', "'simulated'"])
@@ -156,6 +165,59 @@ class Calibrate(OnTiny):
             self.assertGreaterEqual(len(list(csv.DictReader(file))), 20)
         self.simulate('./load.toml')
 
+    def refit(self, config, *more):
+        return ['bench', '--calibrate', '--config', config, *more, '--out', 'a.toml', '--force']
+
+    def test_a_log_of_another_device_or_model_is_refused(self):
+        self.good('simulate', '--config', self.config(), '--log', 'simulated.slog')
+        self.good('bench', '--config', self.small, *self.drawn, '--set', 'workload.rate_scale=50', '--log', 'real.slog')
+        seed_2 = [*self.drawn[:-1], '2']
+        for log, config, more, says in (
+                ('simulated.slog', self.small, self.drawn, ["engine.executor: expected a log of 'cpu'", "found one of 'simulated'"]),
+                ('simulated.slog', self.config(), ['--set', 'simulated.calibration=cpu-smollm2-135m'],
+                 ["simulated.calibration: expected a log of 'cpu-smollm2-135m', which the configuration names", "found one of 'h100-llama3.1-8b'"]),
+                ('real.slog', self.small, seed_2, ["model.path: expected a log of 'a \"quoted\" model-random-2'", 'model-random-1']),
+                ('real.slog', self.small, [*self.drawn, '--set', 'policy.precision=f32'], ["policy.precision: expected a log of 'f32'", "'native'"])):
+            self.bad(*self.refit(config, *more, '--from', log), says=[f'--from {log}: ', *says, 'name the configuration that the log was written with'])
+        for config, more, says in ((self.small, [*self.drawn, '--set', 'engine.threads=1'], 'it ran with engine.threads = 0, the configuration says 1'),
+                                   (self.config(), [], 'it is of \'a "quoted" model-random-1\' on engine.executor = "cpu": see that \'h100-llama3.1-8b\'')):
+            ran = self.run_program(*self.refit(config, *more, '--from', 'real.slog'))
+            self.assertIn(f'serveloop: warning: --from real.slog: {says}', ran.stderr)
+            self.assertEqual(ran.returncode, 0, ran.stderr)
+
+    def test_a_log_that_was_cut_short_is_used_with_a_warning(self):
+        self.good('simulate', '--config', self.config(), '--log', 'run.slog')
+        whole = (self.folder / 'run.slog').read_bytes()
+        (self.folder / 'cut.slog').write_bytes(whole[:len(whole) - 60])
+        ran = self.run_program(*self.refit(self.config(), '--from', 'cut.slog'))
+        self.assertEqual(ran.returncode, 0, ran.stderr)
+        self.assertRegex(ran.stderr, r'warning: --from cut\.slog: it was cut short, so its last steps are missing; the \d+ that are there are used')
+        self.assertNotIn('cut short', self.run_program(*self.refit(self.config(), '--from', 'run.slog')).stderr)
+        self.assertTrue(whole[6] > 127 > whole[7], 'the header record has a size of two bytes')
+        (self.folder / 'cut.slog').write_bytes(whole[:8 + (whole[6] & 127) + whole[7] * 128 + 20])  # the header, and a bit of a step
+        self.bad(*self.refit(self.config(), '--from', 'cut.slog'), says=[
+            '--from cut.slog: steps of a log that was cut short: expected some in which something ran, found none'])
+        (self.folder / 'cut.slog').write_bytes(whole[:100])
+        self.bad(*self.refit(self.config(), '--from', 'cut.slog'), says=['--from cut.slog: damaged step log', 'the end of the file'])
+
+    def test_a_log_with_too_few_steps_of_a_kind(self):
+        def log(name, *more):
+            self.good('simulate', '--config', self.config(), '--log', name, *more)
+        log('one.slog', '--set', 'workload.requests=1', '--set', 'workload.output.min_tokens=60', '--set', 'workload.output.max_tokens=60')
+        self.bad(*self.refit(self.config(), '--from', 'one.slog'), says=[
+            '--from one.slog: steps that compute prompts: expected at least 5, found 1; log more requests'])
+        log('prompts.slog', '--set', 'workload.output.min_tokens=1', '--set', 'workload.output.max_tokens=1')
+        self.bad(*self.refit(self.config(), '--from', 'prompts.slog'), says=['--from prompts.slog: steps that decode: expected at least 5, found 0'])
+        log('run.slog', '--set', 'workload.requests=10')
+        ran = self.run_program(*self.refit(self.config(), '--from', 'one.slog', '--from', 'run.slog'))
+        self.assertEqual(ran.returncode, 0, ran.stderr)
+        self.assertRegex(ran.stderr, r'warning: --from one\.slog, run\.slog: only \d+ steps compute prompts: what is fitted to them is rough')
+
+    def test_one_round_has_no_spread(self):
+        table = self.good(*self.calibrate[:-1], '1', '--out', 'mine.toml')
+        self.assertRegex(table, r'(?m)^all +\d+( +[+-]?[\d.]+ %){3} +-$')
+        self.assertRegex((self.folder / 'mine.toml').read_text(), r'(?m)^#   all .* -$')
+
     def test_a_log_to_fit_to_is_named_wrongly(self):
         config = self.config()
         again = ['bench', '--calibrate', '--config', config, '--from']
@@ -163,7 +225,7 @@ class Calibrate(OnTiny):
         self.bad(*again, 'run.slog', says=['--out', 'found none'])
         self.bad(*again, 'run.slog', '--out', 'a.toml', '--rounds', '2', says=['--rounds', 'no --from beside it'])
         self.bad(*again, 'gone.slog', '--out', 'a.toml', says=['gone.slog'])
-        self.bad(*again, config, '--out', 'a.toml', says=['step log'])
+        self.bad(*again, config, '--out', 'a.toml', says=[f'--from {config}: not a step log'])
         self.bad(*again, 'run.slog', '--out', 'run.slog', '--force', says=['a file that is not read', 'which is --from'])
         self.assertEqual([p.name for p in self.folder.iterdir() if p.name.startswith('a.toml')], [])
 

@@ -23,9 +23,10 @@ Scene simulated(std::uint32_t lag) {
 }
 
 std::vector<experiment::MeasuredStep> steps_of(const Stage& stage) {
-  Result<std::vector<experiment::MeasuredStep>> steps = experiment::steps_of_log(stage.log_path());
-  if (!steps) BOOST_FAIL(steps.error().message());
-  return *steps;
+  const Result<experiment::LogSteps> log = experiment::steps_of_log(stage.log_path());
+  if (!log) BOOST_FAIL(log.error().message());
+  BOOST_CHECK(log->complete);
+  return log->steps;
 }
 
 }  // namespace

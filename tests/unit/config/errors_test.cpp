@@ -6,6 +6,9 @@
 
 namespace config = serveloop::config;
 
+#define SIZE_FORM \
+  "expected bytes, at least 0, or a size such as \"4GiB\" (KiB, MiB, GiB, TiB, kB, MB, GB, TB)"
+
 namespace {
 
 struct Bad {
@@ -67,12 +70,11 @@ const Bad kBad[] = {
      "x.toml:2:1: engine.executor: expected simulated | hash | null | cpu | cuda, found string 'simulate'; "
      "did you mean 'simulated'?"},
     // Sizes.
-    {"[engine]\nkv_memory = '4 Gigs'",
-     "x.toml:2:1: engine.kv_memory: expected bytes, or a size such as \"4GiB\" (KiB, MiB, GiB, TiB, kB, MB, "
-     "GB, TB), "
-     "found string '4 Gigs'"},
-    {"[engine]\nkv_memory = 1.5",
-     "x.toml:2:1: engine.kv_memory: expected bytes, or a size such as \"4GiB\", found number 1.5"},
+    {"[engine]\nkv_memory = '4 Gigs'", "x.toml:2:1: engine.kv_memory: " SIZE_FORM ", found string '4 Gigs'"},
+    {"[engine]\nkv_memory = 1.5", "x.toml:2:1: engine.kv_memory: " SIZE_FORM ", found number 1.5"},
+    {"[engine]\nhost_kv_memory = -1", "x.toml:2:1: engine.host_kv_memory: " SIZE_FORM ", found integer -1"},
+    {"[engine]\nhost_kv_memory = '-8GiB'",
+     "x.toml:2:1: engine.host_kv_memory: " SIZE_FORM ", found string '-8GiB'"},
     // What concerns two keys.
     {"[engine]\nkv_memory = '4GiB'\nkv_blocks = 10",
      "x.toml:3:1: engine.kv_blocks: expected either engine.kv_memory or engine.kv_blocks, found both; remove "
@@ -90,10 +92,9 @@ const Bad kBad[] = {
      "x.toml:2:1: policy.gates: expected the id of a gate, found 'my/gate', a path; name it freely, and its "
      "plugin in a table: [policy.gate.NAME] plugin = \"PATH\""},
     {"[policy]\ngates = ['a', 'a']", "x.toml:2:1: policy.gates: expected each gate once, found 'a' twice"},
-    {"[policy]\ngates = ['token-bucket']\n[policy.gate.token-buckett]",
-     "x.toml:3:14: policy.gate.token-buckett: expected the id of a gate in policy.gates, found "
-     "'token-buckett'; did you "
-     "mean 'token-bucket'?"},
+    {"[policy.gate.hold]\nplugin = 'mine'",
+     "x.toml:1:14: policy.gate.hold: expected a gate of policy.gates, which names none, found 'hold'; write "
+     "gates = [\"hold\"] in [policy], or remove the table"},
     {"[tenants.a]\nkeys = ['k']\n[tenants.b]\nkeys = ['k']",
      "x.toml:4:1: tenants.b.keys: expected each key once, found one that is also of 'a'"},
     {"[[priority.rule]]\ntenant = 'a'",
@@ -175,8 +176,28 @@ BOOST_AUTO_TEST_CASE(overrides_name_themselves) {
       "trace does not tell");
   BOOST_TEST(line({{"server.port=70000", "--port 70000"}}) ==
              "--port 70000: server.port: expected 0 to 65535, found integer 70000");
+  BOOST_TEST(line({"tenants.shop.weight=0"}) ==
+             "--set tenants.shop.weight=...: expected 0.001 to 1000000, found integer 0");
   BOOST_TEST(line({"tenants.a.keys=['sk']", "tenants.b.keys=['sk']"}) ==
              "--set tenants.b.keys=...: expected each key once, found one that is also of 'a'");
+}
+
+BOOST_AUTO_TEST_CASE(an_option_for_a_gate_that_does_not_run_says_which_do) {
+  const auto line = [](const std::string& gates, const std::vector<config::Override>& overrides) {
+    const std::string text = "[policy]\n" + gates + "\n[policy.gate.hold]\nplugin = 'hold'\n";
+    const auto parsed = config::parse(text, "x.toml", "/folder", overrides);
+    return parsed ? std::string("no error") : parsed.error().message();
+  };
+  BOOST_TEST(line("gates = ['a']", {}) == "no error");  // switched off
+  BOOST_TEST(line("gates = []", {}) == "no error");
+  BOOST_TEST(line("", {"policy.gates=['hold']", "policy.gate.hold.options.ms=3"}) == "no error");
+  BOOST_TEST(
+      line("gates = ['a', 'b']", {"policy.gate.hold.options.ms=3"}) ==
+      "--set policy.gate.hold.options.ms=3: expected a gate of policy.gates, a, b, found 'hold'; to run "
+      "it, --set 'policy.gates=[\"a\", \"b\", \"hold\"]'");
+  BOOST_TEST(line("gates = ['hold']", {"policy.gate.hodl.options.ms=3"}) ==
+             "--set policy.gate.hodl.options.ms=3: expected a gate of policy.gates, hold, found 'hodl'; did "
+             "you mean 'hold'?");
 }
 
 BOOST_AUTO_TEST_CASE(a_file_that_is_not_there_is_named) {
