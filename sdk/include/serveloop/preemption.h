@@ -17,7 +17,7 @@ typedef struct sl_candidate {
   uint32_t frees;                 /* device blocks that nobody else uses */
   uint32_t recompute_tokens;      /* tokens to compute again, should nothing of it stay cached */
   uint32_t plan_rank;             /* SL_NONE = not in the plan */
-  uint32_t can;                   /* SL_CAN_* */
+  uint32_t can;                   /* SL_CAN_*; when not SWAP: docs/HOST_MEMORY.md */
   uint64_t recompute_ns, swap_ns; /* by the cost model */
 } sl_candidate;
 
@@ -31,7 +31,7 @@ typedef struct sl_preempt_in {
 typedef struct sl_yield {
   sl_seq seq;
   uint16_t mode, reason; /* SL_YIELD_* */
-  uint32_t keep_blocks; /* with SL_YIELD_KEEP: its first ones, of those that are whole; fewer than it holds */
+  uint32_t keep_blocks;  /* with SL_YIELD_KEEP: its first ones, cut to those that are whole (docs/ABI.md) */
 } sl_yield;
 
 typedef struct sl_preemption {
