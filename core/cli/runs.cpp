@@ -45,8 +45,9 @@ std::vector<std::string> headings(const std::vector<std::string>& paths) {
   return out;
 }
 
-// "scheduler=sarathi" of "policy.scheduler=sarathi"
+// "scheduler=sarathi" of "policy.scheduler=sarathi"; whole where the key alone does not say whose it is.
 std::string short_name(const std::string& assignment) {
+  if (assignment.starts_with("tenants.") || assignment.starts_with("policy.gate.")) return assignment;
   const std::size_t equals = std::min(assignment.find('='), assignment.size());
   return assignment.substr(equals == 0 ? 0 : assignment.rfind('.', equals - 1) + 1);
 }

@@ -104,7 +104,7 @@ class Simulate(stage.Case):
         self.assertNotIn('good', line.split('looked in')[0], 'a configuration is no calibration')
 
     def test_an_unknown_calibration_lists_each_folder_once(self):
-        config = self.config(name='configs/a.toml')
+        config = str(stage.SOURCE / 'configs/simulate_fcfs.toml')  # beside the calibrations that the program has
         line = self.bad('simulate', '--config', config, '--set', 'simulated.calibration=a100', says=['looked in '])
         folders = line[line.index('looked in ') + len('looked in '):].rstrip(')\n').split(', ')
         self.assertEqual(len(folders), len(set(folders)), line)

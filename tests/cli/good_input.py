@@ -93,6 +93,9 @@ class Simulate(stage.Case):
         out = self.good('simulate', '--config', self.config(), *vary)
         self.assertRegex(out.splitlines()[0], r'^ +scheduler=fcfs +scheduler=sarathi$')
         self.assertRegex(out, r'(?m)^policies +fcfs +sarathi$')
+        weights = ('--vary', 'tenants.shop.weight=2', '--vary', 'tenants.research.weight=2')  # of whom, must be told
+        self.assertRegex(self.good('simulate', '--config', self.config(), *weights).splitlines()[0],
+                         r'^ +tenants\.shop\.weight=2 +tenants\.research\.weight=2$')
         out = self.good('simulate', '--config', self.config(), '--config', self.config('b.toml'), *vary)
         self.assertRegex(out.splitlines()[0], r'^ +run scheduler=fcfs +run scheduler=sarathi +b scheduler=fcfs +b scheduler=sarathi$')
 
