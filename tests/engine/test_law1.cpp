@@ -116,6 +116,25 @@ BOOST_AUTO_TEST_CASE(every_preemption_policy) {
         }
 }
 
+// Whoever leaves the cache.
+BOOST_AUTO_TEST_CASE(every_eviction_policy) {
+  std::uint64_t run = 0;
+  for (const char* eviction : kEvictions)
+    for (const std::uint32_t pool : {1u, 2u, 0u})  // times the smallest; 0: roomy
+      for (const std::uint32_t lag : {0u, 1u})
+        for (const bool swaps : {false, true}) {
+          const Traffic& t = traffic(pool == 0);
+          Setting s;
+          s.scheduler = std::array{"fcfs", "priority", "sarathi"}[++run % 3];
+          s.eviction = eviction;
+          s.blocks = pool == 0 ? kRoomy : pool * t.smallest;
+          s.token_budget = 64;
+          s.lag = lag;
+          if (swaps) s.swaps = random_swaps(run);
+          check(s, t);
+        }
+}
+
 BOOST_AUTO_TEST_CASE(behind_a_token_bucket) {
   const Traffic& t = traffic(false);
   for (const char* preemption : {"cost", "swap"})

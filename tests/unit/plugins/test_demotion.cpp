@@ -1,4 +1,4 @@
-// What leaves the device, and where to: lru and slru on trees of blocks made by hand, with and without a host tier.
+// What leaves the device, and where to: the eviction policies on trees of blocks made by hand, with and without a host tier.
 #include <fmt/format.h>
 
 #include <boost/test/unit_test.hpp>
@@ -368,7 +368,7 @@ BOOST_AUTO_TEST_CASE(slru_demotes_in_the_order_of_its_segments) {
 // more demotions than there is room for.
 BOOST_AUTO_TEST_CASE(answers_on_random_trees_keep_the_rules) {
   std::uint64_t demoted = 0, made_room = 0;
-  for (const char* plugin : {"lru", "slru"})
+  for (const char* plugin : {"lru", "slru", "lfu", "gdsf", "sieve", "s3fifo", "arc", "retention"}) BOOST_TEST_CONTEXT(plugin)
     for (std::uint64_t seed = 1; seed <= 300; ++seed) {
       std::uint64_t draws = 0;
       const auto draw = [&](std::uint64_t n) { return static_cast<std::uint32_t>(mix(seed, ++draws) % n); };

@@ -1,24 +1,32 @@
-// Where an eviction policy's victims go: its lists say who leaves, this says whether out of the cache or to host memory.
+// Where an eviction policy's victims go: the policy says who leaves, this says whether out of the cache or to host memory.
+//
+// A policy answers with lists of blocks in the order in which they leave, or with a function that picks one after the other.
 //
 // A demoted block is free only once its copy has ended. So what is needed now is dropped, and more than that is demoted ahead
 // of the next need: as many blocks as the core expects to be needed, or a share of the device (option `ahead_share`), less
 // the cached ones that are leaving already, and no more at once than the link copies, by the cost model, within the few steps
 // for which the core looks ahead: over a slow link most are dropped, as what waits for its copy is memory that nobody can use.
-// While demotions keep up, free blocks are there before they are needed and little
-// is dropped. The coldest are dropped and the next coldest demoted, since a block's place in the host is worth the more the sooner it comes back.
+// While demotions keep up, free blocks are there before they are needed and little is dropped. The coldest are dropped and the
+// next coldest demoted, since a block's place in the host is worth the more the sooner it comes back.
 // With a dropped block goes what lies below it in host memory, so those with something there are dropped only where
 // others do not suffice. Host blocks leave in the order in which they became idle there, as many as the core needs or expects
 // to need there and the demotions must find free; no more is demoted than there is room for.
 //
-// Without a host tier the victims are the lists' first, dropped.
+// Without a host tier the victims are the first, dropped.
 #pragma once
 
 #include <algorithm>
 #include <cmath>
 #include <initializer_list>
-#include <serveloop/cpp/eviction.hpp>
+#include <serveloop/cpp/leaves.hpp>
 
 namespace sl {
+
+// A block that is to leave, and the reason if it leaves for good.
+struct Leaving {
+  uint32_t block = SL_NONE;
+  uint16_t reason = SL_REASON_NONE;
+};
 
 // One list of idle device blocks, and the reason of those that leave it for good.
 struct VictimList {
@@ -39,7 +47,9 @@ class TwoTiers {
         demotes_(host_ > 0 && setup.boolean("demote")),
         ahead_(static_cast<uint32_t>(std::ceil(setup.number("ahead_share") * device_))),
         idle_(host_ > 0 ? device_ + host_ : 0),
-        marks_(host_ > 0 ? device_ + host_ : 0) {}
+        passed_(host_ > 0 ? device_ + host_ : 0),
+        leaves_(device_ + host_),
+        picked_leaves_(device_) {}
 
   // Returns the device block that the event is of: with SL_BLOCK_MOVED the one that came there, or that left for the host.
   // SL_NONE: it is of a host block alone, and none of the policy's concern.
@@ -58,12 +68,37 @@ class TwoTiers {
   // descendants on the device before it. Victims stay in their list until an event tells that the answer was taken.
   void answer(const EvictIn& in, Victims& victims, std::initializer_list<VictimList> lists) {
     if (host_ == 0) return drop_first(in, victims, lists);
-    ++call_;
-    const uint32_t need = in->need[SL_TIER_DEVICE];
+    start();
     const uint32_t demotions = make_room(in, victims, wanted(in));
-    const uint32_t childless = name(in, victims, lists, need, kDropChildless);
-    name(in, victims, lists, need - childless, kDrop);
-    name(in, victims, lists, demotions, kDemote);
+    name_all(in, victims, in.need(), demotions, [&](auto&& take) {
+      for (const auto& [list, reason] : lists)
+        for (uint32_t block = list->front(), next; block != list->end(); block = next) {
+          next = list->after(block);
+          if (!Leaves::idle(in, block))
+            list->remove(block);  // its hit was left out of a full event buffer; it will go idle again
+          else if (!take(Leaving{block, reason}))
+            return;
+        }
+    });
+  }
+
+  // `pick(leaves)` returns the next that leaves, one that leaves.may_leave(); none at the end. What it has returned is named.
+  template <class Pick>
+  void answer(const EvictIn& in, Victims& victims, Pick&& pick) {
+    start();
+    picked_leaves_.start();
+    picked_.clear();
+    const uint32_t demotions = host_ == 0 ? 0 : make_room(in, victims, wanted(in));
+    while (picked_.size() < in.need() + demotions) {
+      const Leaving next = pick(static_cast<const Leaves&>(picked_leaves_));
+      if (next.block == SL_NONE) break;
+      picked_leaves_.name(in, next.block);
+      picked_.push_back(next);
+    }
+    name_all(in, victims, in.need(), demotions, [&](auto&& take) {
+      for (const Leaving& next : picked_)
+        if (!take(next)) return;
+    });
   }
 
  private:
@@ -72,10 +107,10 @@ class TwoTiers {
   static constexpr uint32_t kLook = 256;
   // Steps within which a demotion is to have freed its block.
   static constexpr double kAheadSteps = 4;
-  struct Mark {
-    uint32_t call = 0, children = 0;     // of its cached children in its tier, those named in that call
-    bool named = false, passed = false;  // passed: looked at in its turn
-  };
+  void start() {
+    ++call_;
+    leaves_.start();
+  }
 
   static void drop_first(const EvictIn& in, Victims& victims, std::initializer_list<VictimList> lists) {
     const auto blocks = in.blocks();
@@ -125,61 +160,45 @@ class TwoTiers {
     uint32_t dropped = 0;
     for (uint32_t block = idle_.front(), next; block != idle_.end() && dropped < wanted; block = next) {
       next = idle_.after(block);
-      if (!evictable(in, block, SL_TIER_HOST)) {
+      if (!Leaves::idle(in, block, SL_TIER_HOST)) {
         idle_.remove(block);
         continue;
       }
-      mark(block).passed = true;  // one that was idle before those below it follows the last of them
-      for (uint32_t at = block; dropped < wanted && mark(at).passed && leaves(in, at);) {
+      passed_[block] = call_;  // one that was idle before those below it follows the last of them
+      for (uint32_t at = block; at != SL_NONE && dropped < wanted && passed_[at] == call_ &&
+                                leaves_.may_leave(in, at, SL_TIER_HOST);) {
         victims.drop(at, reasons_.made_room);
         ++dropped;
-        const uint32_t above = in.blocks()[at].parent;
-        if (above != SL_NONE) at = above;
+        at = leaves_.name(in, at);
       }
     }
     return std::min(demotions, free + dropped - std::min(free + dropped, need));
   }
 
-  uint32_t name(const EvictIn& in, Victims& victims, std::initializer_list<VictimList> lists, uint32_t count,
-                How how) {
+  // `each(take)` goes through those that leave, in order, until take() is false.
+  template <class Each>
+  void name_all(const EvictIn& in, Victims& victims, uint32_t need, uint32_t demotions, Each&& each) {
+    const uint32_t childless = host_ == 0 ? 0 : name(in, victims, each, need, kDropChildless);
+    name(in, victims, each, need - childless, kDrop);
+    name(in, victims, each, demotions, kDemote);
+  }
+  template <class Each>
+  uint32_t name(const EvictIn& in, Victims& victims, Each& each, uint32_t count, How how) {
     uint32_t named = 0, looked = 0;
-    for (const auto& [list, reason] : lists)
-      for (uint32_t block = list->front(), next; block != list->end() && named < count; block = next) {
-        next = list->after(block);
-        if (!evictable(in, block, SL_TIER_DEVICE)) {
-          list->remove(block);  // its hit was left out of a full event buffer; it will go idle again
-          continue;
-        }
-        if (how == kDropChildless && ++looked > count + kLook) return named;
-        if ((how == kDropChildless && in.blocks()[block].host_children > 0) || !leaves(in, block)) continue;
-        ++named;
-        if (how == kDemote)
-          victims.demote(block, reasons_.demoted);
-        else
-          victims.drop(block, reason);
-      }
+    if (count == 0) return 0;
+    each([&](const Leaving& next) {
+      if (how == kDropChildless && ++looked > count + kLook) return false;
+      if ((how == kDropChildless && in.blocks()[next.block].host_children > 0) ||
+          !leaves_.may_leave(in, next.block))
+        return true;
+      leaves_.name(in, next.block);
+      if (how == kDemote)
+        victims.demote(next.block, reasons_.demoted);
+      else
+        victims.drop(next.block, next.reason);
+      return ++named < count;
+    });
     return named;
-  }
-
-  static bool evictable(const EvictIn& in, uint32_t block, uint16_t tier) {
-    const sl_block_row& row = in.blocks()[block];
-    return row.refs == 0 && row.tier == tier && (row.flags & SL_BLOCK_FLAG_INDEXED) != 0;
-  }
-  Mark& mark(uint32_t block) {
-    Mark& mark = marks_[block];
-    if (mark.call != call_) {
-      mark = Mark{};
-      mark.call = call_;
-    }
-    return mark;
-  }
-  // Marks it as named, where it is not yet and all its cached children are.
-  bool leaves(const EvictIn& in, uint32_t block) {
-    const sl_block_row& row = in.blocks()[block];
-    if (mark(block).named || mark(block).children != row.cached_children) return false;
-    mark(block).named = true;
-    if (row.parent != SL_NONE && in.blocks()[row.parent].tier == row.tier) ++mark(row.parent).children;
-    return true;
   }
 
   Reasons reasons_;
@@ -188,7 +207,9 @@ class TwoTiers {
   uint32_t ahead_;
   BlockList idle_;                 // host blocks, longest idle first
   std::vector<uint32_t> leaving_;  // host blocks to which a copy was pending when last looked at
-  std::vector<Mark> marks_;
+  std::vector<uint32_t> passed_;   // by block: the call in which make_room() came by it in its turn
+  Leaves leaves_, picked_leaves_;  // named by this answer; picked for it
+  std::vector<Leaving> picked_;
   uint32_t call_ = 0;
 };
 

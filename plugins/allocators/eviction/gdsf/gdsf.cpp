@@ -1,0 +1,68 @@
+// Greedy-Dual-Size-Frequency (Cherkasova, HP Labs TR-98-69R1, 1998): the block with the lowest priority leaves first,
+//   priority = L + uses * cost / size
+// where L, the inflation, is the highest priority that has left so far, so that what was used long ago ages. All blocks have one
+// size. cost: what it takes to compute the block again, by the cost model in units of a block at the start of a prompt; or 1.
+// O(log blocks) an event and a victim.
+//
+// With a host tier, what leaves in this order is dropped or demoted as two_tiers.hpp says.
+#include <serveloop/cpp/leaf_order.hpp>
+#include <serveloop/cpp/two_tiers.hpp>
+
+namespace {
+
+class Gdsf {
+ public:
+  explicit Gdsf(const sl::Setup& setup)
+      : by_prefill_(setup.text("cost") == "prefill"),
+        order_(setup->blocks[SL_TIER_DEVICE]),
+        tiers_(setup, {kDemoted, kMadeRoom}) {}
+
+  void note(const sl::EvictIn& in) {
+    for (const sl_block_event& event : in.events()) {
+      const uint32_t block = tiers_.hear(event);
+      if (block == SL_NONE) continue;
+      const bool leaves = event.kind == SL_BLOCK_GONE || event.kind == SL_BLOCK_MOVED;
+      if (leaves && order_.contains(block)) inflation_ = std::max(inflation_, order_.score(block));
+      order_.hear(in, event, block, [&] {
+        const sl_block_row& row = in.blocks()[block];
+        return inflation_ + (1.0 + row.hits) * cost(in.view(), row.depth);
+      });
+    }
+  }
+
+  void evict(const sl::EvictIn& in, sl::Victims& victims) {
+    note(in);
+    order_.start();
+    tiers_.answer(in, victims, [&](const sl::Leaves& leaves) {
+      return sl::Leaving{order_.next(in, leaves), kLowestPriority};
+    });
+    victims.gauge(kInflation, inflation_);
+  }
+
+ private:
+  static constexpr uint16_t kLowestPriority = SL_REASON_PLUGIN + 0;  // indexes in plugin.toml's reasons and gauges
+  static constexpr uint16_t kDemoted = SL_REASON_PLUGIN + 1;
+  static constexpr uint16_t kMadeRoom = SL_REASON_PLUGIN + 2;
+  static constexpr uint32_t kInflation = 0;
+
+  // Prefill of a block that stands behind `depth` others, beside that of the first one.
+  double cost(const sl::View& view, uint32_t depth) const {
+    if (!by_prefill_) return 1;
+    const sl_cost& model = *view->cost;
+    const uint32_t tokens = view->block_tokens;
+    const auto prefill = [&](uint32_t start) {
+      return model.prefill_token_ns * tokens + model.prefill_context_ns * sl_chunk_pairs(start, tokens);
+    };
+    const double first = prefill(0);
+    return first > 0 ? prefill(depth * tokens) / first : 1;
+  }
+
+  bool by_prefill_;
+  double inflation_ = 0;
+  sl::LeafOrder<double> order_;  // by priority
+  sl::TwoTiers tiers_;
+};
+
+}  // namespace
+
+SERVELOOP_EVICTION(Gdsf, "gdsf", "0.1.0");

@@ -1,0 +1,88 @@
+// Retention priorities (TensorRT-LLM's KvCacheRetentionConfig, 2024): a request says of ranges of its tokens how much their KV is worth,
+// 0 to 100, and for how long after its last use. The block with the lowest priority leaves first, among equals the one that has
+// been idle longest; when its time is over a block is worth as much as one of which nobody said anything.
+// O(log blocks) an event, a victim and an expiry.
+//
+// With a host tier, what leaves in this order is dropped or demoted as two_tiers.hpp says.
+#include <map>
+#include <serveloop/cpp/leaf_order.hpp>
+#include <serveloop/cpp/two_tiers.hpp>
+
+namespace {
+
+class Retention {
+ public:
+  explicit Retention(const sl::Setup& setup)
+      : default_(static_cast<uint32_t>(setup.integer("default_priority"))),
+        wishes_(setup->blocks[SL_TIER_DEVICE]),
+        order_(setup->blocks[SL_TIER_DEVICE]),
+        tiers_(setup, {kDemoted, kMadeRoom}) {}
+
+  void note(const sl::EvictIn& in) {
+    for (const sl_block_event& event : in.events()) {
+      const uint32_t block = tiers_.hear(event);
+      if (block == SL_NONE) continue;
+      if (event.kind == SL_BLOCK_MOVED && event.block == block) wishes_[block] = {};
+      if (event.kind == SL_BLOCK_INSERTED) wishes_[block] = {};
+      if (event.kind == SL_BLOCK_INSERTED || event.kind == SL_BLOCK_HIT) hear_wish(in, event, block);
+      order_.hear(in, event, block, [&] { return wishes_[block].given ? wishes_[block].priority : default_; });
+      if (event.kind == SL_BLOCK_IDLE && order_.contains(block) && wishes_[block].given &&
+          wishes_[block].duration_ns != SL_NEVER)
+        ends_.insert({in->view->now_ns + wishes_[block].duration_ns, {block, order_.ticket(block)}});
+    }
+    expire(in->view->now_ns);
+  }
+
+  void evict(const sl::EvictIn& in, sl::Victims& victims) {
+    note(in);
+    order_.start();
+    tiers_.answer(in, victims, [&](const sl::Leaves& leaves) {
+      const uint32_t block = order_.next(in, leaves);
+      if (block == SL_NONE) return sl::Leaving{};
+      return sl::Leaving{block, order_.score(block) > default_ ? kWorthMore : kLowestPriority};
+    });
+  }
+
+ private:
+  static constexpr uint16_t kLowestPriority = SL_REASON_PLUGIN + 0;  // indexes in plugin.toml's reasons
+  static constexpr uint16_t kWorthMore = SL_REASON_PLUGIN + 1;
+  static constexpr uint16_t kDemoted = SL_REASON_PLUGIN + 2;
+  static constexpr uint16_t kMadeRoom = SL_REASON_PLUGIN + 3;
+  struct Wish {
+    uint64_t duration_ns = 0;
+    uint32_t priority = 0;
+    bool given = false;
+  };
+
+  // Of the request that uses it now; one that says nothing of this block leaves what was said before. The last range that
+  // holds the block's first token counts.
+  void hear_wish(const sl::EvictIn& in, const sl_block_event& event, uint32_t block) {
+    const sl::View view = in.view();
+    if (event.request == 0 || event.request_row >= view.requests().size()) return;
+    const sl_request_row& request = view.requests()[event.request_row];
+    if (request.request != event.request) return;  // it has ended, and its row is another's
+    const uint64_t token = uint64_t{event.depth} * view->block_tokens;
+    for (const sl_retention& range : view.retention(request))
+      if (range.from_token <= token && token < range.to_token)
+        wishes_[block] = {range.duration_ns, range.priority, true};
+  }
+
+  void expire(uint64_t now_ns) {
+    for (; !ends_.empty() && ends_.begin()->first <= now_ns; ends_.erase(ends_.begin())) {
+      const auto [block, ticket] = ends_.begin()->second;
+      if (!order_.contains(block) || order_.ticket(block) != ticket) continue;  // it was used since
+      order_.rescore(block, default_);
+      wishes_[block] = {};
+    }
+  }
+
+  uint32_t default_;
+  std::vector<Wish> wishes_;                                     // by block
+  std::multimap<uint64_t, std::pair<uint32_t, uint64_t>> ends_;  // by time: block and its ticket then
+  sl::LeafOrder<uint32_t> order_;                                // by priority
+  sl::TwoTiers tiers_;
+};
+
+}  // namespace
+
+SERVELOOP_EVICTION(Retention, "retention", "0.1.0");
