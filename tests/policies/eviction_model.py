@@ -133,10 +133,20 @@ class Lfu(Scored):
 
 
 class Gdsf(Scored):
-    inflation = 0.0
+    def __init__(self, blocks):
+        super().__init__(blocks)
+        self.inflation, self.priority = 0.0, {}
+
+    def entered(self, block):
+        super().entered(block)
+        self.priority[block] = self.inflation + 1
+
+    def hit(self, block):
+        super().hit(block)
+        self.priority[block] = self.inflation + self.uses[block]
 
     def score(self, block, depth):
-        return self.inflation + self.uses[block]
+        return self.priority[block]
 
     def gone(self, block):
         self.inflation = max(self.inflation, self.of[block][0])

@@ -1,7 +1,7 @@
 // Greedy-Dual-Size-Frequency (Cherkasova, HP Labs TR-98-69R1, 1998): the block with the lowest priority leaves first,
 //   priority = L + uses * cost / size
-// where L, the inflation, is the highest priority that has left so far, so that what was used long ago ages. All blocks have one
-// size. cost: what it takes to compute the block again, by the cost model in units of a block at the start of a prompt; or 1.
+// from its last use on, where L, the inflation, is the highest priority that had left by then, so that what was used long ago
+// ages. All blocks have one size. cost: what it takes to compute the block again, by the cost model in units of a block at the start of a prompt; or 1.
 // O(log blocks) an event and a victim.
 //
 // With a host tier, what leaves in this order is dropped or demoted as two_tiers.hpp says.
@@ -14,6 +14,7 @@ class Gdsf {
  public:
   explicit Gdsf(const sl::Setup& setup)
       : by_prefill_(setup.text("cost") == "prefill"),
+        of_(setup->blocks[SL_TIER_DEVICE]),
         order_(setup->blocks[SL_TIER_DEVICE]),
         tiers_(setup, {kDemoted, kMadeRoom}) {}
 
@@ -23,10 +24,11 @@ class Gdsf {
       if (block == SL_NONE) continue;
       const bool leaves = event.kind == SL_BLOCK_GONE || event.kind == SL_BLOCK_MOVED;
       if (leaves && order_.contains(block)) inflation_ = std::max(inflation_, order_.score(block));
-      order_.hear(in, event, block, [&] {
-        const sl_block_row& row = in.blocks()[block];
-        return inflation_ + (1.0 + row.hits) * cost(in.view(), row.depth);
-      });
+      const bool known = (event.flags & SL_EVENT_HANDOVER) != 0 || event.kind == SL_BLOCK_MOVED;
+      if (event.kind == SL_BLOCK_INSERTED || event.kind == SL_BLOCK_MOVED)
+        used(in, event, block, known ? 1 + in.blocks()[block].hits : 1);
+      if (event.kind == SL_BLOCK_HIT) used(in, event, block, of_[block].uses + 1);
+      order_.hear(in, event, block, [&] { return of_[block].priority; });
     }
   }
 
@@ -45,6 +47,14 @@ class Gdsf {
   static constexpr uint16_t kMadeRoom = SL_REASON_PLUGIN + 2;
   static constexpr uint32_t kInflation = 0;
 
+  struct Block {
+    uint32_t uses = 0;
+    double priority = 0;
+  };
+  void used(const sl::EvictIn& in, const sl_block_event& event, uint32_t block, uint32_t uses) {
+    of_[block] = {uses, inflation_ + uses * cost(in.view(), event.depth)};
+  }
+
   // Prefill of a block that stands behind `depth` others, beside that of the first one.
   double cost(const sl::View& view, uint32_t depth) const {
     if (!by_prefill_) return 1;
@@ -59,6 +69,7 @@ class Gdsf {
 
   bool by_prefill_;
   double inflation_ = 0;
+  std::vector<Block> of_;
   sl::LeafOrder<double> order_;  // by priority
   sl::TwoTiers tiers_;
 };
