@@ -44,11 +44,12 @@ Result<std::string> model_file(const config::Model& model) {
 }
 
 std::string model_name(const std::string& file, const std::optional<std::uint64_t>& random_weights) {
-  const fs::path path = file;
-  if (!random_weights) return path.stem().string();
-  const std::string stem =
-      path.filename() == "config.json" ? path.parent_path().filename().string() : path.stem().string();
-  return fmt::format("{}-random-{}", stem, *random_weights);
+  fs::path path = file;
+  if (random_weights && path.filename() == "config.json") path = path.parent_path();
+  const bool ends =
+      path.extension() == ".gguf" || path.extension() == ".json";  // "llama3.1-8b" has no ending
+  const std::string name = (ends ? path.stem() : path.filename()).string();
+  return random_weights ? fmt::format("{}-random-{}", name, *random_weights) : name;
 }
 
 Result<NamedModel> read_model(const config::Model& model, unsigned threads) {

@@ -74,7 +74,7 @@ class Tables(stage.Case):
                           '--vary', 'policy.preemption=swap', '--vary', 'policy.preemption=recompute',
                           '--set', f'engine.host_kv_memory={20 * BLOCK_MIB}MiB', '--json', 'out.json')
         swap, recompute = json.loads((self.folder / 'out.json').read_text())
-        rows = re.findall(r'(?m)^  (recompute|swap|keep|by the scheduler): (\S+) +(\d+) +(\d+)$', table)
+        rows = re.findall(r'(?m)^  (recompute|swap|keep): (\S+) +(\d+) +(\d+)$', table)
         self.assertIn('swap.cannot_swap', [reason for _, reason, _, _ in rows], table)
         for column, run in enumerate((swap, recompute)):
             self.assertEqual(sum(int(row[2 + column]) for row in rows), run['preemptions'])
