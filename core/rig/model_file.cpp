@@ -28,21 +28,45 @@ Result<fs::path> only_file(const fs::path& folder, bool random) {
               found.empty() ? "none" : fmt::format("{} of them", found.size()), "name the file itself");
 }
 
-}  // namespace
-
-Result<NamedModel> read_model(const config::Model& model, unsigned threads) {
+// The file that [model] path names, or that lies in that folder.
+Result<fs::path> model_path(const config::Model& model) {
   const bool random = model.random_weights.has_value();
   if (model.path.empty())
     return fail("model.path", random ? "a config.json" : "a GGUF file", "nothing",
                 "set [model] path, or --model PATH");
-  fs::path path = model.path;
+  const fs::path path = model.path;
   std::error_code error;
   if (!fs::exists(path, error)) return fail("model.path", "a file", "none at " + model.path);
-  if (fs::is_directory(path, error)) {
-    Result<fs::path> file = only_file(path, random);
-    if (!file) return tl::unexpected(file.error());
-    path = *file;
+  if (fs::is_directory(path, error)) return only_file(path, random);
+  return path;
+}
+
+// "Llama-3.1-8B" of Llama-3.1-8B/config.json
+std::string config_name(const fs::path& path) {
+  return path.filename() == "config.json" ? path.parent_path().filename().string() : path.stem().string();
+}
+
+}  // namespace
+
+Result<NamedArchitecture> read_architecture(const config::Model& model) {
+  const Result<fs::path> path = model_path(model);
+  if (!path) return tl::unexpected(path.error());
+  if (model.random_weights || path->extension() == ".json") {
+    auto architecture = model::load_config_json(path->string());
+    if (!architecture) return about("model.path", architecture.error());
+    return NamedArchitecture{std::move(*architecture), config_name(*path)};
   }
+  auto read = model::load_gguf(path->string());
+  if (!read) return about("model.path", read.error());
+  return NamedArchitecture{std::move(read->architecture), path->stem().string()};
+}
+
+Result<NamedModel> read_model(const config::Model& model, unsigned threads) {
+  const bool random = model.random_weights.has_value();
+  const Result<fs::path> found = model_path(model);
+  if (!found) return tl::unexpected(found.error());
+  const fs::path& path = *found;
+  std::error_code error;
   NamedModel named;
   if (random) {
     auto architecture = model::load_config_json(path.string());
@@ -54,9 +78,7 @@ Result<NamedModel> read_model(const config::Model& model, unsigned threads) {
     auto made = model::random_model(std::move(*architecture), *model.random_weights, threads);
     if (!made) return tl::unexpected(made.error());
     named.model = std::move(*made);
-    const std::string stem =
-        path.filename() == "config.json" ? path.parent_path().filename().string() : path.stem().string();
-    named.name = fmt::format("{}-random-{}", stem, *model.random_weights);
+    named.name = fmt::format("{}-random-{}", config_name(path), *model.random_weights);
     named.identity = fmt::format("{}:{}", path.string(), *model.random_weights);
     return named;
   }
