@@ -71,7 +71,7 @@ class Bench {
       cases.push_back(step.head());
       cases.push_back(step.sample(requests.get()));
     }
-    return measure("decode", sequences, cases);
+    return measure(data, "decode", sequences, cases);
   }
 
   Status prefill(const KernelData& data, const Products& products) {
@@ -84,16 +84,18 @@ class Bench {
         step.norm(), step.qkv(), step.rope(), step.prefill_attention(tokens), step.output(), step.gate_up()};
     if (!step.gates()) cases.push_back(step.gate());
     cases.push_back(step.down());
-    if (Status good = measure("prefill", tokens, cases); !good) return good;
+    if (Status good = measure(data, "prefill", tokens, cases); !good) return good;
     if (!go_on()) return {};
     const Result<KernelRows> later = data.chunk(tokens + sizes_.keys);
     if (!later) return tl::unexpected(later.error());
     const KernelStep after(a_, data, products, *later);
-    return measure("prefill", tokens, {after.prefill_attention(tokens + sizes_.keys)});
+    return measure(data, "prefill", tokens, {after.prefill_attention(tokens + sizes_.keys)});
   }
 
-  Status measure(const char* step, std::uint32_t tokens, const std::vector<KernelCase>& cases) {
+  Status measure(const KernelData& data, const char* step, std::uint32_t tokens,
+                 const std::vector<KernelCase>& cases) {
     for (const KernelCase& one : cases) {
+      if (Status good = data.renew_activations(); !good) return good;
       const Result<double> us = time_us(one.launch, one.launches);
       if (!us) return tl::unexpected(us.error());
       report_.times.push_back({step, one.kernel, tokens, one.keys, *us, one.bytes, one.flops});

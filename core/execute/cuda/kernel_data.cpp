@@ -70,11 +70,7 @@ Status KernelData::fill() {
           check(device::fill_random(random.get(), random.size(), 1, kWeightDeviation, nullptr), kWhat);
       !good)
     return good;
-  for (DeviceMemory<__nv_bfloat16>* activations : {&x, &y})
-    if (Status good =
-            check(device::fill_random(activations->get(), activations->size(), 2, 1.0f, nullptr), kWhat);
-        !good)
-      return good;
+  if (Status good = renew_activations(); !good) return good;
   DeviceMemory<double> frequencies;
   if (Status good = put(frequencies, model::rope_frequencies(a_->ropes[0], a_->head_dim)); !good) return good;
   if (Status good = check(
@@ -83,6 +79,15 @@ Status KernelData::fill() {
           kWhat);
       !good)
     return good;
+  return check(cudaDeviceSynchronize(), kWhat);
+}
+
+Status KernelData::renew_activations() const {
+  for (const DeviceMemory<__nv_bfloat16>* activations : {&x, &y})
+    if (Status good =
+            check(device::fill_random(activations->get(), activations->size(), 2, 1.0f, nullptr), kWhat);
+        !good)
+      return good;
   return check(cudaDeviceSynchronize(), kWhat);
 }
 

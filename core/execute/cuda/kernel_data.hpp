@@ -43,6 +43,8 @@ class KernelData {
  public:
   static Result<KernelData> create(const model::Architecture& architecture, const KernelSizes& sizes);
 
+  // x and y as at first: kernels change them, and what has been turned or added to a thousand times is no longer random.
+  Status renew_activations() const;
   // Matrices of n rows and k columns.
   Turns weights(std::size_t n, std::size_t k) const;
   // Decodes of so many sequences with `keys` keys each; or a chunk of `tokens` of one sequence that has `keys` at its end.
