@@ -54,6 +54,7 @@ Status KernelData::take_memory() {
       2 * std::max(cache_elements(most_sequences(), sizes_->keys), cache_elements(1, most_keys));
   const std::size_t largest = std::size_t{a_->hidden} * std::max<std::size_t>(a_->vocabulary, widest);
   if (Status good = random.make(std::max({kLimitElements, caches, 2 * largest}), kWhat); !good) return good;
+  if (Status good = vector.make(widest, kWhat); !good) return good;
   if (Status good = x.make(most_tokens() * widest, kWhat); !good) return good;
   if (Status good = y.make(most_tokens() * widest, kWhat); !good) return good;
   if (Status good = logits.make(std::size_t{most_sequences()} * a_->vocabulary, kWhat); !good) return good;
@@ -69,6 +70,8 @@ Status KernelData::fill() {
   if (Status good =
           check(device::fill_random(random.get(), random.size(), 1, kWeightDeviation, nullptr), kWhat);
       !good)
+    return good;
+  if (Status good = check(device::fill_random(vector.get(), vector.size(), 3, 1.0f, nullptr), kWhat); !good)
     return good;
   if (Status good = renew_activations(); !good) return good;
   DeviceMemory<double> frequencies;

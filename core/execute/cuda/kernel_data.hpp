@@ -53,6 +53,7 @@ class KernelData {
   kernels::cuda::AttentionShape attention() const;
 
   DeviceMemory<__nv_bfloat16> random;     // weights and caches; at least 2^30 elements
+  DeviceMemory<__nv_bfloat16> vector;     // [widest activation], for norms and biases; no launch writes there
   DeviceMemory<__nv_bfloat16> x, y;       // [most tokens, widest activation]
   DeviceMemory<float> logits;             // [most sequences, vocabulary]
   DeviceMemory<float2> angles;            // [most keys, head_dim / 2]

@@ -48,7 +48,7 @@ KernelCase KernelStep::product(const char* name, int n, int k, double out_elemen
 
 KernelCase KernelStep::norm() const {
   return {"norm", 0, moved(2.0 * tokens_ * hidden_ + hidden_), 0, 8, [this](cudaStream_t stream, int) {
-            return check(device::rms_norm(data_.x.get(), data_.random.get(), data_.y.get(), tokens_, hidden_,
+            return check(device::rms_norm(data_.x.get(), data_.vector.get(), data_.y.get(), tokens_, hidden_,
                                           eps_, 0.0f, stream),
                          "norm");
           }};
@@ -57,7 +57,7 @@ KernelCase KernelStep::norm() const {
 KernelCase KernelStep::qkv() const {
   const int n = q_ + 2 * kv_;
   return product("qkv", n, hidden_, n, [this, n](const __nv_bfloat16* weight, cudaStream_t stream) {
-    return products_.store(data_.x.get(), weight, biased_ ? data_.random.get() : nullptr, data_.y.get(),
+    return products_.store(data_.x.get(), weight, biased_ ? data_.vector.get() : nullptr, data_.y.get(),
                            tokens_, n, hidden_, stream);
   });
 }
@@ -191,7 +191,7 @@ device::RopeJob KernelStep::rope_job(int launch) const {
   job.kv_heads = shape.kv_heads;
   job.head_dim = shape.head_dim;
   job.block_tokens = shape.block_tokens;
-  if (qk_norm_) job.q_norm = job.k_norm = data_.random.get();
+  if (qk_norm_) job.q_norm = job.k_norm = data_.vector.get();
   job.norm_eps = eps_;
   job.table = data_.angles.get();
   job.position = rows_.position.get();
