@@ -27,6 +27,7 @@ inline constexpr const char* kSetHelp =
 int simulate(const Arguments& arguments);
 int bench(const Arguments& arguments);
 int calibrate(const Arguments& arguments);  // bench --calibrate
+int kernels(const Arguments& arguments);    // bench --kernels
 int generate(const Arguments& arguments);
 int serve(const Arguments& arguments);
 int replay(const Arguments& arguments);

@@ -42,6 +42,19 @@ class Model(OnTiny):
             self.bad(command[0], '--config', self.small, *drawn, *command[1:], '--set', 'engine.executor=cuda',
                      says=['engine.executor', 'cuda', 'CPU'])
 
+    @unittest.skipIf(pathlib.Path('/proc/driver/nvidia').exists(), 'there is a GPU')
+    def test_kernels_need_a_gpu_and_no_weights(self):
+        shapes = self.write('wide/config.json', json.dumps({**TINY, 'head_dim': 64}))
+        self.bad('bench', '--kernels', '--config', self.small, '--model', shapes, '--json', 'kernels.json', says=['GPU', 'found'])
+        self.assertFalse((self.folder / 'kernels.json').exists())
+
+    def test_kernels_is_asked_wrongly(self):
+        ask = ['bench', '--kernels', '--config', self.small]
+        self.bad(*ask, '--model', 'gone.gguf', says=['model.path', 'gone.gguf'])
+        self.bad(*ask, *self.drawn, '--keys', '0', says=['--keys', '1 to', 'found 0'])
+        self.bad(*ask, *self.drawn, '--json', self.small, says=['--json', 'which is the configuration'])
+        self.bad('bench', '--kernels', says=['config'])
+
     def test_generate_is_asked_wrongly(self):
         ask = ['generate', '--config', self.small, *self.drawn]
         self.bad(*ask, says=['--prompt', '--tokens'])
