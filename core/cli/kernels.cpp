@@ -77,7 +77,7 @@ int kernels(const Arguments& arguments) {
     return bad_input(distinct.error());
   std::optional<OutputFile> json;
   if (!o.json.empty()) {
-    Result<OutputFile> created = OutputFile::create(o.json);
+    Result<OutputFile> created = OutputFile::create("--json", o.json);
     if (!created) return bad_input(created.error());
     json.emplace(std::move(*created));
   }
