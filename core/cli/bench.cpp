@@ -9,13 +9,17 @@ namespace {
 
 const Help kHelp{
     "serveloop bench --config FILE [--config FILE ...] [options]\n"
-    "       serveloop bench --calibrate --config FILE [options]",
+    "       serveloop bench --calibrate --config FILE [options]\n"
+    "       serveloop bench --kernels --config FILE [options]",
     "Runs the [workload] of each configuration on its executor in real time and prints the table that "
     "`simulate`\n"
     "prints. Prompts are seeded tokens; the model computes them as it would any other. `bench --calibrate` "
     "fits "
     "the\n"
-    "simulator's cost model instead: `serveloop bench --calibrate --help`.",
+    "simulator's cost model instead: `serveloop bench --calibrate --help`; `bench --kernels` times the "
+    "kernels of "
+    "a GPU\n"
+    "by themselves: `serveloop bench --kernels --help`.",
     "examples\n"
     "  serveloop bench --config configs/bench_cpu.toml\n"
     "  serveloop bench --config configs/bench_cpu.toml --set engine.threads=1 --log run.slog --json "
@@ -28,8 +32,11 @@ const Help kHelp{
 }  // namespace
 
 int bench(const Arguments& arguments) {
-  if (std::find(arguments.begin(), arguments.end(), "--calibrate") != arguments.end())
-    return calibrate(arguments);
+  const auto asked = [&](const char* what) {
+    return std::find(arguments.begin(), arguments.end(), what) != arguments.end();
+  };
+  if (asked("--calibrate")) return calibrate(arguments);
+  if (asked("--kernels")) return kernels(arguments);
   return run_configurations(arguments, {kHelp, true, "s"});
 }
 

@@ -8,6 +8,7 @@
 #include <filesystem>
 #include <optional>
 
+#include "base/joined.hpp"
 #include "cli/command.hpp"
 #include "cli/model_options.hpp"
 #include "cli/output.hpp"
@@ -223,6 +224,7 @@ Result<std::vector<experiment::MeasuredStep>> steps_of_logs(const std::vector<st
   }
   if (Status enough = note(joined(paths), experiment::check_kinds(steps)); !enough)
     return tl::unexpected(enough.error());
+  experiment::group_alike(steps);
   return steps;
 }
 
@@ -231,16 +233,17 @@ int refit(const Options& o, const config::Config& config, const std::string& com
   if (!base) return bad_input(base.error());
   std::vector<std::string> doubts;
   Result<std::vector<experiment::MeasuredStep>> steps = steps_of_logs(o.from, config, doubts);
+  for (const std::string& doubt : doubts) fmt::print(stderr, "serveloop: warning: {}\n", doubt);
   if (!steps) return bad_input(steps.error());
   const Result<experiment::Calibrated> done =
       experiment::refit(*base, outputs.name(), std::move(*steps), command);
   if (!done) {
     Error error = done.error();
-    error.hint =
-        "log a run with more kinds of steps: prompts of other lengths, more or fewer requests at once";
+    if (error.hint.empty())
+      error.hint =
+          "log a run with more kinds of steps: prompts of other lengths, more or fewer requests at once";
     return bad_input(about("--from " + joined(o.from), error).value());
   }
-  for (const std::string& doubt : doubts) fmt::print(stderr, "serveloop: warning: {}\n", doubt);
   return finish(*done, outputs);
 }
 

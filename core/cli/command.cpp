@@ -9,9 +9,12 @@
 #include <algorithm>
 #include <boost/program_options/parsers.hpp>
 #include <csignal>
+#include <cstdint>
 #include <cstdio>
 #include <iostream>
 #include <sstream>
+
+#include "base/joined.hpp"
 
 namespace serveloop::cli {
 
@@ -22,16 +25,20 @@ std::string command_of(const std::string& usage) {
   return usage.substr(0, usage.find(' ', usage.find(' ') + 1));
 }
 
-// What was given for an option that wants a number, and is none.
+// What was given for an option that wants a number, and is none or not one of its type.
 Error not_a_number(const po::validation_error& error, const po::parsed_options& given,
-                   const po::options_description& described) {
+                   const po::options_description& described, const std::string& usage) {
   const std::string name = error.get_option_name();  // "--rounds"
-  Error out{name, "a whole number", "", ""};
-  const po::option_description* of = described.find_nothrow(name.substr(name.find_first_not_of('-')), false);
-  if (of == nullptr) return {error.what(), "", "", ""};
-  if (const auto* typed = dynamic_cast<const po::typed_value_base*>(of->semantic().get()))
+  Error out{name, "a whole number of at most 9 digits", "", "try `" + command_of(usage) + " --help`"};
+  const std::size_t word = name.find_first_not_of('-');
+  const po::option_description* of =
+      word == std::string::npos ? nullptr : described.find_nothrow(name.substr(word), false);
+  if (of == nullptr) return {error.what(), "", "", out.hint};
+  if (const auto* typed = dynamic_cast<const po::typed_value_base*>(of->semantic().get())) {
     if (typed->value_type() == typeid(float) || typed->value_type() == typeid(double))
       out.expected = "a number";
+    if (typed->value_type() == typeid(std::uint64_t)) out.expected = "a whole number of at most 19 digits";
+  }
   for (const po::option& option : given.options)
     if ("--" + option.string_key == name) out.found = "'" + joined(option.value) + "'";
   return out;
@@ -60,19 +67,13 @@ std::optional<po::variables_map> parse(const Arguments& arguments, const po::opt
     po::notify(values);
     return values;
   } catch (const po::validation_error& error) {
-    status = bad_input(not_a_number(error, given, all));
+    status = bad_input(not_a_number(error, given, all, help.usage));
     return std::nullopt;
   } catch (const po::error& error) {
     fmt::print(stderr, "serveloop: {}; try `{} --help`\n", error.what(), command_of(help.usage));
     status = kBadInput;
     return std::nullopt;
   }
-}
-
-std::string joined(const std::vector<std::string>& words) {
-  std::string out;
-  for (const std::string& word : words) out += (out.empty() ? "" : ", ") + word;
-  return out;
 }
 
 int bad_input(const Error& error) {

@@ -27,6 +27,7 @@ inline constexpr const char* kSetHelp =
 int simulate(const Arguments& arguments);
 int bench(const Arguments& arguments);
 int calibrate(const Arguments& arguments);  // bench --calibrate
+int kernels(const Arguments& arguments);    // bench --kernels
 int generate(const Arguments& arguments);
 int serve(const Arguments& arguments);
 int replay(const Arguments& arguments);
@@ -42,8 +43,6 @@ std::optional<po::variables_map> parse(const Arguments& arguments, const po::opt
                                        const po::positional_options_description& positional, const Help& help,
                                        int& status);
 int bad_input(const Error& error);
-// "a, b". Not fmt::join(): with it GCC 12 at -O3 warns falsely of an overflow inside fmt 9.
-std::string joined(const std::vector<std::string>& words);
 void set_log_level(const std::string& level);
 // From now on SIGINT and SIGTERM are noted, the first of them; a second ends the program at once.
 void catch_interrupts();

@@ -5,6 +5,7 @@
 #include <cstdio>
 #include <exception>
 
+#include "base/joined.hpp"
 #include "base/suggest.hpp"
 #include "cli/command.hpp"
 #include "cli/output.hpp"
@@ -56,8 +57,8 @@ int run(int argc, char** argv) {
       if (name == s.name) return s.run({argv + 2, argv + argc});
     std::vector<std::string> names;
     for (const Subcommand& s : kSubcommands) names.emplace_back(s.name);
-    return cli::bad_input({fmt::format("unknown command '{}'", name), "one of " + cli::joined(names), "",
-                           "try `serveloop --help`"});
+    return cli::bad_input(
+        {fmt::format("unknown command '{}'", name), "one of " + joined(names), "", "try `serveloop --help`"});
   } catch (const std::exception& error) {
     cli::end_progress();
     fmt::print(stderr, "serveloop: {}\n", error.what());

@@ -28,10 +28,12 @@ tl::unexpected<Error> cannot_write(const std::string& path, int error, const std
               hint);
 }
 
-// What to do where no file can be made at the path that the option names.
-std::string other_path(const std::string& option, const std::string& path, int error) {
-  const std::string folder = fs::path(path).parent_path().string();
-  return (error == ENOENT ? fmt::format("make the folder '{}', or pass", folder) : "pass") + " another " +
+// What to do where no file can be made at `target`, to which the option's path leads.
+std::string other_path(const std::string& option, const fs::path& target, int error) {
+  std::error_code ignored;
+  const fs::path folder = target.parent_path();
+  const bool no_folder = error == ENOENT && !folder.empty() && !fs::exists(folder, ignored);
+  return (no_folder ? fmt::format("make the folder '{}', or pass", folder.string()) : "pass") + " another " +
          option;
 }
 
@@ -54,7 +56,11 @@ Status check_distinct(const std::vector<NamedPath>& inputs, const std::vector<Na
 
 Result<OutputFile> OutputFile::create(const std::string& option, const std::string& path) {
   std::error_code ignored;
-  const auto cannot = [&](int error) { return cannot_write(path, error, other_path(option, path, error)); };
+  const fs::path target = fs::weakly_canonical(fs::absolute(path), ignored);  // a link stays one
+  const auto cannot = [&](int error) {
+    return cannot_write(path, error,
+                        other_path(option, fs::is_symlink(path, ignored) ? target : fs::path(path), error));
+  };
   if (fs::is_directory(path, ignored)) return cannot(EISDIR);
   if (fs::exists(path, ignored)) {
     if (::access(path.c_str(), W_OK) != 0) return cannot(errno);
@@ -64,7 +70,6 @@ Result<OutputFile> OutputFile::create(const std::string& option, const std::stri
       return OutputFile(file, path, {});
     }
   }
-  const fs::path target = fs::weakly_canonical(fs::absolute(path), ignored);  // a link stays one
   const std::string whole = target.empty() ? path : target.string();
   const std::string temporary = fmt::format("{}.{}.part", whole, ::getpid());
   const int fd = ::open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);

@@ -11,6 +11,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/joined.hpp"
 #include "cli/command.hpp"
 #include "rig/settings.hpp"
 

@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <set>
 
+#include "base/joined.hpp"
 #include "base/suggest.hpp"
 #include "config/check_workload.hpp"
 #include "config/schema.hpp"
@@ -19,13 +20,6 @@ toml::Array array_of(const std::vector<std::string>& texts) {
   toml::Array out;
   for (const std::string& text : texts) out.emplace_back(text);
   return out;
-}
-
-// "a, b"
-std::string names(const std::vector<std::string>& ids) {
-  std::string out;
-  for (const std::string& id : ids) out += (out.empty() ? "" : ", ") + id;
-  return ids.empty() ? "which names none" : out;
 }
 
 // Checks across keys. Each opens its error with the place of the key that it is about, where the document has
@@ -91,12 +85,12 @@ class Checker {
                 "name it freely, and its plugin in a table: [policy.gate.NAME] plugin = \"PATH\"");
   }
 
-  // A table for a gate that is switched off is fine in a file. It is not where nothing says that gates are chosen, nor
-  // on the command line, where it can only be meant for a gate that runs.
+  // A table for a gate that is switched off is fine in a file that says which gates run, an option on the command line where
+  // that says it. Else it can only be meant for one that runs.
   Status gate_table(const std::string& id) const {
     const std::vector<std::string>& gates = config_.policy.gates;
     const std::string table = "policy.gate." + id, option = config_.places.command_line_key(table);
-    if (option.empty() && config_.places.states("policy.gates")) return {};
+    if (option.empty() ? config_.places.states("policy.gates") : overridden("policy.gates")) return {};
     std::vector<std::string> with_it = gates;
     with_it.push_back(id);
     const std::string list = toml::to_inline(toml::Value(array_of(with_it)));
@@ -104,8 +98,8 @@ class Checker {
     const std::string hint = !near.empty()    ? "did you mean '" + near + "'?"
                              : option.empty() ? "write gates = " + list + " in [policy], or remove the table"
                                               : "to run it, --set 'policy.gates=" + list + "'";
-    return fail(at(option.empty() ? table : option), "a gate of policy.gates, " + names(gates),
-                "'" + id + "'", hint);
+    return fail(at(option.empty() ? table : option),
+                "one of the gates in policy.gates (" + joined(gates, "none") + ")", "'" + id + "'", hint);
   }
 
   Status gates() {

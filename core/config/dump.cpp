@@ -134,14 +134,14 @@ Result<std::uint64_t> parse_bytes(const std::string& text) {
   return wrong();
 }
 
-std::string bytes_text(std::uint64_t bytes) {
+std::string bytes_text(std::uint64_t bytes, const char* space) {
   static constexpr const char* kNames[] = {"B", "KiB", "MiB", "GiB", "TiB"};
   std::size_t unit = 0;
   while (bytes != 0 && bytes % 1024 == 0 && unit < 4) {
     bytes /= 1024;
     ++unit;
   }
-  return std::to_string(bytes) + kNames[unit];
+  return std::to_string(bytes) + space + kNames[unit];
 }
 
 std::string resolve(const std::string& path, const std::string& folder) {

@@ -73,7 +73,8 @@ inline constexpr const char* kSizeForm =
     "bytes, at least 0, or a size such as \"4GiB\" (KiB, MiB, GiB, TiB, kB, MB, GB, TB)";
 // "4GiB", "512 MiB", "1.5GB", "1024" -> bytes.
 Result<std::uint64_t> parse_bytes(const std::string& text);
-std::string bytes_text(std::uint64_t bytes);  // the largest binary unit that divides it: "4GiB"
+// In the largest binary unit that divides it: "4GiB"; `space` stands before the unit.
+std::string bytes_text(std::uint64_t bytes, const char* space = "");
 // Folder and relative path made one; "~/" is the home folder.
 std::string resolve(const std::string& path, const std::string& folder);
 

@@ -23,8 +23,8 @@ const char* victim_name(std::uint16_t to_tier);  // "drop", "demote"
 
 class Decisions {
  public:
-  // Of an answer that was used. `policy` is null where the linked-in fallback gave it. Yields as they came: a swap that
-  // became a recompute is one, with the core's reason.
+  // Of an answer that was used. `policy` is null where the linked-in fallback gave it, or a failed step made all yield. Yields as they
+  // came, those that a plan asked for too: a swap that became a recompute is one, with the core's reason.
   void add(const policy::Instance* policy, std::span<const sl_entry> entries);
   void add(const policy::Instance* policy, std::span<const sl_victim> victims);
   void add(const policy::Instance* policy, std::span<const sl_yield> yields);

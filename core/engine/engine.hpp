@@ -171,7 +171,7 @@ class Engine {
   void list_candidates(std::size_t in_need, bool shared);
   bool admits_before(std::size_t in_need) const;
   bool drop_admissions(std::size_t from, std::size_t to, std::uint16_t reason);
-  Yield yield(Slot slot, Yield how);
+  void yield(Slot slot, Yield how);
   void note_yield(Slot slot, const Yield& how, std::uint32_t had_tokens);
   void fall_from_tail();
   // evict.cpp
@@ -286,6 +286,7 @@ class Engine {
   observe::Ledger ledger_;
   Counters counters_;
   Decisions decisions_;
+  const policy::Instance* planned_by_ = nullptr;  // the plan in force; null: the fallback
   Override override_;
   std::vector<std::string> incidents_;
 

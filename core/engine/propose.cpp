@@ -150,15 +150,18 @@ void Engine::ask_scheduler() {
     check_plan({entries_, plan_count_}, false);
     empty_in_a_row_ = bypassed_in_a_row_ = 0;
   }
-  decisions_.add(reason == SL_REASON_NONE ? policies_.scheduler.get() : nullptr,
-                 std::span<const sl_entry>(entries_, plan_count_));
+  planned_by_ = reason == SL_REASON_NONE ? policies_.scheduler.get() : nullptr;
+  decisions_.add(planned_by_, std::span<const sl_entry>(entries_, plan_count_));
   mark(Phase::policy, plan_count_);
   if (reason != SL_REASON_CALL_FAILED) heard_.scheduler = told;  // else it may not have read them
   note_preemption();
   requests_->told_all();
   forget_heard_events();
   requests_->reclaim();
-  if (eject_if_failing(policy::Kind::scheduler, policies_.scheduler)) let_go(requests::kScheduler);
+  if (eject_if_failing(policy::Kind::scheduler, policies_.scheduler)) {
+    planned_by_ = nullptr;
+    let_go(requests::kScheduler);
+  }
 }
 
 void Engine::note_preemption() {

@@ -140,14 +140,9 @@ bool Engine::preempt_for(std::size_t in_need, std::uint32_t need) {
     yields.count = fallback::preempt({candidates_, candidate_count_}, need, {yields_, candidate_count_});
   mark(Phase::policy, yields.count);
   const YieldBy by = reason == SL_REASON_NONE ? YieldBy::policy : YieldBy::fallback;
-  for (std::uint32_t i = 0; i < yields.count; ++i) {
-    const Yield came = yield(SL_SEQ_SLOT(yields_[i].seq),
-                             {yields_[i].mode, yields_[i].keep_blocks, yields_[i].reason, by, for_seq});
-    yields_[i].mode = static_cast<std::uint16_t>(came.mode);  // counted as what happened
-    yields_[i].reason = came.reason;
-  }
-  decisions_.add(reason == SL_REASON_NONE ? policies_.preemption.get() : nullptr,
-                 std::span<const sl_yield>(yields_, yields.count));
+  for (std::uint32_t i = 0; i < yields.count; ++i)
+    yield(SL_SEQ_SLOT(yields_[i].seq),
+          {yields_[i].mode, yields_[i].keep_blocks, yields_[i].reason, by, for_seq});
   exhausted_memory_ = exhausted_memory_ || yields.count > 0;  // what the victims of this step wait for
   return yields.count > 0;
 }
@@ -192,8 +187,8 @@ std::uint32_t Engine::kept_blocks(Slot slot, std::uint32_t wanted) const {
 
 // A holder gives up its blocks: all, or all but the first `keep_blocks`, or moves them to host memory. Swap is recompute
 // without a host tier, where that has no room, and where nothing can move (Cache::swappable()), for instance since a step in
-// flight still writes it. Returns what it came to.
-Yield Engine::yield(Slot slot, Yield how) {
+// flight still writes it.
+void Engine::yield(Slot slot, Yield how) {
   const sl_seq_row& r = row(slot);
   if (how.mode == SL_YIELD_SWAP && options_.host_kv_blocks == 0) {
     how.reason = SL_REASON_NO_HOST_TIER;
@@ -237,7 +232,6 @@ Yield Engine::yield(Slot slot, Yield how) {
   settle_waiting(slot);
   ++counters_.preemptions;
   if (swapped) take_transfers();  // others may have lost their copy by it
-  return how;
 }
 
 // By whom and for whom: for the sequence's account, and for the log.
@@ -248,6 +242,11 @@ void Engine::note_yield(Slot slot, const Yield& how, std::uint32_t had_tokens) {
   of.preempt_reason = how.reason;
   of.preempted_for = for_one ? requests_->request_of(SL_SEQ_SLOT(how.for_seq)).request : 0;
   of.lost_below = had_tokens;
+  const policy::Instance* asked = how.by == YieldBy::policy ? policies_.preemption.get()
+                                  : how.by == YieldBy::plan ? planned_by_
+                                                            : nullptr;
+  const sl_yield came{row(slot).id, static_cast<std::uint16_t>(how.mode), how.reason, how.keep_blocks};
+  decisions_.add(asked, std::span(&came, 1));
   log(observe::Item::preempted, [&](observe::Writer& out) {
     for (const std::uint64_t v : {row(slot).id, how.for_seq, static_cast<std::uint64_t>(how.by), how.mode,
                                   std::uint64_t{how.reason}, std::uint64_t{of.lost_below}})

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <optional>
 
 #include "rig/device.hpp"
 #include "rig/model_file.hpp"
@@ -14,10 +15,18 @@ namespace {
 constexpr const char* kWhatNext =
     "name the configuration that the log was written with, or log a run of this one";
 
-// Of the file that is served, where it is there; a log may come from another machine.
-std::string name_of_model(const config::Model& model) {
+// Of the file that is served. A log may come from another machine: none, where the path is of a folder that is not here.
+std::optional<std::string> name_of_model(const config::Model& model) {
   const Result<std::string> file = rig::model_file(model);
+  const std::string ending = std::filesystem::path(model.path).extension().string();
+  if (!file && ending != ".gguf" && ending != ".json") return std::nullopt;
   return rig::model_name(file ? *file : model.path, model.random_weights);
+}
+
+// Its id, also where it is named by a path.
+std::string name_of_plugin(const config::PluginChoice& choice) {
+  const std::filesystem::path path = choice.plugin;
+  return (path.extension() == ".so" ? path.stem() : path.filename()).string();
 }
 
 std::string device_of(const config::Config& config) {
@@ -34,13 +43,28 @@ Status same_device(const config::Config& logged, const config::Config& config) {
   if (Status executor = same("engine.executor", config.engine.executor, logged.engine.executor); !executor)
     return executor;
   if (!rig::is_real(config)) return same("simulated.calibration", device_of(config), device_of(logged));
-  if (Status model = same("model.path", name_of_model(config.model), name_of_model(logged.model)); !model)
-    return model;
-  const auto numbers = [](const config::Config& c) {
-    const config::PluginChoice& choice = c.policy.precision;
-    return choice.plugin + (choice.options.entries().empty() ? "" : " " + toml::to_inline(choice.options));
-  };
-  return same("policy.precision", numbers(config), numbers(logged));
+  const auto model = name_of_model(config.model), logged_model = name_of_model(logged.model);
+  if (model && logged_model)
+    if (Status is = same("model.path", *model, *logged_model); !is) return is;
+  return same("policy.precision", name_of_plugin(config.policy.precision),
+              name_of_plugin(logged.policy.precision));
+}
+
+// What cannot be told, or need not matter.
+void doubt(const config::Config& logged, const config::Config& config, std::vector<std::string>& doubts) {
+  for (const config::Config* c : {&logged, &config})
+    if (!name_of_model(c->model)) {
+      doubts.push_back(
+          fmt::format("whether it is of the same model cannot be told: there is no '{}'", c->model.path));
+      break;
+    }
+  const auto options = [](const config::Config& c) { return toml::to_inline(c.policy.precision.options); };
+  if (options(logged) != options(config))
+    doubts.push_back(fmt::format("its policy.precision.options are {}, the configuration's {}",
+                                 options(logged), options(config)));
+  if (config.engine.executor == "cpu" && config.engine.threads != logged.engine.threads)
+    doubts.push_back(fmt::format("it ran with engine.threads = {}, the configuration says {}",
+                                 logged.engine.threads, config.engine.threads));
 }
 
 bool prefills(const MeasuredStep& step) { return step.kind() != StepKind::decode; }
@@ -53,16 +77,16 @@ Result<std::vector<std::string>> check_log(const LogSteps& log, const config::Co
   if (!logged) return tl::unexpected(logged.error());
   std::vector<std::string> doubts;
   if (rig::is_real(*logged) &&
-      !rig::is_real(config))  // a configuration of the simulator names no device to compare
+      !rig::is_real(config))  // a simulator's configuration names no model to compare
     doubts.push_back(
         fmt::format("it is of '{}' on engine.executor = \"{}\": see that '{}', whose other figures are taken "
                     "over, is of the same",
-                    name_of_model(logged->model), logged->engine.executor, device_of(config)));
+                    name_of_model(logged->model).value_or(logged->model.path), logged->engine.executor,
+                    device_of(config)));
   else if (Status same = same_device(*logged, config); !same)
     return tl::unexpected(same.error());
-  else if (config.engine.executor == "cpu" && config.engine.threads != logged->engine.threads)
-    doubts.push_back(fmt::format("it ran with engine.threads = {}, the configuration says {}",
-                                 logged->engine.threads, config.engine.threads));
+  else if (rig::is_real(config))
+    doubt(*logged, config, doubts);
   if (log.steps.empty())
     return fail(log.complete ? "steps" : "steps of a log that was cut short", "some in which something ran",
                 "none", "log a run with requests, to its end");

@@ -1,5 +1,5 @@
-// May a calibration be fitted to a log? Only where it is of the device and the model that the configuration names, and holds
-// steps of both kinds. Thread-safe: pure functions.
+// May a calibration be fitted to a log? Only where it is of the executor, model, precision or simulated device that the
+// configuration names, and holds steps of both kinds. Which GPU or CPU it ran on a log does not tell. Thread-safe: pure functions.
 #pragma once
 
 #include <span>

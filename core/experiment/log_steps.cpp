@@ -36,7 +36,10 @@ class Steps {
     }
     return {};
   }
-  std::vector<MeasuredStep> done() { return std::move(done_); }
+  std::vector<MeasuredStep> done() {
+    group_alike(done_);
+    return std::move(done_);
+  }
 
  private:
   struct Flight {
@@ -71,20 +74,25 @@ class Steps {
     if (end.failed || end.device_end_ns <= end.device_start_ns) return;
     if (what.decodes == 0 && what.prefill_tokens == 0) return;  // copies alone
     what.ns = end.device_end_ns - end.device_start_ns;
-    const auto alike = std::tuple(what.decodes, what.prefill_tokens,
-                                  within_2_percent(static_cast<double>(what.decode_context)),
-                                  within_2_percent(what.prefill_pairs));
-    what.group = groups_.try_emplace(alike, static_cast<std::uint32_t>(groups_.size())).first->second;
     done_.push_back(what);
   }
 
   std::deque<Flight> flying_;
-  std::map<std::tuple<std::uint32_t, std::uint32_t, std::int64_t, std::int64_t>, std::uint32_t> groups_;
   rig::CollectedParts parts_;
   std::vector<MeasuredStep> done_;
 };
 
 }  // namespace
+
+void group_alike(std::vector<MeasuredStep>& steps) {
+  std::map<std::tuple<std::uint32_t, std::uint32_t, std::int64_t, std::int64_t>, std::uint32_t> groups;
+  for (MeasuredStep& s : steps) {
+    const std::tuple work(s.decodes, s.prefill_tokens,
+                          within_2_percent(static_cast<double>(s.decode_context)),
+                          within_2_percent(s.prefill_pairs));
+    s.group = groups.try_emplace(work, static_cast<std::uint32_t>(groups.size())).first->second;
+  }
+}
 
 Result<LogSteps> steps_of_log(const std::string& path) {
   const auto reader = observe::LogReader::open(path);

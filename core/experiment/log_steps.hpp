@@ -12,12 +12,14 @@
 namespace serveloop::experiment {
 
 struct LogSteps {
-  // In which something ran and that did not fail, in their order. Those of equal work, within 2 % of contexts and pairs,
-  // share a group.
+  // In which something ran and that did not fail, in their order; grouped.
   std::vector<MeasuredStep> steps;
   std::string config_toml;  // of the engine that wrote them
   bool complete = false;    // false: the log was cut short, and its last steps are missing
 };
+
+// Gives steps of equal work, within 2 % of contexts and pairs, the same group.
+void group_alike(std::vector<MeasuredStep>& steps);
 
 // Fails where the file is no step log of this version, or holds a malformed byte.
 Result<LogSteps> steps_of_log(const std::string& path);

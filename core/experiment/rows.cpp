@@ -80,7 +80,6 @@ std::vector<Row> yield_rows(const std::vector<Summary>& runs) {
   add_decided(runs, "  recompute", "recompute", rows);
   add_decided(runs, "  swap", "swap", rows);
   add_decided(runs, "  keep", "keep", rows);
-  add_decided(runs, "  by the scheduler", "preempt", rows);
   rows.insert(rows.end(), {
                               {"recomputed tokens", "recomputed_tokens",
                                [](S s) { return static_cast<double>(s.counters.recomputed_tokens); }, true},

@@ -8,6 +8,7 @@
 #include <functional>
 #include <set>
 
+#include "base/joined.hpp"
 #include "base/suggest.hpp"
 
 namespace serveloop::policy {
@@ -77,12 +78,6 @@ void walk_all(const std::vector<std::string>& places, const std::function<bool(c
     std::size_t budget = kMostFolders;
     if (walk(place, kDepth, &budget, visit)) return;
   }
-}
-
-std::string joined(const std::vector<std::string>& words, const char* none) {
-  std::string out;
-  for (const std::string& word : words) out += (out.empty() ? "" : ", ") + word;
-  return out.empty() ? none : out;
 }
 
 Result<Found> find_by_path(const std::string& plugin) {

@@ -1,11 +1,10 @@
 #include "rig/cuda_device.hpp"
 
-#include <cstdlib>
-
 #include "engine/precision_setup.hpp"
 #include "execute/cuda/cuda_executor.hpp"
 #include "rig/machine.hpp"
 #include "rig/model_device.hpp"
+#include "rig/products_cache.hpp"
 
 namespace serveloop::rig {
 
@@ -16,15 +15,6 @@ using execute::cuda::CudaExecutor;
 constexpr std::uint64_t kBackend = 0x43554441;  // beside the CPU's instruction sets
 // Of the memory that weights leave, the share of the KV pool. A step's activations and graphs need the rest.
 constexpr double kPoolShare = 0.9;
-
-// Where choices of products stay from one run to the next; empty: nowhere.
-std::string cache_folder() {
-  if (const char* cache = std::getenv("XDG_CACHE_HOME"); cache != nullptr && *cache != '\0')
-    return std::string(cache) + "/serveloop";
-  if (const char* home = std::getenv("HOME"); home != nullptr && *home != '\0')
-    return std::string(home) + "/.cache/serveloop";
-  return {};
-}
 
 }  // namespace
 
@@ -47,7 +37,7 @@ Result<Device> cuda_device(const config::Config& config, const sl_cost& cost, po
   options.token_budget = e.token_budget;
   options.block_tokens = e.block_tokens;
   options.context_tokens = read->context_tokens;
-  options.products_cache = cache_folder();
+  options.products_cache = products_cache_folder();
   auto executor = CudaExecutor::create(*device.clock, std::move(read->named.model), options);
   if (!executor) return tl::unexpected(executor.error());
   if (progress && !(*executor)->note().empty()) progress((*executor)->note());

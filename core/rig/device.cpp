@@ -2,10 +2,9 @@
 
 #include <fmt/format.h>
 
-#include <cmath>
-#include <iterator>
 #include <string>
 
+#include "config/schema.hpp"
 #include "execute/factory.hpp"
 #include "rig/calibration.hpp"
 #include "rig/cpu_device.hpp"
@@ -18,13 +17,7 @@ namespace {
 
 constexpr std::uint32_t kContext = 131072;  // where neither the configuration nor a model says
 
-// In the largest unit that divides it: "2 MiB", "2097151 bytes".
-std::string size_text(double bytes) {
-  static constexpr const char* kUnits[] = {"bytes", "KiB", "MiB", "GiB", "TiB"};
-  std::size_t unit = 0;
-  for (; bytes >= 1024 && std::fmod(bytes, 1024) == 0 && unit + 1 < std::size(kUnits); ++unit) bytes /= 1024;
-  return bytes == 1 && unit == 0 ? "1 byte" : fmt::format("{:.0f} {}", bytes, kUnits[unit]);
-}
+std::string size(double bytes) { return config::bytes_text(static_cast<std::uint64_t>(bytes), " "); }
 
 Result<Device> virtual_device(const config::Config& config, const config::Calibration& calibration) {
   Device device;
@@ -64,8 +57,8 @@ Result<std::uint32_t> pool_blocks(const config::Engine& e, double block_bytes, s
   if (blocks < 1 || blocks > config::kMostKvBlocks)
     return fail(e.kv_blocks ? "engine.kv_blocks" : "engine.kv_memory",
                 fmt::format("a KV pool of 1 to {} blocks{}", config::kMostKvBlocks,
-                            e.kv_blocks ? "" : " of " + size_text(block_bytes)),
-                e.kv_blocks ? fmt::format("{} blocks", *e.kv_blocks) : size_text(static_cast<double>(memory)),
+                            e.kv_blocks ? "" : " of " + size(block_bytes)),
+                e.kv_blocks ? fmt::format("{} blocks", *e.kv_blocks) : config::bytes_text(memory, " "),
                 "set engine.kv_blocks or engine.kv_memory");
   return static_cast<std::uint32_t>(blocks);
 }
@@ -74,11 +67,11 @@ Result<std::uint32_t> host_blocks(const config::Engine& e, double block_bytes) {
   if (e.host_kv_memory_bytes == 0) return 0u;
   const double blocks = block_bytes > 0 ? static_cast<double>(e.host_kv_memory_bytes) / block_bytes : 0;
   if (blocks < 1 || blocks > 1e8)
-    return fail("engine.host_kv_memory",
-                blocks < 1 ? fmt::format("0, or at least {}, a block of {} tokens", size_text(block_bytes),
-                                         e.block_tokens)
-                           : fmt::format("at most 100000000 blocks of {}", size_text(block_bytes)),
-                size_text(static_cast<double>(e.host_kv_memory_bytes)));
+    return fail(
+        "engine.host_kv_memory",
+        blocks < 1 ? fmt::format("0, or at least {}, a block of {} tokens", size(block_bytes), e.block_tokens)
+                   : fmt::format("at most 100000000 blocks of {}", size(block_bytes)),
+        config::bytes_text(e.host_kv_memory_bytes, " "));
   return static_cast<std::uint32_t>(blocks);
 }
 

@@ -44,11 +44,26 @@ Result<std::string> model_file(const config::Model& model) {
 }
 
 std::string model_name(const std::string& file, const std::optional<std::uint64_t>& random_weights) {
-  const fs::path path = file;
-  if (!random_weights) return path.stem().string();
-  const std::string stem =
-      path.filename() == "config.json" ? path.parent_path().filename().string() : path.stem().string();
-  return fmt::format("{}-random-{}", stem, *random_weights);
+  fs::path path = file;
+  if (path.filename() == "config.json") path = path.parent_path();  // named by its folder
+  const bool ends =
+      path.extension() == ".gguf" || path.extension() == ".json";  // "llama3.1-8b" has no ending
+  const std::string name = (ends ? path.stem() : path.filename()).string();
+  return random_weights ? fmt::format("{}-random-{}", name, *random_weights) : name;
+}
+
+Result<NamedArchitecture> read_architecture(const config::Model& model) {
+  const Result<std::string> file = model_file(model);
+  if (!file) return tl::unexpected(file.error());
+  const std::string name = model_name(*file, std::nullopt);
+  if (model.random_weights || fs::path(*file).extension() == ".json") {
+    auto architecture = model::load_config_json(*file);
+    if (!architecture) return about("model.path", architecture.error());
+    return NamedArchitecture{std::move(*architecture), name};
+  }
+  auto read = model::load_gguf(*file);
+  if (!read) return about("model.path", read.error());
+  return NamedArchitecture{std::move(read->architecture), name};
 }
 
 Result<NamedModel> read_model(const config::Model& model, unsigned threads) {

@@ -23,4 +23,12 @@ std::string model_name(const std::string& file, const std::optional<std::uint64_
 // A path may be a folder that holds one of the two. Errors say what was looked for.
 Result<NamedModel> read_model(const config::Model& model, unsigned threads);
 
+struct NamedArchitecture {
+  model::Architecture architecture;
+  std::string name;  // "SmolLM2-135M-Instruct-Q4_1", "Llama-3.1-8B"
+};
+
+// Without its weights; a config.json needs no seed for them then.
+Result<NamedArchitecture> read_architecture(const config::Model& model);
+
 }  // namespace serveloop::rig

@@ -64,11 +64,13 @@ Result<std::shared_ptr<policy::Precision>> load_precision(const config::Config& 
 
 namespace {
 
-// Tables of gates that policy.gates does not name.
+// Tables of gates that policy.gates does not name, and that name no plugin of their own: one that does is of a gate that is
+// switched off.
 std::vector<std::string> unused_tables(const config::Policy& policy) {
   std::vector<std::string> out;
   for (const auto& [id, choice] : policy.gate)
-    if (std::find(policy.gates.begin(), policy.gates.end(), id) == policy.gates.end()) out.push_back(id);
+    if (choice.plugin == id && std::find(policy.gates.begin(), policy.gates.end(), id) == policy.gates.end())
+      out.push_back(id);
   return out;
 }
 

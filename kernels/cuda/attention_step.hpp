@@ -12,6 +12,14 @@ namespace serveloop::kernels::cuda {
 
 inline constexpr int step_attention_most_keys = 384;  // a multiprocessor: three leaves
 
+// Whether this launch is the faster way for so many tokens that attend to `keys` keys altogether.
+constexpr bool takes_step_attention(int head_dim, int kv_heads, int tokens, std::uint64_t keys,
+                                    int processors) {
+  const auto heads = static_cast<std::uint64_t>(kv_heads), most = static_cast<std::uint64_t>(processors);
+  return head_dim <= 128 && heads * static_cast<std::uint64_t>(tokens) <= most &&
+         heads * keys <= step_attention_most_keys * most;
+}
+
 struct StepAttentionJob {
   AttentionShape shape;          // head_dim 64 or 128; what it shares with `rope` is equal there
   RopeJob rope;                  // qkv is only read; a sequence has one token at most

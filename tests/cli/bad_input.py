@@ -112,12 +112,22 @@ class Simulate(stage.Case):
     def test_a_gate_and_its_table(self):
         """Of two names that differ by a slip of the hand, the one that no plugin has is blamed."""
         def gates(gates, table):
-            return self.write('run.toml', pathlib.Path(self.config()).read_text().replace('[simulated]', f'gates = ["{gates}"]\n\n[policy.gate.{table}]\noptions = {{ rate = 8000 }}\n\n[simulated]'))
-        self.simulate(gates('tokn-bucket', 'token-bucket'), says=['run.toml:13:1: policy.gates: expected', "found 'tokn-bucket'", "did you mean 'token-bucket'"])
-        self.simulate(gates('token-bucket', 'tokn-bucket'), says=["run.toml:15:14: policy.gate.tokn-bucket: expected", "did you mean 'token-bucket'?"])
+            said = f'gates = ["{gates}"]\n\n[policy.gate.{table}]\noptions = {{ rate = 8000 }}\n\n[simulated]'
+            return self.write('run.toml', pathlib.Path(self.config()).read_text().replace('[simulated]', said))
+        self.simulate(gates('tokn-bucket', 'token-bucket'), says=[
+            'run.toml:13:1: policy.gates: expected', "found 'tokn-bucket'", "did you mean 'token-bucket'"])
+        self.simulate(gates('token-bucket', 'tokn-bucket'), says=[
+            "run.toml:15:14: policy.gate.tokn-bucket: expected", "did you mean 'token-bucket'?"])
         self.good('simulate', '--config', gates('token-bucket', 'token-bucket'))
         self.simulate(self.config(), '--set', 'policy.gate.token-bucket.options.rate=8000', says=[
-            '--set policy.gate.token-bucket.options.rate=8000: expected a gate of policy.gates, which names none', '--set \'policy.gates=["token-bucket"]\''])
+            '--set policy.gate.token-bucket.options.rate=8000: expected one of the gates in policy.gates (none)',
+            '--set \'policy.gates=["token-bucket"]\''])
+        # One that is switched off, beside one that runs: fine where the table names its plugin, and where the command line chooses.
+        off = self.write('off.toml', pathlib.Path(self.config()).read_text().replace(
+            '[simulated]', 'gates = ["token-bucket"]\n\n[policy.gate.token-bucket-2]\nplugin = "token-bucket"\n\n[simulated]'))
+        self.good('simulate', '--config', off)
+        self.good('simulate', '--config', self.config(), '--vary', 'policy.gates=["token-bucket"]', '--vary', 'policy.gates=[]',
+                  '--set', 'policy.gate.token-bucket.options.rate=8000')
 
     def test_bad_swaps(self):
         form = 'at=STEP,scheduler=NAME'

@@ -74,7 +74,7 @@ class Tables(stage.Case):
                           '--vary', 'policy.preemption=swap', '--vary', 'policy.preemption=recompute',
                           '--set', f'engine.host_kv_memory={20 * BLOCK_MIB}MiB', '--json', 'out.json')
         swap, recompute = json.loads((self.folder / 'out.json').read_text())
-        rows = re.findall(r'(?m)^  (recompute|swap|keep|by the scheduler): (\S+) +(\d+) +(\d+)$', table)
+        rows = re.findall(r'(?m)^  (recompute|swap|keep): (\S+) +(\d+) +(\d+)$', table)
         self.assertIn('swap.cannot_swap', [reason for _, reason, _, _ in rows], table)
         for column, run in enumerate((swap, recompute)):
             self.assertEqual(sum(int(row[2 + column]) for row in rows), run['preemptions'])
@@ -110,7 +110,7 @@ class Sizes(stage.Case):
 
     def test_less_than_a_block_and_more_than_any(self):
         block = BLOCK_MIB << 20
-        self.refused(block - 1, f'0, or at least {BLOCK_MIB} MiB, a block of 16 tokens, found {block - 1} bytes')
+        self.refused(block - 1, f'0, or at least {BLOCK_MIB} MiB, a block of 16 tokens, found {block - 1} B')
         self.good('simulate', '--config', self.config(), '--set', f'engine.host_kv_memory={block}')
         self.refused('200TiB', f'at most 100000000 blocks of {BLOCK_MIB} MiB, found 200 TiB')
 
@@ -143,7 +143,7 @@ class OnAModel(models.OnTiny):
 
     def test_less_than_a_block(self):
         self.bad('serve', '--check', '--config', self.small, *self.drawn, '--set', 'engine.host_kv_memory=100',
-                 says=['serveloop: --set engine.host_kv_memory=100: expected 0, or at least 3 KiB, a block of 16 tokens, found 100 bytes'])
+                 says=['serveloop: --set engine.host_kv_memory=100: expected 0, or at least 3 KiB, a block of 16 tokens, found 100 B'])
 
     def test_more_than_this_machine_has(self):
         """Nothing of it is taken before that is known. Large blocks, so that there are not too many."""

@@ -42,6 +42,19 @@ class Model(OnTiny):
             self.bad(command[0], '--config', self.small, *drawn, *command[1:], '--set', 'engine.executor=cuda',
                      says=['engine.executor', 'cuda', 'CPU'])
 
+    @unittest.skipIf(pathlib.Path('/proc/driver/nvidia').exists(), 'there is a GPU')
+    def test_kernels_need_a_gpu_and_no_weights(self):
+        shapes = self.write('wide/config.json', json.dumps({**TINY, 'head_dim': 64}))
+        self.bad('bench', '--kernels', '--config', self.small, '--model', shapes, '--json', 'kernels.json', says=['GPU', 'found'])
+        self.assertFalse((self.folder / 'kernels.json').exists())
+
+    def test_kernels_is_asked_wrongly(self):
+        ask = ['bench', '--kernels', '--config', self.small]
+        self.bad(*ask, '--model', 'gone.gguf', says=['model.path', 'gone.gguf'])
+        self.bad(*ask, *self.drawn, '--keys', '0', says=['--keys', '1 to', 'found 0'])
+        self.bad(*ask, *self.drawn, '--json', self.small, says=['--json', 'which is the configuration'])
+        self.bad('bench', '--kernels', says=['config'])
+
     def test_generate_is_asked_wrongly(self):
         ask = ['generate', '--config', self.small, *self.drawn]
         self.bad(*ask, says=['--prompt', '--tokens'])
@@ -150,7 +163,7 @@ class Calibrate(OnTiny):
         self.bad(*self.calibrate, '--out', self.small, '--force', says=['a file that is not read', 'which is the configuration'])
         self.bad(*self.calibrate, '--out', 'a.toml', '--steps', 'a.toml', says=['--steps', 'which is also the calibration'])
         self.bad(*self.calibrate, says=['--out', 'calibrations'])
-        self.bad(*self.calibrate[:-1], 'two', '--out', 'a.toml', says=["--rounds: expected a whole number, found 'two'"])
+        self.bad(*self.calibrate[:-1], 'two', '--out', 'a.toml', says=["--rounds: expected a whole number of at most 9 digits, found 'two'"])
         for rounds in ('0', '1001'):
             self.bad(*self.calibrate[:-1], rounds, '--out', 'a.toml', says=['--rounds', '1 to 1000', f'found {rounds}'])
         self.bad('bench', '--calibrate', '--config', self.config(), '--out', 'a.toml', says=['engine.executor', 'cpu', "'simulated'"])
@@ -175,11 +188,15 @@ class Calibrate(OnTiny):
         for log, config, more, says in (
                 ('simulated.slog', self.small, self.drawn, ["engine.executor: expected a log of 'cpu'", "found one of 'simulated'"]),
                 ('simulated.slog', self.config(), ['--set', 'simulated.calibration=cpu-smollm2-135m'],
-                 ["simulated.calibration: expected a log of 'cpu-smollm2-135m', which the configuration names", "found one of 'h100-llama3.1-8b'"]),
+                 ["simulated.calibration: expected a log of 'cpu-smollm2-135m', which the configuration names",
+                  "found one of 'h100-llama3.1-8b'"]),
                 ('real.slog', self.small, seed_2, ["model.path: expected a log of 'a \"quoted\" model-random-2'", 'model-random-1']),
-                ('real.slog', self.small, [*self.drawn, '--set', 'policy.precision=f32'], ["policy.precision: expected a log of 'f32'", "'native'"])):
-            self.bad(*self.refit(config, *more, '--from', log), says=[f'--from {log}: ', *says, 'name the configuration that the log was written with'])
-        for config, more, says in ((self.small, [*self.drawn, '--set', 'engine.threads=1'], 'it ran with engine.threads = 0, the configuration says 1'),
+                ('real.slog', self.small, [*self.drawn, '--set', 'policy.precision=f32'],
+                 ["policy.precision: expected a log of 'f32'", "'native'"])):
+            self.bad(*self.refit(config, *more, '--from', log),
+                     says=[f'--from {log}: ', *says, 'name the configuration that the log was written with'])
+        for config, more, says in ((self.small, [*self.drawn, '--set', 'engine.threads=1'],
+                                    'it ran with engine.threads = 0, the configuration says 1'),
                                    (self.config(), [], 'it is of \'a "quoted" model-random-1\' on engine.executor = "cpu": see that \'h100-llama3.1-8b\'')):
             ran = self.run_program(*self.refit(config, *more, '--from', 'real.slog'))
             self.assertIn(f'serveloop: warning: --from real.slog: {says}', ran.stderr)

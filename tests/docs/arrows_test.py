@@ -52,7 +52,7 @@ LIBRARIES = {
     'sodium': ['core/policy/object_file.cpp', 'core/requests/labels.cpp', 'core/server/auth.cpp'],
     'boost/dll/': ['core/policy/library.cpp'],
     'spdlog/': ['engine', 'service', 'server', 'cli'],
-    'nlohmann/': ['core/experiment/table.cpp', 'core/experiment/traces.cpp', 'core/model/config_json.cpp',
+    'nlohmann/': ['core/experiment/kernel_table.cpp', 'core/experiment/table.cpp', 'core/experiment/traces.cpp', 'core/model/config_json.cpp',
                   'core/server/json.cpp'],
     'boost/beast/': ['core/server/request_reader.cpp'],
     'boost/asio/': ['core/server/connection.cpp', 'core/server/connection.hpp', 'core/server/hub.cpp', 'core/server/hub.hpp',

@@ -76,15 +76,19 @@ def check_names(page, passage):
 
 
 def check_programs(page):
+    global programs_checked
     for folder, name in PROGRAM.findall(text_of(top / page)):
+        programs_checked += 1
         described = top / folder / 'meson.build'
         checks.check(described.is_file() and f"'{name}'" in text_of(described), f'{page}: build/{folder}/{name}: no such program')
 
 
+programs_checked = 0
 for file in project_files(top):
     if file.suffix == '.md':
         check_programs(file)
         for passage in passages(text_of(top / file)):
             check_names(pathlib.Path(file), passage)
+checks.check(programs_checked >= 3, f'only {programs_checked} programs were checked: has the form of their paths changed?')
 checks.check(names_checked >= 100, f'only {names_checked} names were checked: has the form of the links changed?')
 checks.close()

@@ -54,11 +54,12 @@ def check_templates(folder):
         program = build / 'serveloop'
         for command in (' '.join(lines.get(compiler, ['false'])), f'{program} plugin info ./mine.so',
                         f'{program} simulate --config {top}/configs/simulate_fcfs.toml --set workload.limit=60 '
-                        f'--set policy.{kind}=./mine.so'):
+                        f'--set engine.kv_blocks=1000 --set policy.{kind}=./mine.so'):
             done = run(['bash', '-euc', command], cwd=copy, env=given)
             what = f'sdk/template, {manifest.parent.name}: exit code {done.returncode} of\n{command}\n{done.stdout}'
             checks.check(done.returncode == 0, what)
         checks.check(rows_of(done.stdout, 'answers taken by the fallback') == [[0]], f'the fallback answered:\n{done.stdout}')
+        checks.check(rows_of(done.stdout, 'preemptions')[0][0] > 0, f'nobody was asked to yield:\n{done.stdout}')
 
 
 for check in (check_preemption, check_templates):

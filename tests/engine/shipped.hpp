@@ -8,7 +8,8 @@
 
 namespace serveloop::test {
 
-inline const std::vector<const char*> kEvictions = {"lru", "slru", "lfu", "gdsf", "sieve", "s3fifo", "arc", "retention"};
+inline const std::vector<const char*> kEvictions = {"lru",   "slru",   "lfu", "gdsf",
+                                                    "sieve", "s3fifo", "arc", "retention"};
 
 // Two of each kind, to any plugin that is shipped.
 inline std::vector<Setting::Swap> random_swaps(std::uint64_t seed) {

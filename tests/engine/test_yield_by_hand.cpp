@@ -3,6 +3,7 @@
 #include <boost/test/unit_test.hpp>
 
 #include "engine/records.hpp"
+#include "shipped.hpp"
 #include "world.hpp"
 
 namespace serveloop::test {
@@ -40,7 +41,7 @@ struct Yields final : observe::StepLog {
 // The built-in scheduler plans, but for single entries in its place.
 class ByHand {
  public:
-  ByHand() : world(setting(), {}, &yields) {
+  explicit ByHand(std::uint32_t lag = 0) : world(setting(lag), {}, &yields) {
     for (std::uint64_t copy = 0; copy < 1000; ++copy) world.executor().copies().delay_copy(copy, kCopyNs);
     world.engine().set_override([this](observe::Item item) -> std::optional<std::span<const std::uint8_t>> {
       if (item != observe::Item::plan || next_.verb == 0) return std::nullopt;
@@ -76,12 +77,13 @@ class ByHand {
   World world;
 
  private:
-  static Setting setting() {
+  static Setting setting(std::uint32_t lag) {
     Setting s;
     s.scheduler = "";
     s.blocks = 24;
     s.host_blocks = 60;
     s.token_budget = 128;
+    s.lag = lag;
     return s;
   }
   sl_entry next_{};
@@ -142,6 +144,10 @@ BOOST_AUTO_TEST_CASE(a_swap_by_which_nothing_moves_is_told_as_a_recompute) {
   BOOST_CHECK_EQUAL(by_hand.yields.told[0].first, std::uint64_t{SL_YIELD_KEEP});
   BOOST_CHECK_EQUAL(by_hand.yields.told[1].first, std::uint64_t{SL_YIELD_RECOMPUTE});
   BOOST_CHECK_EQUAL(by_hand.yields.told[1].second, std::uint64_t{SL_REASON_NONE});
+  for (const auto& [decision, count] :
+       {std::pair{"preempt", 2u}, {"keep", 1u}, {"recompute", 1u}, {"swap", 0u}})
+    BOOST_CHECK_EQUAL(decided(world.engine(), decision), count);
+  BOOST_CHECK_EQUAL(world.counters().preemptions, 2u);
   world.run();
   BOOST_CHECK(world.output_of(second) == alone({two}).at({0, 0}));
   check_idle(world);
@@ -150,26 +156,29 @@ BOOST_AUTO_TEST_CASE(a_swap_by_which_nothing_moves_is_told_as_a_recompute) {
 // What it keeps is the front of its table, in whole blocks, those that a step in flight fills among them; a number beyond is
 // cut to that, also one beyond the pool. The row says so at once.
 BOOST_AUTO_TEST_CASE(a_keep_is_cut_to_whole_blocks) {
-  ByHand by_hand;
-  World& world = by_hand.world;
-  const Ask one = ask(0, 5, 60, 20);
-  world.send(ask(0, 6, 10, 28));  // so that there is something to plan
-  const std::uint64_t request = by_hand.send_and_decode(one);
-  const sl_seq_row before = by_hand.row(request);
-  const std::uint32_t whole = (before.computed + before.in_flight_max) / kBlockTokens;
-  for (const auto& [keep, kept] : {std::pair{1000u, whole}, {3u, 3u}, {3u, 3u}, {0u, 0u}}) {
-    by_hand.plan(request, SL_PREEMPT, keep, SL_YIELD_KEEP);
-    const sl_seq_row& row = by_hand.row(request);
-    BOOST_CHECK_EQUAL(row.state, SL_WAITING);
-    BOOST_CHECK_EQUAL(row.blocks_device, kept);
-    BOOST_CHECK_EQUAL(row.computed, kept * kBlockTokens);
-    BOOST_CHECK_EQUAL(row.in_flight_max, 0u);
-    if (kept > 0) BOOST_CHECK_EQUAL(by_hand.yields.told.back().first, std::uint64_t{SL_YIELD_KEEP});
+  for (const std::uint32_t lag : {0u, 1u}) {
+    ByHand by_hand(lag);
+    World& world = by_hand.world;
+    const Ask one = ask(0, 5, 60, 20);
+    world.send(ask(0, 6, 10, 40));  // so that there is something to plan
+    const std::uint64_t request = by_hand.send_and_decode(one);
+    // 8 tokens a block: until the token in flight, or computed last, fills the ninth.
+    while (by_hand.row(request).computed + by_hand.row(request).in_flight_max < 72) by_hand.step();
+    BOOST_REQUIRE_EQUAL(by_hand.row(request).in_flight_max, lag);
+    for (const auto& [keep, kept] : {std::pair{1000u, 9u}, {3u, 3u}, {3u, 3u}, {0u, 0u}}) {
+      by_hand.plan(request, SL_PREEMPT, keep, SL_YIELD_KEEP);
+      const sl_seq_row& row = by_hand.row(request);
+      BOOST_CHECK_EQUAL(row.state, SL_WAITING);
+      BOOST_CHECK_EQUAL(row.blocks_device, kept);
+      BOOST_CHECK_EQUAL(row.computed, kept * kBlockTokens);
+      BOOST_CHECK_EQUAL(row.in_flight_max, 0u);
+      if (kept > 0) BOOST_CHECK_EQUAL(by_hand.yields.told.back().first, std::uint64_t{SL_YIELD_KEEP});
+    }
+    BOOST_CHECK(world.counters().fallbacks.empty());
+    world.run();
+    BOOST_CHECK(world.output_of(request) == alone({one}).at({0, 0}));
+    check_idle(world);
   }
-  BOOST_CHECK(world.counters().fallbacks.empty());
-  world.run();
-  BOOST_CHECK(world.output_of(request) == alone({one}).at({0, 0}));
-  check_idle(world);
 }
 
 BOOST_AUTO_TEST_SUITE_END()

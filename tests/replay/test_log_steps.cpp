@@ -71,6 +71,20 @@ BOOST_AUTO_TEST_CASE(equal_work_shares_a_group) {
   BOOST_CHECK_GT(steps.back().group, 20u);
 }
 
+// Each log numbers its groups from 0; of several logs those of equal work belong together, and no others.
+BOOST_AUTO_TEST_CASE(steps_of_several_logs_are_grouped_by_their_work) {
+  std::vector<experiment::MeasuredStep> steps(4);
+  steps[0].decodes = steps[2].decodes = 3;
+  steps[1].decodes = 4;
+  steps[3].prefill_tokens = 64;
+  for (experiment::MeasuredStep& s : steps) s.group = 0;
+  experiment::group_alike(steps);
+  BOOST_CHECK_EQUAL(steps[0].group, steps[2].group);
+  BOOST_CHECK_NE(steps[0].group, steps[1].group);
+  BOOST_CHECK_NE(steps[0].group, steps[3].group);
+  BOOST_CHECK_NE(steps[1].group, steps[3].group);
+}
+
 // What is fitted to a device that follows the model predicts it.
 BOOST_AUTO_TEST_CASE(a_refit_predicts_the_steps) {
   Stage stage(simulated(1));

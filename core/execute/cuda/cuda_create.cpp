@@ -5,13 +5,12 @@
 
 #include "execute/cuda/cuda_executor.hpp"
 #include "execute/cuda/numerics.hpp"
+#include "execute/cuda/supported.hpp"
 
 namespace serveloop::execute::cuda {
 namespace {
 
-constexpr std::uint32_t kMostTokens = 16384;       // a product
-constexpr std::uint32_t kMostVocabulary = 340000;  // of sampling
-constexpr std::uint32_t kMostHidden = 32768;       // of norms
+constexpr std::uint32_t kMostTokens = 16384;  // a product
 constexpr std::uint32_t kMostSequences = 16384;
 constexpr std::uint32_t kMostContext = 1u << 24;
 
@@ -29,21 +28,6 @@ Status check_options(const CudaOptions& o) {
   if (o.block_tokens < 16 || o.block_tokens > 1024 || !std::has_single_bit(o.block_tokens))
     return fail("engine.block_tokens", "a power of two from 16 to 1024 (on CUDA)",
                 std::to_string(o.block_tokens));
-  return {};
-}
-
-// What the kernels do not compute.
-Status check_architecture(const model::Architecture& a) {
-  if (a.head_dim != 64 && a.head_dim != 128 && a.head_dim != 256)
-    return fail("head size", "64, 128 or 256 (on CUDA)", std::to_string(a.head_dim), "run it on the CPU");
-  for (const auto& [name, value] :
-       {std::pair{"hidden size", a.hidden}, {"intermediate size", a.intermediate}})
-    if (value % 8 != 0)
-      return fail(name, "a multiple of 8 (on CUDA)", std::to_string(value), "run it on the CPU");
-  if (Status good = between("hidden size", a.hidden, 8, kMostHidden); !good) return good;
-  if (Status good = between("vocabulary", a.vocabulary, 1, kMostVocabulary); !good) return good;
-  if (a.logit_soft_cap > 0)
-    return fail("logit soft cap", "none (on CUDA)", fmt::format("{}", a.logit_soft_cap), "run it on the CPU");
   return {};
 }
 
@@ -73,27 +57,10 @@ CudaExecutor::~CudaExecutor() {
   if (stream_.get() != nullptr) cudaStreamSynchronize(stream_.get());  // before its memory goes
 }
 
-// The kernels are compiled for Hopper alone.
-Status CudaExecutor::find_device() {
-  constexpr const char* kWhat = "engine.executor = \"cuda\"";
-  constexpr const char* kExpected = "a Hopper GPU (compute capability 9.0)";
-  int devices = 0, current = 0;
-  cudaDeviceProp properties;
-  if (const cudaError_t error = cudaGetDeviceCount(&devices); error != cudaSuccess || devices == 0) {
-    cudaGetLastError();
-    return fail(kWhat, kExpected, error == cudaSuccess ? "no GPU" : cudaGetErrorString(error),
-                "see nvidia-smi, or use the CPU");
-  }
-  if (Status good = check(cudaGetDevice(&current), kWhat); !good) return good;
-  if (Status good = check(cudaGetDeviceProperties(&properties, current), kWhat); !good) return good;
-  device_name_ = properties.name;
-  if (properties.major == 9 && properties.minor == 0) return {};
-  return fail(kWhat, kExpected, fmt::format("{}, {}.{}", properties.name, properties.major, properties.minor),
-              "choose another by CUDA_VISIBLE_DEVICES, or use the CPU");
-}
-
 Status CudaExecutor::open() {
-  if (Status good = find_device(); !good) return good;
+  Result<std::string> found = find_device();
+  if (!found) return tl::unexpected(found.error());
+  device_name_ = std::move(*found);
   if (Status good = stream_.open(); !good) return good;
   const auto put = [](auto& to, auto made) -> Status {
     if (!made) return tl::unexpected(made.error());

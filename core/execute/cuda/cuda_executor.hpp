@@ -91,7 +91,6 @@ class CudaExecutor final : public Executor {
   };
 
   CudaExecutor(Clock& clock, model::Model model, const CudaOptions& options);
-  Status find_device();
   Status open();
   Status make_pool();
   Status make_copier();

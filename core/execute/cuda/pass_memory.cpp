@@ -137,12 +137,9 @@ device::AttentionPlan Pass::plan_of(int window) const {
   return {found->words.get(), static_cast<int>(limits_.sequences), static_cast<int>(most_items_)};
 }
 
-// The limits are attention_step.hpp's.
 bool Pass::goes_in_one(int decodes, std::uint64_t keys) const {
-  const auto processors = static_cast<std::uint64_t>(processors_);
-  return a_->head_dim <= 128 &&
-         std::uint64_t{a_->kv_heads} * static_cast<std::uint64_t>(decodes) <= processors &&
-         a_->kv_heads * keys <= device::step_attention_most_keys * processors;
+  return device::takes_step_attention(static_cast<int>(a_->head_dim), static_cast<int>(a_->kv_heads), decodes,
+                                      keys, processors_);
 }
 
 }  // namespace serveloop::execute::cuda

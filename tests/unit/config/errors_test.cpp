@@ -93,7 +93,7 @@ const Bad kBad[] = {
      "plugin in a table: [policy.gate.NAME] plugin = \"PATH\""},
     {"[policy]\ngates = ['a', 'a']", "x.toml:2:1: policy.gates: expected each gate once, found 'a' twice"},
     {"[policy.gate.hold]\nplugin = 'mine'",
-     "x.toml:1:14: policy.gate.hold: expected a gate of policy.gates, which names none, found 'hold'; write "
+     "x.toml:1:14: policy.gate.hold: expected one of the gates in policy.gates (none), found 'hold'; write "
      "gates = [\"hold\"] in [policy], or remove the table"},
     {"[tenants.a]\nkeys = ['k']\n[tenants.b]\nkeys = ['k']",
      "x.toml:4:1: tenants.b.keys: expected each key once, found one that is also of 'a'"},
@@ -191,12 +191,13 @@ BOOST_AUTO_TEST_CASE(an_option_for_a_gate_that_does_not_run_says_which_do) {
   BOOST_TEST(line("gates = ['a']", {}) == "no error");  // switched off
   BOOST_TEST(line("gates = []", {}) == "no error");
   BOOST_TEST(line("", {"policy.gates=['hold']", "policy.gate.hold.options.ms=3"}) == "no error");
-  BOOST_TEST(
-      line("gates = ['a', 'b']", {"policy.gate.hold.options.ms=3"}) ==
-      "--set policy.gate.hold.options.ms=3: expected a gate of policy.gates, a, b, found 'hold'; to run "
-      "it, --set 'policy.gates=[\"a\", \"b\", \"hold\"]'");
+  BOOST_TEST(line("gates = ['a', 'b']", {"policy.gate.hold.options.ms=3"}) ==
+             "--set policy.gate.hold.options.ms=3: expected one of the gates in policy.gates (a, b), found "
+             "'hold'; to run "
+             "it, --set 'policy.gates=[\"a\", \"b\", \"hold\"]'");
   BOOST_TEST(line("gates = ['hold']", {"policy.gate.hodl.options.ms=3"}) ==
-             "--set policy.gate.hodl.options.ms=3: expected a gate of policy.gates, hold, found 'hodl'; did "
+             "--set policy.gate.hodl.options.ms=3: expected one of the gates in policy.gates (hold), found "
+             "'hodl'; did "
              "you mean 'hold'?");
 }
 

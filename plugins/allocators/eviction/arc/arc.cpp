@@ -27,7 +27,9 @@ class Arc {
       t1_.remove(block);
       t2_.remove(block);
       switch (event.kind) {
-        case SL_BLOCK_INSERTED: again_[block] = (event.flags & SL_EVENT_HANDOVER) == 0 && came(event.key); break;
+        case SL_BLOCK_INSERTED:
+          again_[block] = (event.flags & SL_EVENT_HANDOVER) == 0 && came(event.key);
+          break;
         case SL_BLOCK_MOVED: again_[block] = event.tier == SL_TIER_DEVICE; break;
         case SL_BLOCK_HIT: again_[block] = 1; break;
         case SL_BLOCK_IDLE: (again_[block] ? t2_ : t1_).push_back(block); break;

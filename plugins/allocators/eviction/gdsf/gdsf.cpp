@@ -42,7 +42,8 @@ class Gdsf {
   }
 
  private:
-  static constexpr uint16_t kLowestPriority = SL_REASON_PLUGIN + 0;  // indexes in plugin.toml's reasons and gauges
+  static constexpr uint16_t kLowestPriority =
+      SL_REASON_PLUGIN + 0;  // indexes in plugin.toml's reasons and gauges
   static constexpr uint16_t kDemoted = SL_REASON_PLUGIN + 1;
   static constexpr uint16_t kMadeRoom = SL_REASON_PLUGIN + 2;
   static constexpr uint32_t kInflation = 0;

@@ -25,7 +25,8 @@ class Retention {
       if (event.kind == SL_BLOCK_MOVED && event.block == block) wishes_[block] = {};
       if (event.kind == SL_BLOCK_INSERTED) wishes_[block] = {};
       if (event.kind == SL_BLOCK_INSERTED || event.kind == SL_BLOCK_HIT) hear_wish(in, event, block);
-      order_.hear(in, event, block, [&] { return wishes_[block].given ? wishes_[block].priority : default_; });
+      order_.hear(in, event, block,
+                  [&] { return wishes_[block].given ? wishes_[block].priority : default_; });
       if (event.kind == SL_BLOCK_IDLE && order_.contains(block) && wishes_[block].given &&
           wishes_[block].duration_ns != SL_NEVER)
         ends_.insert({in->view->now_ns + wishes_[block].duration_ns, {block, order_.ticket(block)}});

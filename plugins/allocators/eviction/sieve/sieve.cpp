@@ -37,7 +37,9 @@ class Sieve {
 
   void evict(const sl::EvictIn& in, sl::Victims& victims) {
     note(in);
-    tiers_.answer(in, victims, [&](const sl::Leaves& leaves) { return sl::Leaving{next(in, leaves), kSieved}; });
+    tiers_.answer(in, victims, [&](const sl::Leaves& leaves) {
+      return sl::Leaving{next(in, leaves), kSieved};
+    });
   }
 
  private:

@@ -104,7 +104,8 @@ class LeafOrder {
 
   // One that is idle with nothing below it, by this answer.
   void consider(const EvictIn& in, const Leaves& leaves, uint32_t block) {
-    if (block < of_.size() && of_[block].place == kInner && leaves.may_leave(in, block)) above_.push(key(block));
+    if (block < of_.size() && of_[block].place == kInner && leaves.may_leave(in, block))
+      above_.push(key(block));
   }
   uint32_t take(const EvictIn& in, const Leaves& leaves) {
     while (next_ != ready_.end() || !above_.empty()) {
@@ -117,7 +118,8 @@ class LeafOrder {
       if (leaves.may_leave(in, block)) return block;
       if (leaves.named(block)) continue;
       ready_.erase(key(block));
-      of_[block].place = Leaves::idle(in, block) ? kInner : kOut;  // an event of it was left out of a full buffer
+      of_[block].place =
+          Leaves::idle(in, block) ? kInner : kOut;  // an event of it was left out of a full buffer
     }
     return SL_NONE;
   }
@@ -131,7 +133,8 @@ class LeafOrder {
   std::set<Key> ready_;    // leaves
   uint64_t tickets_ = 0;
   typename std::set<Key>::const_iterator next_ = ready_.end();
-  std::priority_queue<Key, std::vector<Key>, std::greater<Key>> above_;  // that have become leaves by this answer
+  std::priority_queue<Key, std::vector<Key>, std::greater<Key>>
+      above_;  // that have become leaves by this answer
   uint32_t last_ = SL_NONE;
   bool searched_ = false;
 };

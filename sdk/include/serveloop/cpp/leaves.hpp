@@ -19,7 +19,8 @@ class Leaves {
   bool named(uint32_t block) const { return marks_[block].call == call_ && marks_[block].named; }
   // Nobody uses it, it is in `tier`, and nothing cached stays below it there.
   bool may_leave(const EvictIn& in, uint32_t block, uint16_t tier = SL_TIER_DEVICE) const {
-    return idle(in, block, tier) && !named(block) && named_children(block) == in.blocks()[block].cached_children;
+    return idle(in, block, tier) && !named(block) &&
+           named_children(block) == in.blocks()[block].cached_children;
   }
   static bool idle(const EvictIn& in, uint32_t block, uint16_t tier = SL_TIER_DEVICE) {
     const sl_block_row& row = in.blocks()[block];

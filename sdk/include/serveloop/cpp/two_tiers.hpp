@@ -4,10 +4,10 @@
 //
 // A demoted block is free only once its copy has ended. So what is needed now is dropped, and more than that is demoted ahead
 // of the next need: as many blocks as the core expects to be needed, or a share of the device (option `ahead_share`), less
-// the cached ones that are leaving already, and no more at once than the link copies, by the cost model, within the few steps
-// for which the core looks ahead: over a slow link most are dropped, as what waits for its copy is memory that nobody can use.
-// While demotions keep up, free blocks are there before they are needed and little is dropped. The coldest are dropped and the
-// next coldest demoted, since a block's place in the host is worth the more the sooner it comes back.
+// the cached ones that are leaving already, and no more at once than the link copies while a few steps of decodes run, by the
+// cost model: over a slow link most are dropped, as what waits for its copy is memory that nobody can use. While demotions keep
+// up, free blocks are there before they are needed and little is dropped. The coldest are dropped and the next coldest demoted,
+// since a block's place in the host is worth the more the sooner it comes back.
 // With a dropped block goes what lies below it in host memory, so those with something there are dropped only where
 // others do not suffice. Host blocks leave in the order in which they became idle there, as many as the core needs or expects
 // to need there and the demotions must find free; no more is demoted than there is room for.
@@ -135,7 +135,8 @@ class TwoTiers {
     const uint32_t most = std::max(share, expected - std::min(expected, need));
     return std::min({most, copied - std::min(copied, gone), tier.evictable - std::min(tier.evictable, need)});
   }
-  // Blocks that the link copies, one way, while a few steps run that decode all who run. A model without these costs: no limit.
+  // Blocks that the link copies, one way, while a few steps run that decode all who run, contexts not counted: a low estimate.
+  // A model without these costs: no limit.
   static uint32_t copied_soon(const EvictIn& in) {
     const sl_cost& cost = *in->view->cost;
     const double steps_ns = kAheadSteps * sl_predict_step_ns(&cost, in->view->running_count, 0, 0, 0);
