@@ -225,7 +225,7 @@ class S3Fifo:
         self.held = len(self.small) + len(self.main)
 
     def victim(self, free):
-        staying = {'small': 0, 'main': 0}  # looked at for this victim, and not free: after a round of them the queue is passed over
+        staying = {'small': 0, 'main': 0}  # looked at one after the other, and not free
         while True:
             some = [name for name in ('small', 'main') if staying[name] < len(getattr(self, name))]
             if not some:
@@ -236,8 +236,10 @@ class S3Fifo:
             block, hits = queue.popitem(last=False)
             if name == 'small' and hits >= self.to_main:
                 self.main[block] = 0
+                staying = {'small': 0, 'main': 0}
             elif name == 'main' and hits > 0:
                 self.main[block] = min(hits, 3) - 1
+                staying['main'] = 0
             elif not free(block):
                 queue[block] = hits
                 staying[name] += 1

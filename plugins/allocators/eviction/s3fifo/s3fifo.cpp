@@ -86,7 +86,7 @@ class S3Fifo {
   // A queue of which a whole round found nobody who may leave is passed over.
   sl::Leaving next(const sl::EvictIn& in, const sl::Leaves& leaves) {
     const double main_share = held_ - std::floor(small_share_ * held_);
-    uint32_t small_stay = 0, main_stay = 0;
+    uint32_t small_stay = 0, main_stay = 0;  // looked at one after the other
     while (small_stay < small_.size() || main_stay < main_.size()) {
       const bool from_small =
           small_stay < small_.size() && (main_.size() <= main_share || main_stay >= main_.size());
@@ -95,10 +95,11 @@ class S3Fifo {
       Block& of = of_[block];
       from.remove(block);
       if (from_small && of.hits >= threshold_) {
-        of.hits = 0;
+        of.hits = small_stay = main_stay = 0;
         main_.push_back(block);
       } else if (!from_small && of.hits > 0) {
         of.hits = std::min(of.hits, kMostRounds) - 1;
+        main_stay = 0;
         main_.push_back(block);
       } else if (!leaves.may_leave(in, block)) {
         from.push_back(block);

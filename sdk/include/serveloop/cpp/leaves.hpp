@@ -15,7 +15,11 @@ class Leaves {
   // `blocks`: of all tiers from which the policy names victims.
   explicit Leaves(uint32_t blocks) : marks_(blocks) {}
 
-  void start() { ++call_; }
+  void start() {
+    ++call_;
+    count_ = 0;
+  }
+  uint32_t count() const { return count_; }  // named so far
   bool named(uint32_t block) const { return marks_[block].call == call_ && marks_[block].named; }
   // Nobody uses it, it is in `tier`, and nothing cached stays below it there.
   bool may_leave(const EvictIn& in, uint32_t block, uint16_t tier = SL_TIER_DEVICE) const {
@@ -30,6 +34,7 @@ class Leaves {
   uint32_t name(const EvictIn& in, uint32_t block) {
     const sl_block_row& row = in.blocks()[block];
     of_now(block).named = true;
+    ++count_;
     if (row.parent == SL_NONE || in.blocks()[row.parent].tier != row.tier) return SL_NONE;
     ++of_now(row.parent).children;
     return row.parent;
@@ -50,27 +55,24 @@ class Leaves {
   }
 
   std::vector<Mark> marks_;
-  uint32_t call_ = 1;
+  uint32_t call_ = 1, count_ = 0;
 };
 
-// One pass of an answer over a list: the next that may leave. Those that could not when the pass came by, as something below
-// them stayed, are looked at again once all others have left. O(1) a block that leaves or is passed over.
+// An answer's way through a list, from its front: the next that may leave. Those that could not when it came by, as something
+// below them stayed, are looked at again where others have been named since. O(1) a block that leaves or is passed over.
 class ListWalk {
  public:
   void start(const BlockList& list) {
     list_ = &list;
     at_ = list.front();
-    found_ = false;
+    named_ = 0;
   }
   // SL_NONE: nothing more. What was returned before stands in the list still, and is named.
   uint32_t next(const EvictIn& in, const Leaves& leaves) {
     while (true) {
       for (; at_ != list_->end(); at_ = list_->after(at_))
-        if (leaves.may_leave(in, at_)) {
-          found_ = true;
-          return std::exchange(at_, list_->after(at_));
-        }
-      if (!std::exchange(found_, false)) return SL_NONE;
+        if (leaves.may_leave(in, at_)) return std::exchange(at_, list_->after(at_));
+      if (std::exchange(named_, leaves.count()) == leaves.count()) return SL_NONE;
       at_ = list_->front();
     }
   }
@@ -78,7 +80,7 @@ class ListWalk {
  private:
   const BlockList* list_ = nullptr;
   uint32_t at_ = 0;
-  bool found_ = false;  // since it began at the front
+  uint32_t named_ = 0;  // when it last began at the front
 };
 
 }  // namespace sl
