@@ -183,7 +183,8 @@ class Calibrate(OnTiny):
 
     def test_a_log_of_another_device_or_model_is_refused(self):
         self.good('simulate', '--config', self.config(), '--log', 'simulated.slog')
-        self.good('bench', '--config', self.small, *self.drawn, '--set', 'workload.rate_scale=50', '--log', 'real.slog')
+        self.good('bench', '--config', self.small, *self.drawn, '--set', 'workload.rate_scale=50', '--set', 'workload.requests=100',
+                  '--log', 'real.slog')
         seed_2 = [*self.drawn[:-1], '2']
         for log, config, more, says in (
                 ('simulated.slog', self.small, self.drawn, ["engine.executor: expected a log of 'cpu'", "found one of 'simulated'"]),

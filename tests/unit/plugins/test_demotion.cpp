@@ -59,6 +59,9 @@ class Pool {
     event.kind = kind;
     event.tier = tables.blocks[block].tier;
     event.from = from;
+    event.depth = tables.blocks[block].depth;
+    event.request = asking == SL_NONE ? 0 : tables.requests[asking].request;
+    event.request_row = asking;
     events.push_back(event);
   }
   std::vector<sl_victim> ask(std::uint32_t need, std::uint32_t ahead = 0, std::uint32_t host_need = 0) {
@@ -101,6 +104,7 @@ class Pool {
  public:
   Tables tables;
   std::vector<sl_block_event> events;
+  std::uint32_t asking = SL_NONE;  // row of the request that causes what is told
 
  private:
   std::shared_ptr<policy::Eviction> policy_;
@@ -362,6 +366,31 @@ BOOST_AUTO_TEST_CASE(slru_demotes_in_the_order_of_its_segments) {
   BOOST_TEST(to(victims, SL_TIER_HOST) == (Blocks{2, 4, 0, 3}));
   BOOST_TEST(victims.front().reason == SL_REASON_PLUGIN);     // probation
   BOOST_TEST(victims.back().reason == SL_REASON_PLUGIN + 3);  // demoted
+}
+
+// The first two blocks of a path are worth 80 for a while after their last use, another path nothing, a third what all are.
+BOOST_AUTO_TEST_CASE(retention_keeps_what_requests_ask_for_while_they_ask_for_it) {
+  const auto ask = [](std::uint64_t now_ns, std::uint32_t need) {
+    Pool pool("retention", 20, 0);
+    const sl_retention wishes[] = {{0, 32, 80, 0, 1000}, {0, 64, 0, 0, SL_NEVER}};
+    pool.tables.raw().heap = reinterpret_cast<const std::uint8_t*>(wishes);
+    for (std::uint32_t i = 0; i < 2; ++i) {
+      pool.tables.add(SL_RUNNING);
+      pool.tables.requests[i].retention_at = i * sizeof(sl_retention);
+      pool.tables.requests[i].retention_count = 1;
+    }
+    pool.asking = 0;
+    pool.path({0, 1, 2});
+    pool.asking = SL_NONE;
+    pool.path({5, 6});
+    pool.asking = 1;
+    pool.path({10, 11});
+    pool.ask(0);
+    pool.tables.raw().now_ns = now_ns;
+    return to(pool.ask(need), SL_TIER_NONE);
+  };
+  BOOST_TEST(ask(999, 7) == (Blocks{11, 10, 2, 6, 5, 1, 0}));
+  BOOST_TEST(ask(1000, 7) == (Blocks{11, 10, 2, 1, 0, 6, 5}));  // their time is over: longest idle first
 }
 
 // Random trees over both tiers, some blocks in use: every answer keeps the rules, is as long as it must be, and asks for no
