@@ -43,9 +43,9 @@ class Lru:
 
 
 class Slru:
-    def __init__(self, blocks, share=Fraction(8, 10)):
+    def __init__(self, blocks, share=Fraction(8, 10), probation_share=Fraction(2, 10)):
+        self.room, self.above = int(probation_share * blocks), {}  # above: filled in by the cache
         self.capacity, self.probation, self.protected, self.was_hit = int(share * blocks), OrderedDict(), OrderedDict(), set()
-        self.above = {}  # filled in by the cache
 
     def entered(self, block):
         self.was_hit.discard(block)
@@ -56,7 +56,7 @@ class Slru:
         self.protected.pop(block, None)
 
     def idle(self, block, depth):
-        if block not in self.was_hit:
+        if block not in self.was_hit and (len(self.probation) < self.room or len(self.protected) >= self.capacity):
             self.probation[block] = None
             return
         if block in self.above:  # one below it was hit, so it is one that is used again

@@ -1,10 +1,13 @@
 """Hits of the shipped eviction policies on the Mooncake conversation trace (FAST 2025): equal, to the block, to those of their
 second writing in eviction_model.py, in both readings; and, with --library, to PyPI's libcachesim (0.3.5) in the reading of keys.
-Not slru: there each segment of libcachesim has a size of its own, where Karedla's probation has what the protected one leaves.
 
-    eviction_test.py SOURCE PLAY_TRACE [--library] [--all]
+    eviction_test.py SOURCE PLAY_TRACE [--all [--library]]
+
+--all: at a third capacity too. --library runs in the virtual environment that `./dev test --all` makes from requirements.txt, in
+$SERVELOOP_VENVS/libcachesim.
 """
 import json
+import os
 import pathlib
 import subprocess
 import sys
@@ -12,11 +15,18 @@ import tempfile
 
 import eviction_model as model
 
+if '--library' in sys.argv:
+    environment = pathlib.Path(os.environ.get('SERVELOOP_VENVS', 'build/venv')) / 'libcachesim'
+    if not (environment / 'complete').exists():
+        sys.exit(f'FAILED: there is no virtual environment {environment}; ./dev test --all makes it, with network and python3-venv')
+    if pathlib.Path(sys.prefix).resolve() != environment.resolve():
+        os.execv(environment / 'bin/python', ['python', *sys.argv])
+
 source, program = pathlib.Path(sys.argv[1]), sys.argv[2]
 whole = '--all' in sys.argv
 CAPACITIES = (2000, 10000, 30000) if whole else (2000, 10000)
-OPTIONS = {'gdsf': ['cost=uniform']}
-LIBRARY = {'lru': 'LRU', 'lfu': 'LFU', 'gdsf': 'GDSF', 'sieve': 'Sieve', 's3fifo': 'S3FIFO', 'arc': 'ARC'}
+OPTIONS = {'gdsf': ['cost=uniform'], 'slru': ['probation_share=0.2']}
+LIBRARY = {'lru': 'LRU', 'slru': 'SLRU', 'lfu': 'LFU', 'gdsf': 'GDSF', 'sieve': 'Sieve', 's3fifo': 'S3FIFO', 'arc': 'ARC'}
 
 requests = [json.loads(line)['hash_ids'] for line in open(source / 'data/traces/mooncake_conversation_trace.jsonl')]
 passed = failed = 0
@@ -32,7 +42,12 @@ def check(what, expected, found):
 
 def library(name, blocks):
     import libcachesim
-    cache = getattr(libcachesim, LIBRARY[name])(cache_size=blocks)
+    from libcachesim import cache as inner
+    if name == 'slru':  # its class takes no sizes of segments, what it is made of does
+        sizes = inner._create_common_params(blocks, 25920000, 24, False, None)
+        cache = inner.CacheBase(_cache=inner.SLRU_init(sizes, 'seg-size=2:8'))
+    else:
+        cache = getattr(libcachesim, LIBRARY[name])(cache_size=blocks)
     hits = 0
     for time, block in enumerate(block for path in requests for block in path):
         request = libcachesim.Request()

@@ -5,8 +5,7 @@
 // O(log blocks) an event and a victim.
 //
 // With a host tier, what leaves in this order is dropped or demoted as two_tiers.hpp says.
-#include <serveloop/cpp/leaf_order.hpp>
-#include <serveloop/cpp/two_tiers.hpp>
+#include <serveloop/cpp/by_score.hpp>
 
 namespace {
 
@@ -15,29 +14,17 @@ class Gdsf {
   explicit Gdsf(const sl::Setup& setup)
       : by_prefill_(setup.text("cost") == "prefill"),
         of_(setup->blocks[SL_TIER_DEVICE]),
-        order_(setup->blocks[SL_TIER_DEVICE]),
-        tiers_(setup, {kDemoted, kMadeRoom}) {}
+        by_priority_(setup, {kDemoted, kMadeRoom}) {}
 
   void note(const sl::EvictIn& in) {
-    for (const sl_block_event& event : in.events()) {
-      const uint32_t block = tiers_.hear(event);
-      if (block == SL_NONE) continue;
-      const bool leaves = event.kind == SL_BLOCK_GONE || event.kind == SL_BLOCK_MOVED;
-      if (leaves && order_.contains(block)) inflation_ = std::max(inflation_, order_.score(block));
-      const bool known = (event.flags & SL_EVENT_HANDOVER) != 0 || event.kind == SL_BLOCK_MOVED;
-      if (event.kind == SL_BLOCK_INSERTED || event.kind == SL_BLOCK_MOVED)
-        used(in, event, block, known ? 1 + in.blocks()[block].hits : 1);
-      if (event.kind == SL_BLOCK_HIT) used(in, event, block, of_[block].uses + 1);
-      order_.hear(in, event, block, [&] { return of_[block].priority; });
-    }
+    by_priority_.hear(
+        in, [&](const sl_block_event& event, uint32_t block) { hear(in, event, block); },
+        [&](uint32_t block) { return of_[block].priority; });
   }
 
   void evict(const sl::EvictIn& in, sl::Victims& victims) {
     note(in);
-    order_.start();
-    tiers_.answer(in, victims, [&](const sl::Leaves& leaves) {
-      return sl::Leaving{order_.next(in, leaves), kLowestPriority};
-    });
+    by_priority_.answer(in, victims, [](uint32_t) { return kLowestPriority; });
     victims.gauge(kInflation, inflation_);
   }
 
@@ -52,6 +39,14 @@ class Gdsf {
     uint32_t uses = 0;
     double priority = 0;
   };
+  void hear(const sl::EvictIn& in, const sl_block_event& event, uint32_t block) {
+    const bool leaves = event.kind == SL_BLOCK_GONE || event.kind == SL_BLOCK_MOVED;
+    if (leaves && by_priority_.contains(block)) inflation_ = std::max(inflation_, by_priority_.score(block));
+    const bool known = (event.flags & SL_EVENT_HANDOVER) != 0 || event.kind == SL_BLOCK_MOVED;
+    if (event.kind == SL_BLOCK_INSERTED || event.kind == SL_BLOCK_MOVED)
+      used(in, event, block, known ? 1 + in.blocks()[block].hits : 1);
+    if (event.kind == SL_BLOCK_HIT) used(in, event, block, of_[block].uses + 1);
+  }
   void used(const sl::EvictIn& in, const sl_block_event& event, uint32_t block, uint32_t uses) {
     of_[block] = {uses, inflation_ + uses * cost(in.view(), event.depth)};
   }
@@ -71,8 +66,7 @@ class Gdsf {
   bool by_prefill_;
   double inflation_ = 0;
   std::vector<Block> of_;
-  sl::LeafOrder<double> order_;  // by priority
-  sl::TwoTiers tiers_;
+  sl::ByScore<double> by_priority_;
 };
 
 }  // namespace

@@ -5,30 +5,22 @@
 // equal counts it went idle first: victims come leaf first by their score alone.
 //
 // With a host tier, what leaves in this order is dropped or demoted as two_tiers.hpp says.
-#include <serveloop/cpp/leaf_order.hpp>
-#include <serveloop/cpp/two_tiers.hpp>
+#include <serveloop/cpp/by_score.hpp>
 
 namespace {
 
 class Lfu {
  public:
-  explicit Lfu(const sl::Setup& setup)
-      : order_(setup->blocks[SL_TIER_DEVICE]), tiers_(setup, {kDemoted, kMadeRoom}) {}
+  explicit Lfu(const sl::Setup& setup) : by_hits_(setup, {kDemoted, kMadeRoom}) {}
 
   void note(const sl::EvictIn& in) {
-    for (const sl_block_event& event : in.events()) {
-      const uint32_t block = tiers_.hear(event);
-      if (block == SL_NONE) continue;
-      order_.hear(in, event, block, [&] { return in.blocks()[block].hits; });
-    }
+    by_hits_.hear(
+        in, [](const sl_block_event&, uint32_t) {}, [&](uint32_t block) { return in.blocks()[block].hits; });
   }
 
   void evict(const sl::EvictIn& in, sl::Victims& victims) {
     note(in);
-    order_.start();
-    tiers_.answer(in, victims, [&](const sl::Leaves& leaves) {
-      return sl::Leaving{order_.next(in, leaves), kFewestHits};
-    });
+    by_hits_.answer(in, victims, [](uint32_t) { return kFewestHits; });
   }
 
  private:
@@ -36,8 +28,7 @@ class Lfu {
   static constexpr uint16_t kDemoted = SL_REASON_PLUGIN + 1;
   static constexpr uint16_t kMadeRoom = SL_REASON_PLUGIN + 2;
 
-  sl::LeafOrder<uint32_t> order_;  // by hits
-  sl::TwoTiers tiers_;
+  sl::ByScore<uint32_t> by_hits_;
 };
 
 }  // namespace

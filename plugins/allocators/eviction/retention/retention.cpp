@@ -5,8 +5,7 @@
 //
 // With a host tier, what leaves in this order is dropped or demoted as two_tiers.hpp says.
 #include <map>
-#include <serveloop/cpp/leaf_order.hpp>
-#include <serveloop/cpp/two_tiers.hpp>
+#include <serveloop/cpp/by_score.hpp>
 
 namespace {
 
@@ -15,32 +14,28 @@ class Retention {
   explicit Retention(const sl::Setup& setup)
       : default_(static_cast<uint32_t>(setup.integer("default_priority"))),
         wishes_(setup->blocks[SL_TIER_DEVICE]),
-        order_(setup->blocks[SL_TIER_DEVICE]),
-        tiers_(setup, {kDemoted, kMadeRoom}) {}
+        by_priority_(setup, {kDemoted, kMadeRoom}) {}
 
   void note(const sl::EvictIn& in) {
-    for (const sl_block_event& event : in.events()) {
-      const uint32_t block = tiers_.hear(event);
-      if (block == SL_NONE) continue;
-      if (event.kind == SL_BLOCK_MOVED && event.block == block) wishes_[block] = {};
-      if (event.kind == SL_BLOCK_INSERTED) wishes_[block] = {};
-      if (event.kind == SL_BLOCK_INSERTED || event.kind == SL_BLOCK_HIT) hear_wish(in, event, block);
-      order_.hear(in, event, block,
-                  [&] { return wishes_[block].given ? wishes_[block].priority : default_; });
-      if (event.kind == SL_BLOCK_IDLE && order_.contains(block) && wishes_[block].given &&
-          wishes_[block].duration_ns != SL_NEVER)
-        ends_.insert({in->view->now_ns + wishes_[block].duration_ns, {block, order_.ticket(block)}});
+    idle_.clear();
+    by_priority_.hear(
+        in, [&](const sl_block_event& event, uint32_t block) { hear(in, event, block); },
+        [&](uint32_t block) {
+          idle_.push_back(block);
+          return wishes_[block].given ? wishes_[block].priority : default_;
+        });
+    for (const uint32_t block : idle_) {
+      const Wish& wish = wishes_[block];
+      if (by_priority_.contains(block) && wish.given && wish.duration_ns != SL_NEVER)
+        ends_.insert({in->view->now_ns + wish.duration_ns, {block, by_priority_.ticket(block)}});
     }
     expire(in->view->now_ns);
   }
 
   void evict(const sl::EvictIn& in, sl::Victims& victims) {
     note(in);
-    order_.start();
-    tiers_.answer(in, victims, [&](const sl::Leaves& leaves) {
-      const uint32_t block = order_.next(in, leaves);
-      if (block == SL_NONE) return sl::Leaving{};
-      return sl::Leaving{block, order_.score(block) > default_ ? kWorthMore : kLowestPriority};
+    by_priority_.answer(in, victims, [&](uint32_t block) {
+      return by_priority_.score(block) > default_ ? kWorthMore : kLowestPriority;
     });
   }
 
@@ -55,6 +50,11 @@ class Retention {
     bool given = false;
   };
 
+  void hear(const sl::EvictIn& in, const sl_block_event& event, uint32_t block) {
+    const bool came_back = event.kind == SL_BLOCK_MOVED && event.block == block;
+    if (came_back || event.kind == SL_BLOCK_INSERTED) wishes_[block] = {};
+    if (event.kind == SL_BLOCK_INSERTED || event.kind == SL_BLOCK_HIT) hear_wish(in, event, block);
+  }
   // Of the request that uses it now; one that says nothing of this block leaves what was said before. The last range that
   // holds the block's first token counts.
   void hear_wish(const sl::EvictIn& in, const sl_block_event& event, uint32_t block) {
@@ -71,8 +71,9 @@ class Retention {
   void expire(uint64_t now_ns) {
     for (; !ends_.empty() && ends_.begin()->first <= now_ns; ends_.erase(ends_.begin())) {
       const auto [block, ticket] = ends_.begin()->second;
-      if (!order_.contains(block) || order_.ticket(block) != ticket) continue;  // it was used since
-      order_.rescore(block, default_);
+      if (!by_priority_.contains(block) || by_priority_.ticket(block) != ticket)
+        continue;  // it was used since
+      by_priority_.rescore(block, default_);
       wishes_[block] = {};
     }
   }
@@ -80,8 +81,8 @@ class Retention {
   uint32_t default_;
   std::vector<Wish> wishes_;                                     // by block
   std::multimap<uint64_t, std::pair<uint32_t, uint64_t>> ends_;  // by time: block and its ticket then
-  sl::LeafOrder<uint32_t> order_;                                // by priority
-  sl::TwoTiers tiers_;
+  std::vector<uint32_t> idle_;                                   // of this call's events
+  sl::ByScore<uint32_t> by_priority_;
 };
 
 }  // namespace

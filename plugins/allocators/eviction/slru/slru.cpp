@@ -1,6 +1,6 @@
 // Segmented LRU (Karedla, Love, Wherry: Caching strategies to improve disk system performance, IEEE Computer,
 // 1994). A block that was hit since it was inserted goes idle into the protected segment, another into
-// probation. Victims come from probation. Where the protected segment outgrows its share, its oldest go to
+// probation, or likewise where probation is full and the protected segment is not. Victims come from probation. Where the protected segment outgrows its share, its oldest go to
 // the young end of probation. O(1) an event (each demotion undoes one promotion), O(victims) an answer.
 //
 // Why no victim has a cached descendant outside the answer. Victims are named in the order inherited,
@@ -26,8 +26,8 @@ namespace {
 class Slru {
  public:
   explicit Slru(const sl::Setup& setup)
-      : capacity_(static_cast<uint32_t>(
-            std::floor(setup.number("protected_share") * setup->blocks[SL_TIER_DEVICE]))),
+      : capacity_(share_of(setup, "protected_share")),
+        probation_capacity_(share_of(setup, "probation_share")),
         inherited_(setup->blocks[SL_TIER_DEVICE]),
         probation_(setup->blocks[SL_TIER_DEVICE]),
         protected_(setup->blocks[SL_TIER_DEVICE]),
@@ -65,9 +65,14 @@ class Slru {
   static constexpr uint16_t kDemoted = SL_REASON_PLUGIN + 3;
   static constexpr uint16_t kMadeRoom = SL_REASON_PLUGIN + 4;
 
+  static uint32_t share_of(const sl::Setup& setup, const char* option) {
+    return static_cast<uint32_t>(std::floor(setup.number(option) * setup->blocks[SL_TIER_DEVICE]));
+  }
+
   void idle(const sl::EvictIn& in, const sl_block_event& event) {
     if (event.flags & SL_EVENT_HANDOVER) return inherited_.push_back(event.block);
-    if (!hit_[event.block]) return probation_.push_back(event.block);
+    const bool finds_room = probation_.size() < probation_capacity_ || protected_.size() >= capacity_;
+    if (!hit_[event.block] && finds_room) return probation_.push_back(event.block);
     // The row is of now, the event of before: if its block has left meanwhile, it has no parent to mark any
     // more.
     const sl_block_row& row = in.blocks()[event.block];
@@ -80,7 +85,7 @@ class Slru {
     }
   }
 
-  uint32_t capacity_;                                // of the protected segment, blocks
+  uint32_t capacity_, probation_capacity_;  // blocks of the protected segment; of probation, while that fills
   sl::BlockList inherited_, probation_, protected_;  // longest idle first
   std::vector<uint8_t> hit_;  // by block: it, or a block below it, was hit since it was inserted
   sl::TwoTiers tiers_;
