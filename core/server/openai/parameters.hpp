@@ -11,7 +11,7 @@ inline constexpr std::size_t kMostNameBytes = 256;  // of a tenant, a session, a
 void read_model(Fields& in, const Model& model);
 // Sampling, limits, stops, stream and the `serveloop` object; not log-probabilities, which differ.
 void read_common(Fields& in, const Model& model, Common& common);
-// Of the `serveloop` object: labels, deadlines, predictions, hints.
+// Of the `serveloop` object: labels, deadlines, predictions, hints, retention.
 void read_extensions(Fields& in, requests::RequestSpec& spec);
 // messages, tools, documents and what else a chat template gets.
 void read_conversation(Fields& in, text::Conversation& conversation);

@@ -239,8 +239,42 @@ BOOST_AUTO_TEST_CASE(the_serveloop_object) {
            {R"("deadline_ms":-1)", "serveloop.deadline_ms"},
            {R"("session":5)", "serveloop.session"},
            {R"("hints":{"a":"b"})", "serveloop.hints.a"},
+           {R"("tbt_target_ms":0)", "serveloop.tbt_target_ms"},
            {R"("predicted_tokens":-1)", "serveloop.predicted_tokens"}})
     BOOST_TEST(refused("{\"prompt\":\"Hi\",\"serveloop\":{" + more + "}}").parameter == parameter, more);
+}
+
+BOOST_AUTO_TEST_CASE(ranges_to_keep) {
+  const auto spec =
+      completion(R"("Hi","serveloop":{"tbt_target_ms":50,"retention":[)"
+                 R"({"from_token":16,"to_token":512,"priority":80,"duration_ms":1.5},{"priority":0}]})")
+          .common.ask.spec;
+  BOOST_TEST(spec.tbt_target_ns == 50'000'000u);
+  BOOST_REQUIRE(spec.retention.size() == 2u);
+  const sl_retention& first = spec.retention[0];
+  BOOST_TEST(first.from_token == 16u);
+  BOOST_TEST(first.to_token == 512u);
+  BOOST_TEST(first.priority == 80u);
+  BOOST_TEST(first.duration_ns == 1'500'000u);
+  const sl_retention& all = spec.retention[1];
+  BOOST_TEST(all.from_token == 0u);
+  BOOST_TEST(all.to_token == UINT32_MAX);
+  BOOST_TEST(all.duration_ns == SL_NEVER);
+
+  for (const auto& [range, message] : std::vector<std::pair<std::string, std::string>>{
+           {R"({"priority":101})",
+            "serveloop.retention[0].priority: expected a whole number from 0 to 100, found 101"},
+           {R"({"to_token":5})", "serveloop.retention[0].priority: expected a whole number, found none"},
+           {R"({"priority":1,"duration_ms":0})", "serveloop.retention[0].duration_ms: expected more than 0"},
+           {R"({"priority":1,"from_token":5,"to_token":5})",
+            "serveloop.retention[0].to_token: expected more than from_token = 5, found 5"},
+           {R"({"priority":1,"to_tokens":5})",
+            "serveloop.retention[0]: unknown key 'to_tokens'; did you mean 'to_token'?"}}) {
+    const ApiError error = refused("{\"prompt\":\"Hi\",\"serveloop\":{\"retention\":[" + range + "]}}");
+    BOOST_TEST(error.parameter == "serveloop.retention");
+    BOOST_TEST(error.message == message);
+  }
+  BOOST_TEST(refused(R"({"prompt":"Hi","serveloop":{"retention":[5]}})").parameter == "serveloop.retention");
 }
 
 BOOST_AUTO_TEST_CASE(messages_are_rendered) {
