@@ -1,6 +1,6 @@
-// Host time of one decode step: fcfs and lru as plugins, the null executor, real time. Pairs are interleaved
+// Host time of one decode step: a scheduler (fcfs) and lru as plugins, the null executor, real time. Worlds are interleaved
 // in one process.
-//   bench_step STEPS RUNNING:WAITING:CACHED [RUNNING:WAITING:CACHED ...]
+//   bench_step STEPS RUNNING:WAITING:CACHED[:SCHEDULER] ...
 // Prints one JSON line a world: medians and p99 in microseconds over all its steps.
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
@@ -10,6 +10,7 @@
 #include <cstdio>
 #include <memory>
 #include <stdexcept>
+#include <string>
 #include <vector>
 
 #include "../need.hpp"
@@ -23,8 +24,27 @@ using namespace serveloop;
 using serveloop::test::need;
 
 struct Shape {
-  std::uint32_t running, waiting, cached_blocks;
+  std::uint32_t running = 0, waiting = 0, cached_blocks = 0;
+  std::string scheduler = "fcfs";
 };
+
+// RUNNING:WAITING:CACHED[:SCHEDULER]
+Shape shape_of(const std::string& text) {
+  Shape shape;
+  int read = 0;
+  if (std::sscanf(text.c_str(), "%u:%u:%u%n", &shape.running, &shape.waiting, &shape.cached_blocks, &read) !=
+          3 ||
+      shape.running == 0 || (text[read] != 0 && text[read] != ':'))
+    throw std::runtime_error(fmt::format("'{}': expected RUNNING:WAITING:CACHED[:SCHEDULER]", text));
+  if (text[read] == ':') shape.scheduler = text.substr(read + 1);
+  return shape;
+}
+
+// So that nobody takes another's slot while it is measured: a level's share lasts for ever.
+toml::Table options_of(const std::string& scheduler) {
+  if (scheduler == "mlfq" || scheduler == "plas") return {{"quantum_ms", 1e6}, {"max_wait_ms", 0}};
+  return {};
+}
 
 class World : public engine::Output {
  public:
@@ -42,7 +62,7 @@ class World : public engine::Output {
     search.folders = {SERVELOOP_BUILD_PLUGINS};
     const policy::Host host(search);
     engine::Policies p;
-    p.scheduler = need(host.load_scheduler({"fcfs"}, limits));
+    p.scheduler = need(host.load_scheduler({shape.scheduler, options_of(shape.scheduler)}, limits));
     p.eviction = need(host.load_eviction({"lru"}, limits));
     p.preemption = need(host.load_preemption({"recompute"}, limits));
     p.precision = need(host.load_precision({"native"}, limits));
@@ -51,7 +71,7 @@ class World : public engine::Output {
     fill_cache();
     for (std::uint32_t i = 0; i < shape.running; ++i) ask(100 + i % 16, 1u << 22);
     while (engine_->requests().running_count() < shape.running) engine_->step();
-    for (std::uint32_t i = 0; i < shape.waiting; ++i) ask(100, 16);
+    for (std::uint32_t i = 0; i < shape.waiting; ++i) ask(100 + i % 64, 1u << 22);
     for (std::uint32_t i = 0; i < kWarmUp; ++i) engine_->step();
   }
 
@@ -66,10 +86,11 @@ class World : public engine::Output {
     const auto& requests = engine_->requests();
     if (requests.running_count() != shape_.running || requests.ready_count() != shape_.waiting)
       throw std::runtime_error("the load changed while it was measured");
-    return fmt::format(R"({{"running": {}, "waiting": {}, "cached_blocks": {}, "steps": {}, )"
-                       R"("median_us": {:.2f}, "p99_us": {:.2f}}})",
-                       shape_.running, shape_.waiting, engine_->cache().tier(SL_TIER_DEVICE).evictable,
-                       times_.size(), times_[times_.size() / 2], times_[times_.size() * 99 / 100]);
+    return fmt::format(
+        R"({{"scheduler": "{}", "running": {}, "waiting": {}, "cached_blocks": {}, "steps": {}, )"
+        R"("median_us": {:.2f}, "p99_us": {:.2f}}})",
+        shape_.scheduler, shape_.running, shape_.waiting, engine_->cache().tier(SL_TIER_DEVICE).evictable,
+        times_.size(), times_[times_.size() / 2], times_[times_.size() * 99 / 100]);
   }
 
  private:
@@ -106,15 +127,10 @@ class World : public engine::Output {
 int main(int argc, char** argv) try {
   spdlog::set_level(spdlog::level::off);
   const auto steps = static_cast<std::uint32_t>(std::stoul(argc > 1 ? argv[1] : "0"));
-  if (argc < 3 || steps == 0) throw std::runtime_error("usage: bench_step STEPS RUNNING:WAITING:CACHED ...");
+  if (argc < 3 || steps == 0)
+    throw std::runtime_error("usage: bench_step STEPS RUNNING:WAITING:CACHED[:SCHEDULER] ...");
   std::vector<std::unique_ptr<World>> worlds;
-  for (int i = 2; i < argc; ++i) {
-    Shape shape{};
-    if (std::sscanf(argv[i], "%u:%u:%u", &shape.running, &shape.waiting, &shape.cached_blocks) != 3 ||
-        shape.running == 0)
-      throw std::runtime_error(fmt::format("'{}': expected RUNNING:WAITING:CACHED", argv[i]));
-    worlds.push_back(std::make_unique<World>(shape, steps));
-  }
+  for (int i = 2; i < argc; ++i) worlds.push_back(std::make_unique<World>(shape_of(argv[i]), steps));
   constexpr std::uint32_t kSlice = 50;  // steps of one world before the next has its turn
   for (std::uint32_t done = 0; done < steps; done += kSlice)
     for (const auto& world : worlds)

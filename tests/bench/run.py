@@ -61,6 +61,17 @@ def independence():
         row(f'{what}: change of the median', '10 %', 'the spread', f'{change:+.1f} %')
 
 
+def schedulers():
+    for name in sorted(path.parent.name for path in pathlib.Path('plugins/schedulers').glob('*/plugin.toml')
+                       if 'gate = true' not in path.read_text()):
+        if name == 'fcfs':
+            continue
+        fcfs, few, many = worlds('1024:10000:1000:fcfs', f'1024:10000:1000:{name}', f'1024:100000:1000:{name}')
+        times, growth = few['median_us'] / fcfs['median_us'], 100 * (many['median_us'] / few['median_us'] - 1)
+        row(f'step under `{name}`, 1,024 running, 10,000 waiting, over that under `fcfs`; change to 100,000', '2 ×; 10 %', '',
+            f"{times:.2f} ×; {growth:+.1f} %")
+
+
 def policy_call():
     found = json.loads(output(str(build / 'tests/unit/policy/bench_policy_call')))
     row('overhead of a policy call', '1 µs', '0.1 µs', f"{found['value'] / 1000:.3f} µs")
@@ -97,6 +108,7 @@ print(f'{time.strftime("%Y-%m-%d")}, {processor()}, {os.cpu_count()} cores, load
 print('| what | at most | aim | measured |\n|---|---|---|---|')
 decode_steps()
 independence()
+schedulers()
 policy_call()
 the_hour()
 quality()

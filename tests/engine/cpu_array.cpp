@@ -15,7 +15,8 @@ constexpr std::uint64_t kAtLeast = 20;
 
 // The factors; beside them lag, threads, prefix cache, swaps, bad copies and the copies' pace, two values each. Pools in
 // halves of the smallest; 0: roomy. Host memory likewise; 0: none.
-const std::vector<const char*> kSchedulers = {"fcfs", "priority", "sarathi"};
+const std::vector<const char*> kSchedulers = {"fcfs", "priority", "sarathi", "srpt",
+                                              "edf",  "lars",     "mlfq",    "plas"};
 const std::vector<const char*> kEvictions = {"lru", "slru"};
 const std::vector<const char*> kPlans = {"native", "bf16", "f32"};
 const std::vector<std::uint32_t> kPools = {3, 4, 10, 0};
@@ -34,8 +35,9 @@ CpuSetting setting_of(const Row& row, const CpuTraffic& traffic) {
   s.threads = static_cast<unsigned>(row[6]) + 1;
   s.prefix_cache = row[7] == 0;
   for (std::size_t third = 1; row[8] == 1 && third <= 2; ++third)
-    s.swaps.push_back(
-        {third * traffic.sequences() / 3, policy::Kind::scheduler, {kSchedulers[(row[0] + third) % 3]}});
+    s.swaps.push_back({third * traffic.sequences() / 3,
+                       policy::Kind::scheduler,
+                       {kSchedulers[(row[0] + third) % kSchedulers.size()]}});
   s.preemption.plugin = kPreemptions[row[9]];
   s.host_blocks = kHosts[row[10]] * traffic.smallest_pool(s.block_tokens) / 2;
   if (s.host_blocks > 0) {  // more is demoted than dropped, and at times there is room for it to come back

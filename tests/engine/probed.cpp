@@ -21,6 +21,7 @@ std::vector<Ask> asks_of(bool silent) {
     asks[i].cancel_after = 0;      // likewise
     s.sampling.seed = i + 1;       // so that the executor knows whose a row is
     s.priority.reset();
+    s.predicted_p50 = 0, s.program.clear(), s.ttft_deadline_ns = s.tbt_target_ns = SL_NEVER;
     if (silent) continue;
     s.tenant = i % 2 == 0 ? "acme" : "zeta";
     s.category = i % 3 == 0 ? "chat" : "code";

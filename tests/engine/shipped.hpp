@@ -8,13 +8,15 @@
 
 namespace serveloop::test {
 
+inline const std::vector<const char*> kSchedulers = {"fcfs", "sarathi", "priority", "srpt",
+                                                     "edf",  "lars",    "mlfq",     "plas"};
 inline const std::vector<const char*> kEvictions = {"lru",   "slru",   "lfu", "gdsf",
                                                     "sieve", "s3fifo", "arc", "retention"};
 
 // Two of each kind, to any plugin that is shipped.
 inline std::vector<Setting::Swap> random_swaps(std::uint64_t seed) {
   static const std::vector<std::pair<policy::Kind, std::vector<const char*>>> kKinds = {
-      {policy::Kind::scheduler, {"sarathi", "priority", "fcfs"}},
+      {policy::Kind::scheduler, kSchedulers},
       {policy::Kind::eviction, kEvictions},
       {policy::Kind::preemption, {"cost", "swap", "least-progress", "most-blocks", "recompute"}}};
   std::vector<Setting::Swap> swaps;

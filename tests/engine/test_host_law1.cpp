@@ -95,7 +95,7 @@ void check_totals(const char* what, const Tally& all) {
 // By policy: each must have done its own part, not only some other one.
 void check_parts(const std::map<std::string, Tally>& by) {
   for (const auto& [policy, done] : by) BOOST_TEST_MESSAGE(policy << ": " << done.text());
-  for (const char* scheduler : {"fcfs", "priority", "sarathi"}) BOOST_TEST_CONTEXT(scheduler) {
+  for (const char* scheduler : kSchedulers) BOOST_TEST_CONTEXT(scheduler) {
       BOOST_CHECK_GE(by.at(scheduler).swapped_in, kAtLeast);
       BOOST_CHECK_GE(by.at(scheduler).prefetched, kAtLeast);
     }
@@ -118,14 +118,14 @@ BOOST_AUTO_TEST_CASE(every_trio) {
   Tally steady, swapping, troubled;
   std::map<std::string, Tally> by;  // by policy, where none is swapped
   std::uint64_t run = 0;
-  for (const char* scheduler : {"fcfs", "priority", "sarathi"})
+  for (const char* scheduler : kSchedulers)
     for (const char* eviction : kEvictions)
       for (const char* preemption : kPreemptions)
         for (const std::uint32_t lag : {0u, 1u})
           for (const bool prefix_cache : {true, false})
             for (const bool swaps : {false, true}) {
               Setting s = trio(scheduler, eviction, preemption, ++run);
-              if (mix(31, run) % (kUnderAsan ? 16 : 3) != 0) continue;
+              if (mix(31, run) % (kUnderAsan ? 40 : 8) != 0) continue;
               s.lag = lag, s.prefix_cache = prefix_cache;
               if (swaps) s.swaps = random_swaps(run);
               const bool in_trouble = mix(29, run) % 2 == 0;
@@ -155,7 +155,7 @@ BOOST_AUTO_TEST_CASE(who_is_moved_out_comes_back) {
     plain[i].spec.pieces = {{1000 + i, static_cast<std::uint32_t>(16 + mix(7, i) % 64)}};
     plain[i].spec.max_tokens = static_cast<std::uint32_t>(4 + mix(8, i) % 24);
   }
-  for (const char* scheduler : {"fcfs", "priority", "sarathi"}) {
+  for (const char* scheduler : kSchedulers) {
     Setting s = trio(scheduler, "lru", "swap", 3);
     s.lag = 1, s.host_blocks = 400, s.prefix_cache = false;
     BOOST_TEST_CONTEXT(s.name()) {

@@ -174,7 +174,7 @@ BOOST_AUTO_TEST_CASE(paused_and_cancelled_at_every_stage) {
 // The new one is told of those who are away, and brings them back; the blocks that move are somebody's all the time.
 BOOST_AUTO_TEST_CASE(policies_change_at_every_stage) {
   const std::vector<std::pair<Kind, std::vector<const char*>>> kTo = {
-      {Kind::scheduler, {"fcfs", "priority", "sarathi"}},
+      {Kind::scheduler, kSchedulers},
       {Kind::eviction, {"lru", "slru"}},
       {Kind::preemption, {"cost", "swap", "recompute"}}};
   for (const auto& [kind, names] : kTo)

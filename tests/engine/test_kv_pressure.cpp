@@ -6,7 +6,7 @@
 
 #include "../sanitized.hpp"
 #include "base/hash.hpp"
-#include "world.hpp"
+#include "shipped.hpp"
 
 namespace serveloop::test {
 
@@ -210,7 +210,9 @@ BOOST_AUTO_TEST_CASE(any_valid_plan_keeps_law_1) {
 }
 
 BOOST_AUTO_TEST_CASE(the_smallest_legal_pool_makes_progress_under_every_trio) {
-  for (const char* scheduler : {"", "fcfs", "priority", "sarathi", "chaos"})
+  std::vector<const char*> schedulers = kSchedulers;
+  schedulers.insert(schedulers.end(), {"", "chaos"});
+  for (const char* scheduler : schedulers)
     for (const char* eviction : {"", "lru", "slru"})
       for (const char* preemption : {"", "recompute", "cost", "swap", "least-progress", "most-blocks"})
         for (const std::uint32_t lag : {0u, 1u})

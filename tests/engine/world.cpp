@@ -214,6 +214,18 @@ const sl_seq_row& World::row_of(std::uint64_t request) const {
   return engine_->requests().row(slots.front());
 }
 
+namespace {
+
+// What policies may read and nobody else acts on.
+void add_facts(requests::RequestSpec& spec, std::uint64_t draw) {
+  if (draw % 4 != 0) spec.predicted_p50 = static_cast<std::uint32_t>(1 + draw / 4 % 40);
+  if (draw % 3 != 0) spec.ttft_deadline_ns = 1'000'000 + draw / 256 % 200'000'000;
+  if (draw % 5 == 0) spec.tbt_target_ns = 1'000'000 + draw / 512 % 20'000'000;
+  if (draw % 7 != 0) spec.program = "program " + std::to_string(draw / 8 % 9);
+}
+
+}  // namespace
+
 std::vector<Ask> mixed_asks(std::uint32_t count, std::uint64_t seed, std::uint32_t longest_prompt) {
   std::vector<Ask> asks;
   for (std::uint32_t i = 0; i < count; ++i) {
@@ -233,6 +245,7 @@ std::vector<Ask> mixed_asks(std::uint32_t count, std::uint64_t seed, std::uint32
                                     static_cast<requests::Token>(draw(1000))};
     ask.spec.priority = static_cast<std::int32_t>(draw(3));
     ask.cancel_after = draw(6) == 0 ? static_cast<std::uint32_t>(1 + draw(12)) : 0;
+    add_facts(ask.spec, mix(seed, i * 64 + 63));
     asks.push_back(ask);
   }
   return asks;

@@ -66,6 +66,11 @@ class BringIn {
     }
   }
 
+  // Another place for one that is to come; else it does nothing.
+  void rank(sl_seq seq, const Key& key) {
+    if (on_ && coming_.contains(seq)) coming_.insert(key, seq);
+  }
+
   void start(const View& view) {
     if (!on_) return;
     room_ = view->tier[SL_TIER_DEVICE].free + view->tier[SL_TIER_DEVICE].evictable;

@@ -30,6 +30,7 @@ class SeqSet {
   using Set = std::set<std::pair<Key, sl_seq>>;
   typename Set::const_iterator begin() const { return set_.begin(); }
   typename Set::const_iterator end() const { return set_.end(); }
+  typename Set::const_iterator lower_bound(const Key& key) const { return set_.lower_bound({key, 0}); }
   bool empty() const { return set_.empty(); }
   std::size_t size() const { return set_.size(); }
 
@@ -38,6 +39,10 @@ class SeqSet {
     std::optional<std::pair<Key, sl_seq>>& entry = by_slot_[SL_SEQ_SLOT(seq)];
     entry.emplace(key, seq);
     set_.insert(*entry);
+  }
+  bool contains(sl_seq seq) const {
+    const auto& entry = by_slot_[SL_SEQ_SLOT(seq)];
+    return entry && entry->second == seq;
   }
   // Does nothing where a later sequence has the slot by now.
   void erase(sl_seq seq) {
@@ -78,8 +83,15 @@ class ReadyQueue {
     }
   }
 
-  auto begin() const { return ready_.begin(); }
-  auto end() const { return ready_.end(); }
+  // Another place for one that stands in it; else it does nothing.
+  void rank(sl_seq seq, const Key& key) {
+    if (ready_.contains(seq)) ready_.insert(key, seq);
+  }
+
+  using Iterator = typename SeqSet<Key>::Set::const_iterator;  // over pairs of key and sequence
+  Iterator begin() const { return ready_.begin(); }
+  Iterator end() const { return ready_.end(); }
+  Iterator lower_bound(const Key& key) const { return ready_.lower_bound(key); }
   bool empty() const { return ready_.empty(); }
   std::size_t size() const { return ready_.size(); }
 
