@@ -24,6 +24,7 @@ inline constexpr const char* kSetHelp =
     "override a key: a.b=c. Another policy drops the options that the file states for its own; set new ones "
     "behind it: policy.scheduler.options.a=c";
 
+int ab(const Arguments& arguments);
 int simulate(const Arguments& arguments);
 int bench(const Arguments& arguments);
 int calibrate(const Arguments& arguments);  // bench --calibrate

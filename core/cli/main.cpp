@@ -27,6 +27,7 @@ constexpr std::array kSubcommands{
     Subcommand{"bench",
                "run a configuration's workload on a real model in real time and print what came of it",
                cli::bench},
+    Subcommand{"ab", "compare policies request by request, with intervals and verdicts", cli::ab},
     Subcommand{"generate", "let a model answer one prompt", cli::generate},
     Subcommand{"replay", "feed a step log to the same plugins and compare every decision", cli::replay},
     Subcommand{"plugin", "list the policies that can be found, or show one", cli::plugin},

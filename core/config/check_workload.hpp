@@ -8,8 +8,11 @@
 
 namespace serveloop::config {
 
-// Fills in `source` and `format` where they follow from `trace`; refuses keys of a trace beside a synthetic stream and
-// the reverse, since they would do nothing, and values that go with no other.
+inline constexpr const char* kSourceForm =
+    "trace = \"PATH\" or source = \"synthetic\", \"sessions\" or \"programs\"";
+
+// Fills in `source` and `format` where they follow from `trace`; refuses keys of one source beside another, since they
+// would do nothing, and values that go with no other.
 Status check_workload(Workload& workload, const Places& places);
 
 // Takes the keys of the other source, which hold defaults, out of a dumped configuration.

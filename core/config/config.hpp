@@ -37,6 +37,8 @@ struct Engine {
   std::optional<std::uint32_t> kv_blocks;
   std::uint64_t host_kv_memory_bytes = 0;
   bool prefix_cache = true;
+  std::string kv_reservation =
+      "paged";            // paged | contiguous_max | contiguous_power_of_two | contiguous_exact
   std::uint32_t lag = 0;  // steps that the host runs ahead: 0 | 1
   bool deterministic = true;
   std::uint32_t max_waiting = 65536;

@@ -8,6 +8,7 @@
 #include <filesystem>
 
 #include "config/schema.hpp"
+#include "config/spread.hpp"
 
 namespace serveloop::config {
 namespace {
@@ -38,10 +39,18 @@ struct Writer {
     return table;
   }
   std::optional<Value> operator()(const Value* value) const { return *value; }
-  std::optional<Value> operator()(const std::optional<Window>* value) const {
-    if (!*value) return std::nullopt;
-    return Value(toml::Array{Value((*value)->from_s), Value((*value)->to_s)});
+  std::optional<Value> operator()(const Window* value) const {
+    return Value(toml::Array{Value(value->from_s), Value(value->to_s)});
   }
+  std::optional<Value> operator()(const std::vector<std::uint64_t>* value) const {
+    return Value(toml::Array(value->begin(), value->end()));
+  }
+  std::optional<Value> operator()(const std::vector<Window>* value) const {
+    toml::Array out;
+    for (const Window& window : *value) out.push_back(*(*this)(&window));
+    return Value(std::move(out));
+  }
+  std::optional<Value> operator()(const Spread* value) const { return to_value(*value); }
   template <class T>
   std::optional<Value> operator()(const std::optional<T>* value) const {
     return *value ? (*this)(&**value) : std::nullopt;

@@ -7,6 +7,7 @@
 
 #include "base/suggest.hpp"
 #include "config/schema.hpp"
+#include "config/spread.hpp"
 
 namespace serveloop::config {
 namespace {
@@ -125,7 +126,17 @@ struct Reader {
     return {};
   }
 
-  Status operator()(std::optional<Window>* out) const {
+  // Each of an array.
+  template <class T>
+  Status operator()(std::vector<T>* out) const {
+    if (!value.is_array()) return fail(value.named(name), "an array", value.describe());
+    out->clear();
+    for (const Value& item : value.items())
+      if (Status read = Reader{key, item, name, folder}(&out->emplace_back()); !read) return read;
+    return {};
+  }
+
+  Status operator()(Window* out) const {
     Window window;
     if (!value.is_array() || value.items().size() != 2) {
       return fail(value.named(name), "two numbers, as in [0, 600]", value.describe());
@@ -136,6 +147,38 @@ struct Reader {
       return fail(value.named(name), "a start before the end", toml::to_inline(value));
     }
     *out = window;
+    return {};
+  }
+
+  // A number, or a table like { mean = 5, cv = 1 }.
+  Status operator()(Spread* out) const {
+    if (!value.is_table()) {
+      const bool number = value.as_double().has_value();
+      if (!number)
+        return fail(value.named(name), "a number or a distribution, as in { mean = 5, cv = 1 }",
+                    value.describe());
+      *out = Spread();
+      return (*this)(&out->mean);
+    }
+    StatedSpread stated;
+    for (const toml::Entry& entry : value.entries()) {
+      const std::string inner = joined(name, entry.key);
+      if (entry.key == "distribution") {
+        const Key one{"", Kind::choice, nullptr, 0, 0, "", kDistributions, ""};
+        if (Status read = Reader{one, entry.value, inner, folder}(&stated.distribution); !read) return read;
+        continue;
+      }
+      std::optional<double>* const number = stated.find(entry.key);
+      if (number == nullptr)
+        return fail(entry.value.named("unknown key '" + inner + "'"), "", "",
+                    did_you_mean(entry.key, StatedSpread::keys()));
+      Key bounds = key;
+      if (entry.key == "cv") bounds.min = 0, bounds.max = 100;
+      if (Status read = Reader{bounds, entry.value, inner, folder}(number); !read) return read;
+    }
+    Result<Spread> whole = stated.whole(key, value.named(name));
+    if (!whole) return tl::unexpected(whole.error());
+    *out = std::move(*whole);
     return {};
   }
 

@@ -1,6 +1,7 @@
 // docs/CONFIG.md, made from the schema. Defaults are read from fresh records, so they are the parser's.
 #include <type_traits>
 
+#include "config/ab.hpp"
 #include "config/calibration.hpp"
 #include "config/config.hpp"
 #include "config/schema.hpp"
@@ -22,6 +23,10 @@ overrides any key; `c` is TOML, or else taken as a string (`--set engine.kv_memo
 - `--set policy.scheduler=sarathi` takes the place of the whole table: options that the file gives to another policy go
   with it. Its own come behind it: `--set policy.scheduler.options.chunk_budget=256`.
 - Keys that would do nothing are errors in `[workload]`: those of a synthetic stream beside a trace, and the reverse.
+- A distribution is a table: `{ mean = 5, cv = 0.8 }` is lognormal, `{ min = 2, max = 8 }` uniform, and
+  `distribution = "exponential"` or `"fixed"` with a `mean` what they say. `cv` is the standard deviation over the mean;
+  what is drawn is cut to `min` and `max`, by default the key's bounds, and rounded where the key is a whole number. A bare
+  number is always that.
 - Sizes are bytes or strings: `"4GiB"`, `"512MiB"`, `"80GB"`.
 - A relative path is taken from the folder of the TOML file; one given by `--set`, from the working directory. `~/` is
   the home folder. Where a name or a path may stand, a path is what holds a `/`: `./mine.so`, not `mine.so`.
@@ -53,6 +58,9 @@ std::string type_of(const Key& key, const Slot& slot) {
         if (is(static_cast<std::map<std::string, double>*>(nullptr))) return "table of numbers";
         if (is(static_cast<toml::Value*>(nullptr))) return "table";
         if (is(static_cast<std::optional<Window>*>(nullptr))) return "array of two numbers";
+        if (is(static_cast<Spread*>(nullptr))) return "number or distribution";
+        if (is(static_cast<std::vector<Window>*>(nullptr))) return "array of arrays of two numbers";
+        if (is(static_cast<std::vector<std::uint64_t>*>(nullptr))) return "array of integers";
         return "integer";
       },
       slot);
@@ -109,6 +117,13 @@ std::string reference_markdown() {
   Calibration calibration;
   const Section& section = calibration_schema().front();
   out += keys_table(section, section.add(&calibration, ""), "none");
+  out +=
+      "\n## Files of A/B experiments\n\nWhat `serveloop ab` runs: arms as overrides of one of the "
+      "configurations "
+      "above. [AB.md](AB.md) says how to\nread what comes of them.\n";
+  AbFile file;
+  for (const Section& part : ab_schema())
+    out += "\n### `" + title(part) + "`\n\n" + part.help + "\n" + keys_table(part, part.add(&file, ""));
   return out;
 }
 

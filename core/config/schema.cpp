@@ -79,6 +79,15 @@ Section engine_section() {
            "blocks. 0: no host tier."),
        plain<&Engine::prefix_cache>("prefix_cache",
                                     "Share the KV of equal prompt prefixes between requests."),
+       choice<&Engine::kv_reservation>("kv_reservation",
+                                       "paged|contiguous_max|contiguous_power_of_two|contiguous_exact",
+                                       "What of the pool a sequence takes at its start. `paged`: the blocks "
+                                       "that it needs, as it needs them. The "
+                                       "others, in simulations alone, are what paging replaced: one "
+                                       "contiguous extent, first fit, as long as "
+                                       "`context_tokens`; as the prompt and the power of two above its "
+                                       "`max_tokens`; or as both exactly. They need "
+                                       "`prefix_cache = false` and no host tier."),
        number<&Engine::lag>("lag", 0, 1, "steps", "Steps that the host plans ahead of the device."),
        plain<&Engine::deterministic>(
            "deterministic", "A request's tokens do not depend on what it is batched with, bit for bit."),

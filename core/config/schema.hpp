@@ -27,17 +27,17 @@ enum class Kind : std::uint8_t {
 };
 
 // The member that a key fills.
-using Slot =
-    std::variant<bool*, std::uint32_t*, std::uint64_t*, std::int32_t*, double*, std::string*,
-                 std::vector<std::string>*, std::map<std::string, double>*, toml::Value*,
-                 std::optional<std::uint32_t>*, std::optional<std::uint64_t>*, std::optional<std::int32_t>*,
-                 std::optional<double>*, std::optional<std::string>*, std::optional<Window>*>;
+using Slot = std::variant<bool*, std::uint32_t*, std::uint64_t*, std::int32_t*, double*, std::string*,
+                          std::vector<std::string>*, std::map<std::string, double>*, toml::Value*,
+                          std::optional<std::uint32_t>*, std::optional<std::uint64_t>*,
+                          std::optional<std::int32_t>*, std::optional<double>*, std::optional<std::string>*,
+                          std::optional<Window>*, Spread*, std::vector<std::uint64_t>*, std::vector<Window>*>;
 
 struct Key {
   const char* name;
   Kind kind;
   Slot (*slot)(void* record);
-  double min, max;      // of a number, both inclusive; of a list's or map's numbers
+  double min, max;      // of a number, both inclusive; of a list's, map's or distribution's numbers
   const char* unit;     // "" = none
   const char* choices;  // "a|b|c"
   const char* help;
@@ -58,6 +58,7 @@ struct Section {
 using Schema = std::vector<Section>;
 const Schema& config_schema();             // its root is a Config
 const Schema& calibration_schema();        // its root is a Calibration
+const Schema& ab_schema();                 // its root is an AbFile
 std::vector<Section> workload_sections();  // [workload] and the tables in it: a part of config_schema
 
 // Fills `root` from the document. Unknown keys, wrong types and values out of bounds are errors. Relative

@@ -6,6 +6,7 @@
 #include <new>
 
 #include "engine/precision_setup.hpp"
+#include "engine/reservation.hpp"
 
 namespace serveloop::engine {
 
@@ -30,6 +31,9 @@ Result<std::unique_ptr<Engine>> Engine::create(const Options& options, requests:
                             options.lag));
   if (!std::has_single_bit(options.block_tokens))
     return fail("engine.block_tokens", "a power of two", std::to_string(options.block_tokens));
+  if (options.kv_reservation != KvReservation::paged && (options.prefix_cache || options.host_kv_blocks > 0))
+    return fail("engine options: contiguous reservation", "no prefix cache and no host tier",
+                options.prefix_cache ? "a prefix cache" : "a host tier");
   const requests::Options sizes{options.max_waiting, options.max_sequences};
   Result<Mapping> mapping = Mapping::create(mapping_bytes(options, sizes));
   if (!mapping) return tl::unexpected(mapping.error());
@@ -71,6 +75,8 @@ Engine::Engine(const Options& options, requests::Labeler labeler, Policies polic
   requests_ = std::make_unique<requests::Manager>(mapping_, sizes);
   cache_ = std::make_unique<kv::Cache>(mapping_, kv::Options{options.kv_blocks, options.host_kv_blocks,
                                                              options.block_tokens, sizes.slots(), 0});
+  if (options.kv_reservation != KvReservation::paged)
+    reservation_ = std::make_unique<Reservation>(options, longest_request(), sizes.slots());
   const std::uint32_t slots = sizes.slots();
   entry_capacity_ = slots;
   table_bytes_ = mapping_.used();

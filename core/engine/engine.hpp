@@ -12,6 +12,7 @@
 //   transfer.cpp between the tiers: swaps, prefetches, copies and their ends
 //   submit.cpp   7  gives blocks, builds the batch
 //   collect.cpp  8  tokens, ends, causes
+//   reservation.cpp  contiguous extents in place of blocks, where that is asked for; kv_use.cpp, what is wasted
 //   swap.cpp     hot swap: handover of state, the flip
 //   fallback.cpp the linked-in policies
 //   engine.cpp   construction; before it, precision_setup.cpp and precision_check.cpp
@@ -34,6 +35,7 @@
 #include "base/mapping.hpp"
 #include "engine/decisions.hpp"
 #include "engine/flight.hpp"
+#include "engine/kv_use.hpp"
 #include "engine/messages.hpp"
 #include "engine/options.hpp"
 #include "engine/output.hpp"
@@ -45,6 +47,8 @@
 #include "requests/manager.hpp"
 
 namespace serveloop::engine {
+
+class Reservation;
 
 // The policies in force; null: the linked-in fallback answers.
 struct Policies {
@@ -91,6 +95,7 @@ class Engine {
   const requests::Manager& requests() const { return *requests_; }
   const Policies& policies() const { return policies_; }
   const Heard& heard() const { return heard_; }
+  KvUse kv_use();  // O(running)
   std::uint64_t steps() const { return step_; }
   const std::vector<std::string>& incidents() const {  // ejections, failed steps and swaps; the last ones
     return incidents_;
@@ -151,6 +156,7 @@ class Engine {
   void match();
   void stage(const sl_entry& entry, std::uint32_t index);
   bool stage_decode(const sl_entry& entry, std::uint32_t index);
+  bool has_extent(Slot slot, std::uint32_t index);
   void stage_prefill(Staged& staged, std::uint32_t limit_tokens);
   std::uint32_t unfilled_from(Slot slot) const;
   void pin(Slot slot, std::uint32_t limit_blocks);
@@ -282,6 +288,7 @@ class Engine {
   Mapping mapping_;
   std::unique_ptr<requests::Manager> requests_;
   std::unique_ptr<kv::Cache> cache_;
+  std::unique_ptr<Reservation> reservation_;  // null: paged
   std::vector<Life> lives_;
   observe::Ledger ledger_;
   Counters counters_;

@@ -6,6 +6,7 @@
 
 #include "engine/engine.hpp"
 #include "engine/records.hpp"
+#include "engine/reservation.hpp"
 
 namespace serveloop::engine {
 
@@ -193,6 +194,7 @@ void Engine::end_sequence(Slot slot, std::uint32_t finish, std::uint16_t reason)
     for (InFlight& flight : in_flight_) flight.some_ended = true;
   if (r.state != SL_RUNNING && r.state != SL_PAUSED) cache_->set_waiting(slot, false);
   cache_->unbind(slot);
+  if (reservation_ != nullptr) reservation_->release(slot);
   Finished end = finished_of(*requests_, slot, life(slot));
   end.finish = finish;
   end.reason = reason;

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "engine/engine.hpp"
+#include "engine/reservation.hpp"
 
 namespace serveloop::engine {
 
@@ -24,6 +25,7 @@ void Engine::begin_match(std::size_t most_staged) {
   std::swap(fell_, fell_before_);
   fell_.clear();
   cache_->begin_plan();
+  if (reservation_ != nullptr) reservation_->begin_plan();
 }
 
 void Engine::match() {
@@ -58,6 +60,7 @@ void Engine::stage(const sl_entry& entry, std::uint32_t index) {
     case SL_RUN:
     case SL_ADMIT: break;
     case SL_RESERVE: {
+      if (!has_extent(slot, index)) return;
       const std::uint32_t had = r.blocks_device;
       if (r.state == SL_WAITING && r.runnable > 1 && covered(r) == had * options_.block_tokens)
         pin(slot, std::min(entry.blocks, (covered(r) + r.runnable - 1) / options_.block_tokens));
@@ -86,6 +89,7 @@ void Engine::stage(const sl_entry& entry, std::uint32_t index) {
       fall_unplaced(slot, index, SL_REASON_COPY_PENDING);
       return;
     }
+    if (!has_extent(slot, index)) return;
     ++admitting_;
   }
   if (r.runnable > 0) stage_prefill(staged, entry.tokens);
@@ -96,6 +100,17 @@ void Engine::stage(const sl_entry& entry, std::uint32_t index) {
   need_ += staged.need;
   placed_tokens_ += staged.tokens;
   staged_.add(staged);
+}
+
+// Where extents are reserved: it has one, or gets it now. Else it falls.
+bool Engine::has_extent(Slot slot, std::uint32_t index) {
+  if (reservation_ == nullptr) return true;
+  const sl_request_row& request = requests_->request_of(slot);
+  if (reservation_->place(slot, reservation_->blocks_of(request.prompt_tokens, request.max_tokens)))
+    return true;
+  exhausted_memory_ = true;
+  fall_unplaced(slot, index, SL_REASON_MEMORY);
+  return false;
 }
 
 // A hit is whole blocks and stops one token short of what is known, so that there is something left to run.
@@ -221,6 +236,8 @@ void Engine::fell(Staged& staged, std::uint16_t reason) {
     }
     release_to(staged.slot, staged.had);
   }
+  if (reservation_ != nullptr && row(staged.slot).state != SL_RUNNING && staged.had == 0)
+    reservation_->release(staged.slot);
   fall_unplaced(staged.slot, staged.entry, reason);
 }
 

@@ -7,6 +7,10 @@
 
 namespace serveloop::engine {
 
+// What of the pool a sequence takes when it starts to hold blocks: those that it needs, or one extent as long as it may come
+// to need (reservation.hpp).
+enum class KvReservation : std::uint8_t { paged, contiguous_max, contiguous_power_of_two, contiguous_exact };
+
 struct Options {
   std::uint32_t token_budget = 2048;  // tokens a step
   std::uint32_t max_sequences = 256;  // running at once
@@ -14,6 +18,7 @@ struct Options {
   std::uint32_t kv_blocks = 0;       // device blocks
   std::uint32_t host_kv_blocks = 0;  // 0: no host tier
   bool prefix_cache = true;
+  KvReservation kv_reservation = KvReservation::paged;  // others: without prefix cache and host tier
   std::uint32_t lag = 0;  // steps the device may be behind: 0 or 1
   bool deterministic = true;
   std::uint32_t max_waiting = 65536;  // sequences known and not running; beyond it a request is refused

@@ -65,6 +65,7 @@ struct Counters {
   std::uint64_t prefetched_blocks = 0;          // of brought_in_blocks, those that came before their turn
   std::uint64_t copies = 0, copies_failed = 0;  // of blocks, between the tiers
   std::uint64_t most_in_transit = 0;            // blocks with a copy pending at once
+  std::uint64_t regretted_evictions = 0;        // blocks that were evicted, and computed again within 60 s
   std::uint64_t preemptions = 0, evicted_blocks = 0, split_prompts = 0, failed_steps = 0, swaps = 0,
                 ejected = 0;
   std::uint64_t device_ns = 0, batch_rows = 0;

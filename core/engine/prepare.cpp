@@ -2,22 +2,13 @@
 #include <fmt/format.h>
 
 #include "engine/engine.hpp"
+#include "requests/whole_prompt.hpp"
 
 namespace serveloop::engine {
 
 namespace {
 
 constexpr std::uint32_t kMaxSequencesPerRequest = 128;
-
-std::vector<Token> make_whole(const requests::RequestSpec& spec, std::uint32_t vocabulary) {
-  if (spec.pieces.empty()) return spec.prompt;
-  std::vector<Token> prompt;
-  prompt.reserve(spec.prompt_tokens());
-  for (const requests::PromptPiece& piece : spec.pieces)
-    for (std::uint32_t i = 0; i < piece.tokens; ++i)
-      prompt.push_back(requests::seeded_token(piece.seed, i, vocabulary));
-  return prompt;
-}
 
 }  // namespace
 
@@ -71,7 +62,7 @@ Result<std::shared_ptr<Arrival>> Engine::prepare(requests::RequestSpec spec) {
   arrival->id = next_id_.fetch_add(1);
   arrival->max_tokens =
       spec.max_tokens.value_or(static_cast<std::uint32_t>(longest_request() - spec.prompt_tokens()));
-  arrival->prompt = make_whole(spec, options_.vocabulary);
+  arrival->prompt = requests::whole_prompt(spec, options_.vocabulary);
   arrival->ready_ns = spec.arrival_ns;
   arrival->transient = !options_.prefix_cache;
   arrival->spec = std::move(spec);
@@ -95,7 +86,7 @@ Result<std::shared_ptr<Arrival>> Engine::rebuild(Arrival recorded) const {
     return fail("damaged step log", "a request that the pool can hold",
                 fmt::format("{} output tokens", recorded.max_tokens));
   auto arrival = std::make_shared<Arrival>(std::move(recorded));
-  arrival->prompt = make_whole(arrival->spec, options_.vocabulary);
+  arrival->prompt = requests::whole_prompt(arrival->spec, options_.vocabulary);
   hash(*arrival);
   return arrival;
 }

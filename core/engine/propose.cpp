@@ -9,6 +9,7 @@
 #include "engine/engine.hpp"
 #include "engine/fallback.hpp"
 #include "engine/records.hpp"
+#include "engine/reservation.hpp"
 
 namespace serveloop::engine {
 
@@ -29,6 +30,7 @@ void Engine::publish_view() {
   view_.gates = static_cast<std::uint32_t>(policies_.gates.size());
   view_.tier[SL_TIER_DEVICE] = cache_->tier(SL_TIER_DEVICE);
   view_.tier[SL_TIER_HOST] = cache_->tier(SL_TIER_HOST);
+  if (reservation_ != nullptr) view_.tier[SL_TIER_DEVICE].free = reservation_->promised_free();
   view_.seqs = requests_->seq_table();
   view_.seqs_cold = requests_->cold_table();
   view_.requests = requests_->request_table();

@@ -11,6 +11,7 @@
 #include "engine/engine.hpp"
 #include "engine/fallback.hpp"
 #include "engine/records.hpp"
+#include "engine/reservation.hpp"
 
 namespace serveloop::engine {
 
@@ -223,6 +224,7 @@ void Engine::yield(Slot slot, Yield how) {
   }
   requests_->preempt(slot, how.reason, how.for_seq, swapped, now_ns_);
   requests_->set_holder(slot, r.blocks_device > 0);
+  if (reservation_ != nullptr && r.blocks_device == 0) reservation_->release(slot);
   for (Staged& staged : staged_)
     if (staged.slot == slot && !staged.fallen) {
       staged.fallen = true;

@@ -41,6 +41,7 @@ bool Engine::work_to_plan() const {
 void Engine::finish_step() {
   take_transfers();
   count_host_copies();
+  counters_.regretted_evictions = cache_->regretted_evictions();
   note_block_events();
   continue_swaps();
   const bool ran = !batch_.empty();

@@ -210,8 +210,10 @@ void Engine::watch_progress() {
   for (const Staged& staged : staged_)
     if (!staged.fallen && staged.tokens > 0) last_placed = staged.entry;
   bool bypassed = false;
-  for (const Fell& fall : fell_)
-    bypassed = bypassed || (fall.entry < last_placed && fall.reason != SL_REASON_COPY_PENDING);
+  for (const Fell& fall :
+       fell_)  // who waits for an extent does so by the engine's rule, not by the policy's order
+    bypassed = bypassed || (fall.entry < last_placed && fall.reason != SL_REASON_COPY_PENDING &&
+                            !(fall.reason == SL_REASON_MEMORY && reservation_ != nullptr));
   bypassed_in_a_row_ = bypassed ? bypassed_in_a_row_ + 1 : 0;
 }
 

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <cmath>
 #include <set>
 #include <string_view>
 
@@ -50,9 +51,19 @@ std::vector<Row> work_rows() {
       {"between tokens p90, ms", "between_tokens_p90_ms", [](S s) { return s.between_p90; }, true},
       {"between tokens p99, ms", "between_tokens_p99_ms", [](S s) { return s.between_p99; }, true},
       {"longest gap of a request p99, ms", "longest_gap_p99_ms", [](S s) { return s.longest_gap_p99; }, true},
+      {"  longest of all, ms", "longest_gap_ms", [](S s) { return s.longest_gap; }, true},
       {"end to end p50, ms", "end_to_end_p50_ms", [](S s) { return s.end_to_end.p50; }, true},
       {"end to end p90, ms", "end_to_end_p90_ms", [](S s) { return s.end_to_end.p90; }, true},
       {"end to end p99, ms", "end_to_end_p99_ms", [](S s) { return s.end_to_end.p99; }, true},
+      {"deadlines met, %", "deadlines_met_percent",
+       [](S s) {
+         return 100 * ratio(static_cast<double>(s.goodput.met), static_cast<double>(s.goodput.stated));
+       }},
+      {"goodput, requests/s that met theirs", "goodput_per_s",
+       [](S s) {
+         return s.goodput.stated == 0 ? kNone : ratio(static_cast<double>(s.goodput.met), s.seconds);
+       }},
+      {"fairness among tenants, %", "fairness_percent", [](S s) { return 100 * s.fairness; }},
       {"output tokens/s", "output_tokens_per_s",
        [](S s) { return ratio(static_cast<double>(s.counters.output_tokens), s.seconds); }, true},
       {"steps", "steps", [](S s) { return static_cast<double>(s.counters.steps); }, true},
@@ -61,6 +72,12 @@ std::vector<Row> work_rows() {
          return ratio(static_cast<double>(s.counters.batch_rows), static_cast<double>(s.counters.steps));
        },
        true},
+      {"sequences running, mean", "running_mean", [](S s) { return s.pool.running(); }, true},
+      {"KV pool held, mean %", "kv_held_percent", [](S s) { return 100 * s.pool.held(); }, true},
+      {"  without KV in it, % of the pool", "kv_unfilled_percent",
+       [](S s) { return 100 * s.pool.unfilled(); }, true},
+      {"KV pool free in pieces too small, mean %", "kv_fragmented_percent",
+       [](S s) { return 100 * s.pool.fragmented(); }},
       {"device busy, %", "device_busy_percent",
        [](S s) { return 100 * ratio(static_cast<double>(s.counters.device_ns) * 1e-9, s.seconds); }, true},
       {"prefix hit tokens, % of prompt", "prefix_hit_percent",
@@ -69,6 +86,28 @@ std::vector<Row> work_rows() {
                             static_cast<double>(s.counters.lookup_tokens));
        },
        true},
+  };
+}
+
+// Of sessions and programs. Those of a kind that no run had are left out.
+std::vector<Row> chain_rows() {
+  const auto row = [](const char* label, const char* key, bool programs,
+                      double (*value)(const ChainFigures&)) {
+    return Row{label, key, [=](const Summary& s) {
+                 return s.chains && s.chains->programs == programs ? value(*s.chains) : kNone;
+               }};
+  };
+  using C = const ChainFigures&;
+  const auto completed = [](C c) { return static_cast<double>(c.completed); };
+  const auto broken = [](C c) { return static_cast<double>(c.broken); };
+  return {
+      row("sessions completed", "sessions_completed", false, completed),
+      row("  ended early", "sessions_ended_early", false, broken),
+      row("programs completed", "programs_completed", true, completed),
+      row("  ended early", "programs_ended_early", true, broken),
+      row("program p50, ms", "program_p50_ms", true, [](C c) { return c.time.p50; }),
+      row("program mean, ms", "program_mean_ms", true, [](C c) { return c.mean_ms; }),
+      row("program p99, ms", "program_p99_ms", true, [](C c) { return c.time.p99; }),
   };
 }
 
@@ -85,6 +124,8 @@ std::vector<Row> yield_rows(const std::vector<Summary>& runs) {
                                [](S s) { return static_cast<double>(s.counters.recomputed_tokens); }, true},
                               {"evicted blocks", "evicted_blocks",
                                [](S s) { return static_cast<double>(s.counters.evicted_blocks); }, true},
+                              counted("  computed again within 60 s", "regretted_evictions",
+                                      &engine::Counters::regretted_evictions),
                           });
   return rows;
 }
@@ -137,7 +178,7 @@ std::vector<Row> policy_rows() {
 
 std::vector<Row> rows_of(const std::vector<Summary>& runs) {
   std::vector<Row> all = work_rows();
-  for (std::vector<Row> more : {yield_rows(runs), host_rows(), held_rows(runs), policy_rows()})
+  for (std::vector<Row> more : {chain_rows(), yield_rows(runs), host_rows(), held_rows(runs), policy_rows()})
     for (Row& row : more) all.push_back(std::move(row));
   for (std::size_t i = 0; i < observe::kCauses; ++i) {
     const char* name = observe::name_of(static_cast<observe::Cause>(i));

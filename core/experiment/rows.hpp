@@ -18,4 +18,6 @@ struct Row {
 // In order. The rows of decisions are those that any of the runs took.
 std::vector<Row> rows_of(const std::vector<Summary>& runs);
 
+std::string json_text(const std::string& text);  // in quotes
+
 }  // namespace serveloop::experiment

@@ -1,14 +1,15 @@
 #include "experiment/run.hpp"
 
 #include <fmt/format.h>
+#include <serveloop/events.h>
 
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
 #include <unordered_map>
 
+#include "experiment/by_label.hpp"
 #include "experiment/trail.hpp"
-#include "experiment/workload.hpp"
 
 namespace serveloop::experiment {
 
@@ -31,14 +32,8 @@ struct Parts {
 
 Result<Parts> load_parts(const Rig& rig, const std::vector<PlannedSwap>& planned) {
   const config::Config& config = rig.config;
-  const engine::Options* o = &rig.options;
-  if (config.workload.n > o->max_waiting)
-    return fail("workload.n", fmt::format("at most engine.max_waiting = {}", o->max_waiting),
-                std::to_string(config.workload.n), "raise engine.max_waiting");
-  Result<Workload> workload = Workload::make(config.workload, o->context_tokens);
+  Result<Workload> workload = workload_for(config.workload, rig.options);
   if (!workload) return tl::unexpected(workload.error());
-  if (Status held = workload->check_pool(o->kv_blocks, o->block_tokens); !held)
-    return tl::unexpected(held.error());
   Swaps swaps;
   for (const PlannedSwap& asked : planned) {
     const PlannedSwap swap = rig::with_configured_options(asked, config.policy);
@@ -46,7 +41,7 @@ Result<Parts> load_parts(const Rig& rig, const std::vector<PlannedSwap>& planned
       return fail("--swap",
                   fmt::format("a gate below {}, the number of policy.gates", config.policy.gates.size()),
                   std::to_string(swap.gate));
-    auto order = rig::load_swap(swap, rig.host, rig::limits(*o));
+    auto order = rig::load_swap(swap, rig.host, rig::limits(rig.options));
     if (!order) return config.places.under("--swap " + asked.text, order.error());
     swaps.push_back({swap, *order});
   }
@@ -65,7 +60,10 @@ class Driver {
         swaps_(std::move(swaps)),
         planned_swaps_(swaps_.size()),
         options_(options),
-        trail_(rig.engine->policies()) {}
+        trail_(rig.engine->policies()),
+        used_since_ns_(rig.clock().now_ns()) {
+    if (workload_.wants_generated()) recorder_.keep_generated();
+  }
 
   Status run() {
     engine::Engine& engine = *rig_.engine;
@@ -76,8 +74,10 @@ class Driver {
       }
       if (Status ok = feed(); !ok) return ok;
       const bool worked = engine.step();
+      watch_pool();
       note_changes();
-      for (const engine::Finished& end : recorder_.take_new()) ended(end.request, end.end_ns);
+      if (options_.stepped) options_.stepped(engine);
+      for (const engine::Finished& end : recorder_.take_new()) ended(end);
       if (options_.progress && engine.steps() % 512 == 0) report();
       if (worked) continue;
       const Issue* next = workload_.peek();
@@ -90,8 +90,10 @@ class Driver {
     return {};
   }
   bool interrupted() const { return interrupted_; }
+  const PoolUse& pool() const { return pool_; }
   const std::vector<std::string>& policies() const { return trail_.texts(); }
   std::uint64_t rejected() const { return rejected_; }
+  const ByLabel& by_label() const { return by_label_; }
   // What was planned and did not happen, a line each.
   std::vector<std::string> missed() const {
     std::vector<std::string> lines;
@@ -106,11 +108,24 @@ class Driver {
   }
 
  private:
+  struct UnderWay {
+    std::uint64_t index = 0;
+    std::uint32_t sequences = 0;  // to end
+    ByLabel::Stated stated;
+    bool whole = true;  // all that ended came whole
+  };
   // In real time in short naps, so that a signal is heard.
   void wait_until(std::uint64_t at_ns) {
     constexpr std::uint64_t kNap = 50'000'000;
     Clock& clock = rig_.clock();
     clock.wait_until(rig_.device.virtual_clock != nullptr ? at_ns : std::min(at_ns, clock.now_ns() + kNap));
+  }
+  // What a step left is so until the next one has ended.
+  void watch_pool() {
+    const std::uint64_t now_ns = rig_.clock().now_ns();
+    pool_.add(use_, now_ns - used_since_ns_);
+    use_ = rig_.engine->kv_use();
+    used_since_ns_ = now_ns;
   }
   void note_changes() {
     const engine::Counters& c = rig_.engine->counters();
@@ -131,27 +146,50 @@ class Driver {
     for (const Issue* next = workload_.peek();
          next != nullptr && next->spec.arrival_ns <= rig_.clock().now_ns(); next = workload_.peek()) {
       Issue issue = workload_.next();
-      const std::uint32_t sequences = issue.spec.n;
+      const ByLabel::Stated stated = by_label_.begin(issue);
+      const std::uint64_t arrival_ns = issue.spec.arrival_ns;
+      const UnderWay way{issue.index, issue.spec.n, stated, true};
+      if (issue.parent) issue.spec.parent = ids_[*issue.parent];
       Result<std::shared_ptr<engine::Arrival>> arrival = engine.prepare(std::move(issue.spec));
       if (!arrival) return tl::unexpected(arrival.error());
+      ids_.push_back((*arrival)->id);  // by the issue's index
       engine::Message message;
       message.what = engine::Message::What::arrive;
       message.arrival = *arrival;
       if (engine.post(std::move(message))) {
-        under_way_[(*arrival)->id] = {issue.index, sequences};
+        under_way_[(*arrival)->id] = way;
       } else {
         ++rejected_;  // bounded intake: as a client would see it
-        workload_.on_end(issue.index, rig_.clock().now_ns());
+        by_label_.refused(stated, way.sequences);
+        tell_refused(way, arrival_ns);
+        workload_.on_end(way.index, rig_.clock().now_ns(), {false, {}});
       }
     }
     return {};
   }
   // A request ends with its last sequence, or whole where it was refused.
-  void ended(std::uint64_t request, std::uint64_t at_ns) {
-    const auto found = under_way_.find(request);
-    if (found == under_way_.end() || --found->second.sequences > 0) return;
-    workload_.on_end(found->second.index, at_ns);
+  void ended(const engine::Finished& end) {
+    const auto found = under_way_.find(end.request);
+    if (found == under_way_.end()) return;
+    UnderWay& request = found->second;
+    tell(request, end);
+    by_label_.ended(request.stated, end);
+    request.whole = request.whole && (end.finish == SL_FINISH_LENGTH || end.finish == SL_FINISH_STOP);
+    if (--request.sequences > 0) return;
+    const std::vector<requests::Token> generated = recorder_.take_generated(end.request);
+    workload_.on_end(request.index, end.end_ns, {request.whole, generated});
     under_way_.erase(found);
+  }
+  void tell(const UnderWay& way, const engine::Finished& end) const {
+    if (options_.ended)
+      options_.ended({way.index, way.stated.ttft_deadline_ns, way.stated.tbt_target_ns,
+                      way.stated.end_deadline_ns, end});
+  }
+  void tell_refused(const UnderWay& way, std::uint64_t arrival_ns) const {
+    engine::Finished end;
+    end.finish = SL_FINISH_REJECTED;
+    end.arrival_ns = arrival_ns;
+    for (; end.fork < way.sequences; ++end.fork) tell(way, end);
   }
   void report() const {
     if (options_.progress)
@@ -165,16 +203,27 @@ class Driver {
   Swaps swaps_;  // to come
   std::size_t planned_swaps_;
   const RunOptions& options_;
-  struct UnderWay {
-    std::uint64_t index;
-    std::uint32_t sequences;
-  };
   std::unordered_map<std::uint64_t, UnderWay> under_way_;  // by the engine's request id
+  std::vector<std::uint64_t> ids_;                         // the engine's, of the issues so far
   std::uint64_t rejected_ = 0;
+  ByLabel by_label_;
   PolicyTrail trail_;
   std::uint64_t changes_ = 0;  // of policies
   bool interrupted_ = false;
+  PoolUse pool_;
+  engine::KvUse use_;
+  std::uint64_t used_since_ns_ = 0;
 };
+
+std::optional<ChainFigures> figures_of(const Chains* chains, bool programs) {
+  if (chains == nullptr) return std::nullopt;
+  const std::vector<std::uint64_t>& ns = chains->completed_ns();
+  ChainFigures out{programs, ns.size(), chains->broken(), percentiles(ns), kNone};
+  double sum = 0;
+  for (const std::uint64_t one : ns) sum += static_cast<double>(one) * 1e-6;
+  if (!ns.empty()) out.mean_ms = sum / static_cast<double>(ns.size());
+  return out;
+}
 
 Origin origin_of(const config::Config& config, const rig::LogHeader& header, const Swaps& swaps) {
   Origin from{header.config_toml, config.workload.seed, config.engine.seed, header.plugins, {}};
@@ -189,6 +238,17 @@ Origin origin_of(const config::Config& config, const rig::LogHeader& header, con
 }
 
 }  // namespace
+
+Result<Workload> workload_for(const config::Workload& config, const engine::Options& options) {
+  if (config.n > options.max_waiting)
+    return fail("workload.n", fmt::format("at most engine.max_waiting = {}", options.max_waiting),
+                std::to_string(config.n), "raise engine.max_waiting");
+  Result<Workload> workload = Workload::make(config, options.context_tokens, options.vocabulary);
+  if (!workload) return workload;
+  if (Status held = workload->check_pool(options.kv_blocks, options.block_tokens); !held)
+    return tl::unexpected(held.error());
+  return workload;
+}
 
 Status check(const config::Config& config, const std::vector<PlannedSwap>& swaps) {
   const Result<std::unique_ptr<Rig>> rig = Rig::load(config);
@@ -221,6 +281,9 @@ Result<Summary> run(const config::Config& config, const RunOptions& options) {
   summary.origin = std::move(origin);
   summary.interrupted = driver.interrupted();
   recorder.summarise(summary);
+  driver.by_label().summarise(summary);
+  summary.chains = figures_of(parts->workload.chains(), config.workload.source == "programs");
+  summary.pool = driver.pool();
   summary.counters = rig.engine->counters();
   summary.decisions = rig.engine->decisions().list();
   summary.rejected += driver.rejected();

@@ -7,6 +7,7 @@
 
 #include "config/config.hpp"
 #include "experiment/summary.hpp"
+#include "experiment/workload.hpp"
 #include "rig/planned_swap.hpp"
 #include "rig/rig.hpp"
 
@@ -17,14 +18,26 @@ struct Progress {
   double seconds = 0;                  // of the engine's clock
 };
 
-struct RunOptions {
-  std::string name;                               // of the column
-  std::vector<rig::PlannedSwap> swaps;            // by step
-  std::function<void(const Progress&)> progress;  // called now and then
-  rig::Progress loading;                          // hears what takes long before the start; may be null
-  std::function<bool()> stop;                     // asked before each step: true ends the run there
+// A sequence's end, and what was asked of it.
+struct SequenceEnd {
+  std::uint64_t index = 0;  // of its request, by order of issue: the same in every run of a workload
+  // After its arrival; SL_NEVER: none.
+  std::uint64_t ttft_deadline_ns = SL_NEVER, tbt_target_ns = SL_NEVER, end_deadline_ns = SL_NEVER;
+  engine::Finished end;  // where the bounded intake refused it: fork, arrival and finish alone
 };
 
+struct RunOptions {
+  std::string name;                                    // of the column
+  std::vector<rig::PlannedSwap> swaps;                 // by step
+  std::function<void(const Progress&)> progress;       // called now and then
+  rig::Progress loading;                               // hears what takes long before the start; may be null
+  std::function<bool()> stop;                          // asked before each step: true ends the run there
+  std::function<void(const engine::Engine&)> stepped;  // called after each step
+  std::function<void(const SequenceEnd&)> ended;       // hears each; may be null
+};
+
+// The requests that an engine of these options will meet. Fails where it can never take them.
+Result<Workload> workload_for(const config::Workload& config, const engine::Options& options);
 // Loads and reads all that a run needs, starts nothing and writes nothing.
 Status check(const config::Config& config, const std::vector<rig::PlannedSwap>& swaps);
 Result<Summary> run(const config::Config& config, const RunOptions& options);

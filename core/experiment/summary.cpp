@@ -39,13 +39,35 @@ Percentiles percentiles(std::vector<std::uint64_t> ns) {
   return {at(50), at(90), at(99), static_cast<double>(ns.back()) * 1e-6};
 }
 
+void PoolUse::add(const engine::KvUse& use, std::uint64_t for_ns) {
+  const auto ns = static_cast<double>(for_ns);
+  const auto sum = [ns](double& into, std::uint64_t tokens) { into += ns * static_cast<double>(tokens); };
+  sum(pool_, use.pool_tokens);
+  sum(held_, use.held_tokens);
+  sum(unfilled_, use.unfilled_tokens);
+  sum(fragmented_, use.fragmented_tokens);
+  sum(running_, use.running);
+  ns_ += ns;
+}
+
+double PoolUse::running() const { return ns_ > 0 ? running_ / ns_ : kNone; }
+
 void Recorder::tokens(std::span<const engine::Delivered> tokens) {
   for (const engine::Delivered& token : tokens)
     if (token.index > 0) gaps_.add(token.gap_ns);
 }
 
-void Recorder::finished(const engine::Finished& end, std::span<const requests::Token>) {
+void Recorder::finished(const engine::Finished& end, std::span<const requests::Token> generated) {
   ends_.push_back(end);
+  if (keeps_generated_ && end.fork == 0) generated_[end.request].assign(generated.begin(), generated.end());
+}
+
+std::vector<requests::Token> Recorder::take_generated(std::uint64_t request) {
+  const auto found = generated_.find(request);
+  if (found == generated_.end()) return {};
+  std::vector<requests::Token> tokens = std::move(found->second);
+  generated_.erase(found);
+  return tokens;
 }
 
 std::vector<engine::Finished> Recorder::take_new() {
@@ -74,7 +96,9 @@ void Recorder::summarise(Summary& s) const {
   }
   s.first_token = percentiles(std::move(first));
   s.end_to_end = percentiles(std::move(whole));
-  s.longest_gap_p99 = percentiles(std::move(gaps)).p99;
+  const Percentiles longest = percentiles(std::move(gaps));
+  s.longest_gap_p99 = longest.p99;
+  s.longest_gap = longest.max;
   s.between_p50 = gaps_.percentile_ms(50);
   s.between_p90 = gaps_.percentile_ms(90);
   s.between_p99 = gaps_.percentile_ms(99);

@@ -5,9 +5,12 @@
 #include <array>
 #include <cstdint>
 #include <limits>
+#include <optional>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
+#include "engine/kv_use.hpp"
 #include "engine/output.hpp"
 #include "rig/plugin_mark.hpp"
 
@@ -34,12 +37,48 @@ struct Percentiles {
 };
 Percentiles percentiles(std::vector<std::uint64_t> ns);
 
+// Of sequences that state deadlines, how many met all of theirs.
+struct Goodput {
+  std::uint64_t stated = 0, met = 0;
+};
+
+// The sequences that carry one label.
+struct LabelFigures {
+  std::string label;  // "" = none
+  std::uint64_t ended = 0, completed = 0;
+  Goodput goodput;
+  Percentiles first_token, end_to_end;
+  double per_token_ms = kNone;  // end to end, divided by the output tokens: mean
+};
+
+// Sessions or programs. Completed: every call came whole; their time is from the first arrival to the last end.
+struct ChainFigures {
+  bool programs = false;
+  std::uint64_t completed = 0, broken = 0;
+  Percentiles time;
+  double mean_ms = kNone;
+};
+
 // What would have to be the same for the same figures.
 struct Origin {
   std::string config_toml;  // whole, with what overrides and defaults made of it; keys are masked
   std::uint64_t seed = 0, engine_seed = 0;  // of the workload, of policies
   std::vector<rig::PluginMark> plugins;     // loaded at the start, then those swapped in, by step
   std::vector<std::string> swaps;           // as they were asked for
+};
+
+// Means over a run's time of what the KV pool was used for.
+class PoolUse {
+ public:
+  void add(const engine::KvUse& use, std::uint64_t for_ns);  // it was so for so long
+  double held() const { return share(held_); }               // shares of the pool; kNone where no time passed
+  double unfilled() const { return share(unfilled_); }
+  double fragmented() const { return share(fragmented_); }
+  double running() const;  // sequences
+
+ private:
+  double share(double token_ns) const { return pool_ > 0 ? token_ns / pool_ : kNone; }
+  double pool_ = 0, held_ = 0, unfilled_ = 0, fragmented_ = 0, running_ = 0, ns_ = 0;  // sums over time
 };
 
 struct Summary {
@@ -54,9 +93,14 @@ struct Summary {
                 unfinished = 0;
   Percentiles first_token, end_to_end;
   double between_p50 = kNone, between_p90 = kNone, between_p99 = kNone;  // ms
-  double longest_gap_p99 = kNone;                                        // ms
+  double longest_gap_p99 = kNone, longest_gap = kNone;                   // ms; of all requests: the longest
+  PoolUse pool;
   double seconds = 0, wall_seconds = 0;  // of the engine's clock; of this machine
   observe::Times causes{};               // sums over all ended sequences
+  Goodput goodput;
+  std::optional<ChainFigures> chains;
+  double fairness = kNone;                     // among tenants: by_label.hpp
+  std::vector<LabelFigures> classes, tenants;  // by name; empty where nothing tells them apart
   std::vector<std::string> incidents;
   std::vector<std::string> missed;  // planned swaps that did not happen, a line each
 };
@@ -72,15 +116,21 @@ class Recorder final : public engine::Output {
   const std::vector<engine::Finished>& ends() const { return ends_; }
   // Ends since the last call, for closed loops.
   std::vector<engine::Finished> take_new();
+  // From now on what each request's first sequence generated is kept until it is taken.
+  void keep_generated() { keeps_generated_ = true; }
+  std::vector<requests::Token> take_generated(std::uint64_t request);
 
  private:
   std::vector<engine::Finished> ends_;
   std::size_t taken_ = 0;
+  bool keeps_generated_ = false;
+  std::unordered_map<std::uint64_t, std::vector<requests::Token>> generated_;
   Histogram gaps_;
 };
 
 // One column a run. Rows of what need not happen are left out where they are 0 in every column. Columns that
-// `width` characters do not hold follow in a block below (0: no limit).
+// `width` characters do not hold follow in a block below (0: no limit). Below them a line for each class and
+// tenant.
 std::string table(const std::vector<Summary>& runs, std::size_t width = 0);
 std::string to_json(const std::vector<Summary>& runs);
 

@@ -5,6 +5,8 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 
+#include "experiment/columns.hpp"
+#include "experiment/label_table.hpp"
 #include "experiment/rows.hpp"
 #include "policy/host.hpp"
 #include "policy/reasons.hpp"
@@ -12,18 +14,6 @@
 namespace serveloop::experiment {
 
 namespace {
-
-std::string show(double value) {
-  if (std::isnan(value)) return "-";
-  if (value == std::floor(value) && value < 1e15) return fmt::format("{:.0f}", value);
-  if (value >= 1000) return fmt::format("{:.0f}", value);
-  return fmt::format("{:.{}f}", value, value >= 100 ? 1 : value >= 10 ? 2 : 3);
-}
-
-struct Line {
-  std::string label;
-  std::vector<std::string> cells;  // one a run
-};
 
 // A policy a line; runs with fewer gates begin lower.
 void add_policies(const std::vector<Summary>& runs, std::vector<Line>& lines) {
@@ -57,39 +47,6 @@ std::vector<Line> lines_of(const std::vector<Summary>& runs) {
   return lines;
 }
 
-// The columns `from` to `to`, the labels in front of them.
-std::string block(const std::vector<Line>& lines, std::size_t label, const std::vector<std::size_t>& widths,
-                  std::size_t from, std::size_t to) {
-  std::string out;
-  for (const Line& line : lines) {
-    out += line.label + std::string(label - line.label.size(), ' ');
-    for (std::size_t i = from; i < to; ++i)
-      out += std::string(widths[i] - line.cells[i].size(), ' ') + line.cells[i];
-    out += '\n';
-  }
-  return out;
-}
-
-std::string columns(const std::vector<Summary>& runs, std::size_t width) {
-  constexpr std::size_t kLeast = 10, kBetween = 2;
-  const std::vector<Line> lines = lines_of(runs);
-  std::size_t label = 0;
-  std::vector<std::size_t> widths(runs.size(), kLeast + kBetween);
-  for (const Line& line : lines) {
-    label = std::max(label, line.label.size());
-    for (std::size_t i = 0; i < runs.size(); ++i)
-      widths[i] = std::max(widths[i], line.cells[i].size() + kBetween);
-  }
-  std::string out;
-  for (std::size_t from = 0; from < runs.size();) {
-    std::size_t to = from + 1, sum = label + widths[from];
-    while (to < runs.size() && (width == 0 || sum + widths[to] <= width)) sum += widths[to++];
-    out += (from == 0 ? "" : "\n") + block(lines, label, widths, from, to);
-    from = to;
-  }
-  return out;
-}
-
 std::string notes(const Summary& run) {
   std::string out;
   if (run.interrupted)
@@ -119,17 +76,14 @@ std::string joined(const std::vector<std::string>& words) {
   return out;
 }
 
-std::string quoted(const std::string& text) {
-  return nlohmann::json(text).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
-}
-
 // All of them, as /metrics counts them.
 std::string decisions(const Summary& run) {
   std::string out = ", \"decisions\": [";
   for (std::size_t i = 0; i < run.decisions.size(); ++i) {
     const engine::Decision& d = run.decisions[i];
     out += fmt::format("{}{{\"plugin\": {}, \"decision\": {}, \"reason\": {}, \"count\": {}}}",
-                       i == 0 ? "" : ", ", quoted(d.plugin), quoted(d.decision), quoted(d.reason), d.count);
+                       i == 0 ? "" : ", ", json_text(d.plugin), json_text(d.decision), json_text(d.reason),
+                       d.count);
   }
   return out + "]";
 }
@@ -138,20 +92,24 @@ std::string decisions(const Summary& run) {
 std::string origin(const Origin& from) {
   std::string out =
       fmt::format(", \"seed\": {}, \"engine_seed\": {}, \"swaps\": [", from.seed, from.engine_seed);
-  for (std::size_t i = 0; i < from.swaps.size(); ++i) out += (i == 0 ? "" : ", ") + quoted(from.swaps[i]);
+  for (std::size_t i = 0; i < from.swaps.size(); ++i) out += (i == 0 ? "" : ", ") + json_text(from.swaps[i]);
   out += "], \"plugins\": [";
   for (std::size_t i = 0; i < from.plugins.size(); ++i) {
     const rig::PluginMark& p = from.plugins[i];
     out += fmt::format("{}{{\"kind\": {}, \"id\": {}, \"version\": {}, \"sha256\": {}}}", i == 0 ? "" : ", ",
-                       quoted(p.kind), quoted(p.id), quoted(p.version), quoted(p.sha256));
+                       json_text(p.kind), json_text(p.id), json_text(p.version), json_text(p.sha256));
   }
-  return out + "], \"config\": " + quoted(from.config_toml);
+  return out + "], \"config\": " + json_text(from.config_toml);
 }
 
 }  // namespace
 
+std::string json_text(const std::string& text) {
+  return nlohmann::json(text).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+}
+
 std::string table(const std::vector<Summary>& runs, std::size_t width) {
-  std::string out = columns(runs, width);
+  std::string out = columns(lines_of(runs), width) + label_tables(runs);
   for (const Summary& run : runs) out += notes(run);
   return out;
 }
@@ -161,7 +119,7 @@ std::string to_json(const std::vector<Summary>& runs) {
   for (std::size_t i = 0; i < runs.size(); ++i) {
     const Summary& run = runs[i];
     out += fmt::format("{}\n  {{\"name\": {}, \"policies\": {}, \"interrupted\": {}", i == 0 ? "" : ",",
-                       quoted(run.name), quoted(joined(run.policies)), run.interrupted);
+                       json_text(run.name), json_text(joined(run.policies)), run.interrupted);
     for (const Row& row : rows_of({run})) {
       if (row.key.empty()) continue;  // it is among the decisions
       std::string key = row.key;
@@ -169,7 +127,7 @@ std::string to_json(const std::vector<Summary>& runs) {
       const double value = row.value(run);
       out += fmt::format(", \"{}\": {}", key, std::isnan(value) ? "null" : fmt::format("{}", value));
     }
-    out += decisions(run) + origin(run.origin) + "}";
+    out += label_json(run) + decisions(run) + origin(run.origin) + "}";
   }
   return out + "\n]\n";
 }

@@ -15,13 +15,14 @@
 #include <optional>
 #include <system_error>
 
+#include "experiment/log_trace.hpp"
+#include "experiment/workload_file.hpp"
+
 namespace serveloop::experiment {
 
 namespace {
 
-constexpr std::size_t kMostBytes = std::size_t{4} << 30;       // of a file
-constexpr std::size_t kMostBlocks = std::size_t{1} << 20;      // of a request
-constexpr std::uint64_t kMostTokens = std::uint64_t{1} << 28;  // of a prompt or an output
+constexpr std::size_t kMostBytes = std::size_t{4} << 30;  // of a file
 constexpr std::uint64_t kSecond_ns = 1'000'000'000, kMilli_ns = 1'000'000;
 constexpr std::uint64_t kMostSeconds = std::uint64_t{1} << 32;  // so that nanoseconds fit
 constexpr std::string_view kTimestampForm =
@@ -32,27 +33,12 @@ std::string shown(std::string_view text) {
   return fmt::format("'{}'{}", text.substr(0, 40), text.size() > 40 ? " ..." : "");
 }
 
-// Where an error is: "file:line: field".
-struct Place {
-  std::string_view source;
-  std::size_t line = 0;
-  tl::unexpected<Error> bad(std::string_view field, std::string_view expected, std::string found) const {
-    return fail(fmt::format("{}:{}: {}", source, line, field), std::string(expected), std::move(found));
-  }
-};
-
 // Takes what stands before `end` off the front of `text`, and the character itself.
 std::string_view cut(std::string_view& text, char end) {
   const std::size_t at = std::min(text.find(end), text.size());
   const std::string_view head = text.substr(0, at);
   text.remove_prefix(std::min(at + 1, text.size()));
   return head;
-}
-
-std::string_view take_line(std::string_view& text) {
-  std::string_view line = cut(text, '\n');
-  if (line.ends_with('\r')) line.remove_suffix(1);
-  return line;
 }
 
 std::optional<std::uint64_t> whole(std::string_view text) {
@@ -97,10 +83,11 @@ std::optional<std::uint64_t> timestamp_ns(std::string_view text) {
   return seconds * kSecond_ns + fraction_ns;
 }
 
-Result<std::uint32_t> tokens_of(const Place& place, std::string_view field,
+Result<std::uint32_t> tokens_of(const TracePlace& place, std::string_view field,
                                 std::optional<std::uint64_t> value, std::string found) {
-  if (value && *value <= kMostTokens) return static_cast<std::uint32_t>(*value);
-  return place.bad(field, fmt::format("a whole number of tokens, 0 to {}", kMostTokens), std::move(found));
+  if (value && *value <= kMostTraceTokens) return static_cast<std::uint32_t>(*value);
+  return place.bad(field, fmt::format("a whole number of tokens, 0 to {}", kMostTraceTokens),
+                   std::move(found));
 }
 
 // One object of a JSON line, read without building a document. Keys it doesn't know are skipped.
@@ -116,7 +103,7 @@ class RowReader final : public nlohmann::json_sax<nlohmann::json> {
   bool boolean(bool value) override { return scalar(value ? "true" : "false"); }
   bool number_integer(number_integer_t value) override { return scalar(std::to_string(value)); }
   bool number_unsigned(number_unsigned_t value) override {
-    if (depth_ == 2 && key_ == "hash_ids" && hash_ids.size() < kMostBlocks) {
+    if (depth_ == 2 && key_ == "hash_ids" && hash_ids.size() < kMostTraceBlocks) {
       hash_ids.push_back(value);
       return true;
     }
@@ -174,7 +161,7 @@ class RowReader final : public nlohmann::json_sax<nlohmann::json> {
   int depth_ = 0;
 };
 
-Result<TraceRow> mooncake_row(const Place& place, std::string_view line) {
+Result<TraceRow> mooncake_row(const TracePlace& place, std::string_view line) {
   RowReader reader;
   if (!nlohmann::json::sax_parse(line.begin(), line.end(), &reader)) {
     if (reader.field == "line") return place.bad("line", "an object of JSON", reader.found);
@@ -190,24 +177,19 @@ Result<TraceRow> mooncake_row(const Place& place, std::string_view line) {
   if (!prompt) return tl::unexpected(prompt.error());
   const auto output = tokens_of(place, "output_length", reader.output_length, found(reader.output_length));
   if (!output) return tl::unexpected(output.error());
-  const std::size_t blocks = (std::size_t{*prompt} + kTraceBlockTokens - 1) / kTraceBlockTokens;
+  const std::size_t blocks = prompt_blocks(*prompt, kTraceBlockTokens);
   if (!reader.has_hash_ids || reader.hash_ids.size() != blocks)
     return place.bad("hash_ids",
                      fmt::format("{} ids, one for every {} of {} tokens", blocks, kTraceBlockTokens, *prompt),
                      reader.has_hash_ids ? std::to_string(reader.hash_ids.size()) : "nothing");
-  return TraceRow{
+  TraceRow row{
       static_cast<std::uint64_t>(std::llround(*reader.timestamp_ms * static_cast<double>(kMilli_ns))),
-      *prompt, *output, std::move(reader.hash_ids), place.line};
-}
-
-// Arrivals from the first one on, in order.
-std::vector<TraceRow> settled(std::vector<TraceRow> rows) {
-  const auto earlier = [](const TraceRow& a, const TraceRow& b) { return a.arrival_ns < b.arrival_ns; };
-  if (!std::is_sorted(rows.begin(), rows.end(), earlier)) std::stable_sort(rows.begin(), rows.end(), earlier);
-  if (rows.empty()) return rows;
-  const std::uint64_t first_ns = rows.front().arrival_ns;
-  for (TraceRow& row : rows) row.arrival_ns -= first_ns;
-  return rows;
+      *prompt,
+      *output,
+      {},
+      place.line};
+  for (const std::uint64_t id : reader.hash_ids) append_block(row.blocks, id);
+  return row;
 }
 
 Result<std::string> read_file(const std::string& path) {
@@ -230,9 +212,39 @@ Result<std::string> read_file(const std::string& path) {
 
 }  // namespace
 
+tl::unexpected<Error> TracePlace::bad(std::string_view field, std::string_view expected,
+                                      std::string found) const {
+  return fail(fmt::format("{}:{}: {}", source, line, field), std::string(expected), std::move(found));
+}
+
+std::string_view take_line(std::string_view& text) {
+  std::string_view line = cut(text, '\n');
+  if (line.ends_with('\r')) line.remove_suffix(1);
+  return line;
+}
+
+std::size_t prompt_blocks(std::uint32_t prompt_tokens, std::uint32_t block_tokens) {
+  return (std::size_t{prompt_tokens} + block_tokens - 1) / block_tokens;
+}
+
+void append_block(std::vector<BlockRun>& runs, std::uint64_t id) {
+  if (!runs.empty() && runs.back().first + runs.back().count == id)
+    ++runs.back().count;
+  else
+    runs.push_back({id, 1});
+}
+
+void settle(std::vector<TraceRow>& rows) {
+  const auto earlier = [](const TraceRow& a, const TraceRow& b) { return a.arrival_ns < b.arrival_ns; };
+  if (!std::is_sorted(rows.begin(), rows.end(), earlier)) std::stable_sort(rows.begin(), rows.end(), earlier);
+  if (rows.empty()) return;
+  const std::uint64_t first_ns = rows.front().arrival_ns;
+  for (TraceRow& row : rows) row.arrival_ns -= first_ns;
+}
+
 Result<std::vector<TraceRow>> parse_azure(std::string_view text, std::string_view source_name) {
   constexpr std::string_view kHeader = "TIMESTAMP,ContextTokens,GeneratedTokens";
-  Place place{source_name, 1};
+  TracePlace place{source_name, 1};
   if (text.starts_with("\xef\xbb\xbf")) text.remove_prefix(3);  // byte order mark
   if (const std::string_view header = take_line(text); header != kHeader)
     return place.bad("header", kHeader, shown(header));
@@ -252,28 +264,40 @@ Result<std::vector<TraceRow>> parse_azure(std::string_view text, std::string_vie
     rows.push_back({*arrival, *prompt, *output, {}, place.line});
   }
   if (rows.empty()) return fail(std::string(source_name), "at least one request", "none");
-  return settled(std::move(rows));
+  settle(rows);
+  return rows;
 }
 
 Result<std::vector<TraceRow>> parse_mooncake(std::string_view text, std::string_view source_name) {
   std::vector<TraceRow> rows;
-  for (Place place{source_name, 1}; !text.empty(); ++place.line) {
+  for (TracePlace place{source_name, 1}; !text.empty(); ++place.line) {
     const std::string_view line = take_line(text);
     if (line.empty()) continue;
     Result<TraceRow> row = mooncake_row(place, line);
+    if (!row && place.line == 1 && line.find("\"serveloop_workload\"") != std::string_view::npos)
+      return fail(std::string(source_name), "a trace of Mooncake's", "a file that `replay --workload` wrote",
+                  "state format = \"serveloop\"");
     if (!row) return tl::unexpected(row.error());
     rows.push_back(std::move(*row));
   }
   if (rows.empty()) return fail(std::string(source_name), "at least one request", "none");
-  return settled(std::move(rows));
+  settle(rows);
+  return rows;
 }
 
-Result<std::vector<TraceRow>> read_trace(const std::string& path, std::string_view format) {
+Result<Trace> read_trace(const std::string& path, std::string_view format) {
+  if (format == "step_log") return trace_of_log(path);
   const bool azure = format == "azure";
-  if (!azure && format != "mooncake") return fail("workload.format", "azure or mooncake", shown(format));
+  if (!azure && format != "mooncake" && format != "serveloop")
+    return fail("workload.format", "azure, mooncake, serveloop or step_log", shown(format));
   const Result<std::string> text = read_file(path);
   if (!text) return tl::unexpected(text.error());
-  return azure ? parse_azure(*text, path) : parse_mooncake(*text, path);
+  if (format == "serveloop") return parse_workload_file(*text, path);
+  Result<std::vector<TraceRow>> rows = azure ? parse_azure(*text, path) : parse_mooncake(*text, path);
+  if (!rows) return tl::unexpected(rows.error());
+  Trace trace;
+  trace.rows = std::move(*rows);
+  return trace;
 }
 
 }  // namespace serveloop::experiment

@@ -111,6 +111,7 @@ void Cache::State::hang_in(const Sequence& sequence, std::uint32_t index, NodeId
     emit_moved(before, block, sequence.owner);
   else
     emit(SL_BLOCK_INSERTED, block, sequence.owner);
+  if (before == SL_NONE) regrets.entered(row.key, now_ns);
 }
 
 void Cache::State::take_place(BlockId block, BlockId host, NodeId node, std::uint32_t offset) {

@@ -59,6 +59,7 @@ sl_table Cache::node_table() const { return table_of(state_->tree.rows(), state_
 sl_table Cache::block_table() const { return table_of(state_->pool.rows(), state_->pool.total()); }
 std::uint32_t Cache::block_tokens() const { return state_->options.block_tokens; }
 std::uint64_t Cache::hit_tokens() const { return state_->hit_tokens; }
+std::uint64_t Cache::regretted_evictions() const { return state_->regrets.count(); }
 
 sl_table Cache::block_events() const { return state_->log.blocks(); }
 void Cache::clear_block_events() { state_->log.clear_blocks(); }

@@ -166,6 +166,8 @@ class Cache {
   sl_table block_table() const;  // device blocks, then host blocks
   std::uint32_t block_tokens() const;
   std::uint64_t hit_tokens() const;  // since the start, for metrics
+  // Evicted blocks whose content entered the tree again within 60 s, since the start.
+  std::uint64_t regretted_evictions() const;
 
   // ---- What happened, drained by the step loop.
   sl_table block_events() const;  // sl_block_event, in the mapping; drain each step

@@ -86,7 +86,7 @@ Evicted Cache::State::apply_tiers(std::span<const sl_victim> victims) {
   for (std::size_t i = sorted.size(); i-- > 0;) {
     if (pool.tier_of(sorted[i].block) != SL_TIER_HOST) continue;
     left.push_back(pool.row(sorted[i].block).node);
-    emit(SL_BLOCK_GONE, sorted[i].block, {}, sorted[i].reason);
+    emit_evicted(sorted[i].block, sorted[i].reason);
     leave_host(sorted[i].block);
     ++done.host_dropped;
   }
@@ -104,10 +104,10 @@ Evicted Cache::State::apply_tiers(std::span<const sl_victim> victims) {
     left.push_back(pool.row(block).node);
     ++done.freed;
     if (pool.row(block).host_children > 0) {
-      drop_below(block, reason);
+      drop_below(block, reason, true);
       continue;
     }
-    emit(SL_BLOCK_GONE, block, {}, reason);
+    emit_evicted(block, reason);
     pool.drop_evictable(block);
     unhang(block);
     pool.give_back(block);

@@ -61,7 +61,7 @@ Evicted Cache::apply(std::span<const sl_victim> victims) {
   for (const sl_victim& victim : victims) {
     const NodeId node = state.pool.row(victim.block).node;
     if (nodes.empty() || nodes.back() != node) nodes.push_back(node);
-    state.emit(SL_BLOCK_GONE, victim.block, {}, victim.reason);
+    state.emit_evicted(victim.block, victim.reason);
   }
   for (const sl_victim& victim : victims) {
     state.pool.drop_evictable(victim.block);

@@ -12,7 +12,7 @@ std::uint32_t Cache::State::cached_below(NodeId node) const {
   return last.tier == SL_TIER_DEVICE ? last.cached_children + last.host_children : last.host_children;
 }
 
-void Cache::State::drop_below(BlockId block, std::uint16_t reason) {
+void Cache::State::drop_below(BlockId block, std::uint16_t reason, bool evicts) {
   const NodeId top = pool.row(block).node;
   std::vector<NodeId>& nodes = scratch_nodes;  // those with cached blocks below, each after its parent
   nodes.assign(1, top);
@@ -29,7 +29,10 @@ void Cache::State::drop_below(BlockId block, std::uint16_t reason) {
     const std::uint32_t keep = i == 0 ? pool.row(block).depth - tree.row(top).depth_blocks : 0;
     while (tree.cached(nodes[i]) > keep) {
       const BlockId last = tree.block(nodes[i], tree.cached(nodes[i]) - 1);
-      emit(SL_BLOCK_GONE, last, {}, reason);
+      if (evicts)
+        emit_evicted(last, reason);
+      else
+        emit(SL_BLOCK_GONE, last, {}, reason);
       if (pool.row(last).tier == SL_TIER_HOST) {
         ++host_left;
         if (const Slot holder = leave_host(last); holder != SL_NONE) bereft.push_back(holder);

@@ -10,6 +10,7 @@
 #include "kv/cache.hpp"
 #include "kv/event_log.hpp"
 #include "kv/pool.hpp"
+#include "kv/regrets.hpp"
 #include "kv/tree.hpp"
 
 namespace serveloop::kv {
@@ -62,6 +63,11 @@ struct Cache::State {
     event->reason = reason;
     log.added(*event);
   }
+  // An eviction drops the block, which is in the tree until the caller takes it out.
+  void emit_evicted(BlockId block, std::uint16_t reason) {
+    regrets.evicted(pool.row(block).key, now_ns);
+    emit(SL_BLOCK_GONE, block, {}, reason);
+  }
   void emit_moved(BlockId from, BlockId to, const Owner& owner);
   void pin(BlockId block);
   void count_hit(const Sequence& sequence, BlockId block);
@@ -102,8 +108,8 @@ struct Cache::State {
   }
   std::uint32_t reach(NodeId node) const;
 
-  // ---- Leaving (leaving.cpp). The block leaves the tree, and all below it in either tier.
-  void drop_below(BlockId block, std::uint16_t reason);
+  // ---- Leaving (leaving.cpp). The block leaves the tree, and all below it in either tier. `evicts`: by an eviction.
+  void drop_below(BlockId block, std::uint16_t reason, bool evicts = false);
   std::uint32_t cached_below(NodeId node) const;  // children of the node that have a cached block
   // A host block leaves the tree: free, or an orphan while its copy is pending. Returns who held it, or SL_NONE: a
   // hole in its copy.
@@ -139,6 +145,7 @@ struct Cache::State {
   std::uint64_t now_ns = 0;  // of the last call that told it
   std::uint64_t plan = 0;    // serial
   std::uint64_t hit_tokens = 0;
+  Regrets regrets;
   Filling filling{0, 1, {}};     // not sealed yet
   std::vector<Filling> pending;  // sealed, not collected; oldest first
   std::vector<std::vector<BlockId>> spare;

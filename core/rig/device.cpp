@@ -43,6 +43,24 @@ Result<Device> virtual_device(const config::Config& config, const config::Calibr
   return device;
 }
 
+// Only time is simulated where extents are reserved: an executor that computes has its KV in blocks.
+Status check_reservation(const config::Config& config) {
+  const config::Engine& e = config.engine;
+  if (e.kv_reservation == "paged") return {};
+  const std::string what = "engine.kv_reservation";
+  const std::string expected = fmt::format("with '{}' ", e.kv_reservation);
+  if (e.executor != "simulated")
+    return fail(what, expected + "engine.executor = \"simulated\"", "'" + e.executor + "'",
+                "set engine.kv_reservation = \"paged\"");
+  if (e.prefix_cache)
+    return fail(what, expected + "engine.prefix_cache = false, as an extent is one sequence's alone", "true",
+                "set engine.prefix_cache = false");
+  if (e.host_kv_memory_bytes > 0)
+    return fail(what, expected + "no host tier, engine.host_kv_memory = 0",
+                config::bytes_text(e.host_kv_memory_bytes, " "), "set engine.host_kv_memory = 0");
+  return {};
+}
+
 }  // namespace
 
 bool is_real(const config::Config& config) {
@@ -76,6 +94,7 @@ Result<std::uint32_t> host_blocks(const config::Engine& e, double block_bytes) {
 }
 
 Result<Device> make_device(const config::Config& config, const policy::Host& host, const Progress& progress) {
+  if (Status good = check_reservation(config); !good) return tl::unexpected(good.error());
   const Result<config::Calibration> calibration = config::load_calibration(config.simulated.calibration);
   if (!calibration) return about("simulated.calibration", calibration.error());
   const sl_cost cost = cost_of(*calibration, config.engine.block_tokens);

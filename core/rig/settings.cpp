@@ -6,6 +6,18 @@
 
 namespace serveloop::rig {
 
+namespace {
+
+engine::KvReservation kv_reservation(const std::string& name) {
+  using engine::KvReservation;
+  return name == "contiguous_max"            ? KvReservation::contiguous_max
+         : name == "contiguous_power_of_two" ? KvReservation::contiguous_power_of_two
+         : name == "contiguous_exact"        ? KvReservation::contiguous_exact
+                                             : KvReservation::paged;
+}
+
+}  // namespace
+
 engine::Options engine_options(const config::Config& config, const DeviceFacts& facts) {
   const config::Engine& e = config.engine;
   engine::Options o;
@@ -13,6 +25,7 @@ engine::Options engine_options(const config::Config& config, const DeviceFacts& 
   o.max_sequences = e.max_sequences;
   o.block_tokens = e.block_tokens;
   o.prefix_cache = e.prefix_cache;
+  o.kv_reservation = kv_reservation(e.kv_reservation);
   o.lag = e.lag;
   o.deterministic = e.deterministic;
   o.max_waiting = e.max_waiting;

@@ -1,6 +1,6 @@
 // Host time of one decode step: a scheduler (fcfs) and lru as plugins, the null executor, real time. Worlds are interleaved
-// in one process.
-//   bench_step STEPS RUNNING:WAITING:CACHED[:SCHEDULER] ...
+// in one process. `churn`: in each step one sequence ends, one enters and one arrives.
+//   bench_step STEPS RUNNING:WAITING:CACHED[:SCHEDULER[:churn]] ...
 // Prints one JSON line a world: medians and p99 in microseconds over all its steps.
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
@@ -26,17 +26,19 @@ using serveloop::test::need;
 struct Shape {
   std::uint32_t running = 0, waiting = 0, cached_blocks = 0;
   std::string scheduler = "fcfs";
+  bool churn = false;
 };
 
-// RUNNING:WAITING:CACHED[:SCHEDULER]
+// RUNNING:WAITING:CACHED[:SCHEDULER[:churn]]
 Shape shape_of(const std::string& text) {
   Shape shape;
   int read = 0;
   if (std::sscanf(text.c_str(), "%u:%u:%u%n", &shape.running, &shape.waiting, &shape.cached_blocks, &read) !=
           3 ||
       shape.running == 0 || (text[read] != 0 && text[read] != ':'))
-    throw std::runtime_error(fmt::format("'{}': expected RUNNING:WAITING:CACHED[:SCHEDULER]", text));
-  if (text[read] == ':') shape.scheduler = text.substr(read + 1);
+    throw std::runtime_error(fmt::format("'{}': expected RUNNING:WAITING:CACHED[:SCHEDULER[:churn]]", text));
+  shape.churn = text.ends_with(":churn");
+  if (text[read] == ':') shape.scheduler = text.substr(read + 1, text.size() - read - (shape.churn ? 7 : 1));
   return shape;
 }
 
@@ -69,22 +71,29 @@ class World : public engine::Output {
     engine_ = need(engine::Engine::create(o, requests::Labeler({}, {}), std::move(p), clock_, executor_,
                                           *this, nullptr));
     fill_cache();
-    for (std::uint32_t i = 0; i < shape.running; ++i) ask(100 + i % 16, 1u << 22);
+    for (std::uint32_t i = 0; i < shape.running; ++i)
+      ask(100 + i % 16, shape.churn ? kWarmUp + shape.running + i : steps + 3 * kWarmUp);  // none ends
     while (engine_->requests().running_count() < shape.running) engine_->step();
-    for (std::uint32_t i = 0; i < shape.waiting; ++i) ask(100 + i % 64, 1u << 22);
-    for (std::uint32_t i = 0; i < kWarmUp; ++i) engine_->step();
+    for (std::uint32_t i = 0; i < shape.waiting; ++i)
+      ask(100 + i % 64, shape.churn ? shape.running : 1u << 22);
+    for (std::uint32_t i = 0; i < kWarmUp + (shape.churn ? shape.running : 0); ++i) advance();
   }
 
   void step() {
     const auto begun = std::chrono::steady_clock::now();
-    engine_->step();
+    advance();
     times_.push_back(
         std::chrono::duration<double, std::micro>(std::chrono::steady_clock::now() - begun).count());
   }
   std::string result() {
     std::sort(times_.begin(), times_.end());
     const auto& requests = engine_->requests();
-    if (requests.running_count() != shape_.running || requests.ready_count() != shape_.waiting)
+    const std::uint32_t off =
+        shape_.churn ? shape_.running / 16 : 0;  // those who ended may not be replaced yet
+    const auto near = [off](std::uint32_t is, std::uint32_t was) {
+      return is <= was + off && was <= is + off;
+    };
+    if (!near(requests.running_count(), shape_.running) || !near(requests.ready_count(), shape_.waiting))
       throw std::runtime_error("the load changed while it was measured");
     return fmt::format(
         R"({{"scheduler": "{}", "running": {}, "waiting": {}, "cached_blocks": {}, "steps": {}, )"
@@ -95,6 +104,11 @@ class World : public engine::Output {
 
  private:
   static constexpr std::uint32_t kWarmUp = 64;
+  void advance() {
+    if (shape_.churn && engine_->requests().live_count() < shape_.running + shape_.waiting)
+      ask(100, shape_.running);
+    engine_->step();
+  }
   void ask(std::uint32_t prompt_tokens, std::uint32_t max_tokens) {
     requests::RequestSpec spec;
     spec.pieces = {{next_seed_++, prompt_tokens}};
@@ -128,7 +142,7 @@ int main(int argc, char** argv) try {
   spdlog::set_level(spdlog::level::off);
   const auto steps = static_cast<std::uint32_t>(std::stoul(argc > 1 ? argv[1] : "0"));
   if (argc < 3 || steps == 0)
-    throw std::runtime_error("usage: bench_step STEPS RUNNING:WAITING:CACHED[:SCHEDULER] ...");
+    throw std::runtime_error("usage: bench_step STEPS RUNNING:WAITING:CACHED[:SCHEDULER[:churn]] ...");
   std::vector<std::unique_ptr<World>> worlds;
   for (int i = 2; i < argc; ++i) worlds.push_back(std::make_unique<World>(shape_of(argv[i]), steps));
   constexpr std::uint32_t kSlice = 50;  // steps of one world before the next has its turn

@@ -69,6 +69,18 @@ class Simulate(stage.Case):
         self.bad('simulate', '--config', self.config(), '--log', 'no/such/x.slog', says=['serveloop: --log no/such/x.slog: '])
         self.bad('simulate', '--config', self.config(), '--swap', 'at=3,scheduler=sarathy', says=['serveloop: --swap at=3,scheduler=sarathy: '])
 
+    def test_contiguous_kv_is_for_simulations_without_a_cache(self):
+        def refused(*more, says, **config):
+            sets = [word for one in more for word in ('--set', one)]
+            self.bad('simulate', '--config', self.config(**config), *sets, says=['engine.kv_reservation', *says])
+        refused('engine.kv_reservation=contiguous', says=['paged', 'contiguous_max', 'contiguous_power_of_two', 'contiguous_exact'])
+        for how in ('contiguous_max', 'contiguous_power_of_two', 'contiguous_exact'):
+            refused(f'engine.kv_reservation={how}', says=['engine.prefix_cache = false'])
+            refused(f'engine.kv_reservation={how}', 'engine.prefix_cache=false', 'engine.host_kv_memory=1GiB', says=['engine.host_kv_memory = 0'])
+            refused(f'engine.kv_reservation={how}', 'engine.prefix_cache=false', executor='hash', says=["'hash'", 'engine.executor = "simulated"'])
+            self.good('simulate', '--config', self.config(), '--set', f'engine.kv_reservation={how}', '--set', 'engine.prefix_cache=false',
+                      '--set', 'engine.context_tokens=128')
+
     def test_a_file_of_a_plugin_is_a_path_only_with_a_slash(self):
         shutil.copytree(stage.BUILD / 'plugins/schedulers/fcfs', self.folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns('*.p'))
         self.bad('simulate', '--config', self.config(), '--set', 'policy.scheduler=fcfs.so', says=["write './fcfs.so'"])
@@ -284,5 +296,9 @@ class Commands(stage.Case):
         self.bad('replay', 'gone.slog', says=['gone.slog'])
         self.bad('replay', self.write('empty.slog', ''), says=['empty.slog', 'step log'])
         self.bad('replay', '.', says=["'.'", 'a folder'])
+        self.bad('replay', 'run.slog', '--workload', 'w.jsonl', '--scheduler', 'fcfs', says=['--workload', 'it replays nothing'])
+        self.bad('replay', 'run.slog', '--workload', 'run.slog', says=['--workload', 'run.slog'])
+        self.bad('replay', self.write('other.slog', 'GIF89a and more'), '--workload', 'w.jsonl', says=['other.slog', 'not a step log'])
+        self.assertFalse((self.folder / 'w.jsonl').exists())
         self.bad('replay', self.write('other.slog', 'GIF89a and more'), says=['other.slog', 'not a step log'])
         self.bad('replay', self.write('newer.slog', 'SLOG\x07and more'), says=['newer.slog', 'another version', 'expected 5, found 7'])

@@ -61,6 +61,25 @@ class Simulate(stage.Case):
         run = json.loads((self.folder / 'out.json').read_text())[0]
         self.assertEqual((run['end_to_end_p50_ms'], run['between_tokens_p99_ms'], run['completed']), (None, None, 0))
 
+    def test_what_the_pool_was_used_for(self):
+        """One request, 33 tokens and 3: it holds 33 of them through one step, and 34 through another that takes as long."""
+        one = """[workload]
+source = "synthetic"
+requests = 1
+rate_per_second = 1
+prompt = { distribution = "fixed", mean_tokens = 33 }
+output = { distribution = "fixed", mean_tokens = 3 }
+"""
+        ways = ('paged', 'contiguous_exact', 'contiguous_power_of_two', 'contiguous_max')
+        self.good('simulate', '--config', self.config(workload=one), '--set', 'engine.prefix_cache=false', '--set', 'engine.context_tokens=128',
+                  '--json', 'out.json', *(word for way in ways for word in ('--vary', f'engine.kv_reservation={way}')))
+        runs = json.loads((self.folder / 'out.json').read_text())
+        for run, tokens in zip(runs, (48, 48, 48, 128)):  # in blocks of 16, of a pool of 1,024
+            share = run['running_mean']  # of the time
+            self.assertGreater(share, 0)
+            self.assertAlmostEqual(run['kv_held_percent'] / share, 100 * tokens / 1024, places=6)
+            self.assertAlmostEqual(run['kv_unfilled_percent'] / share, 100 * (tokens - 33.5) / 1024, places=2)
+
     def test_the_json_says_what_ran(self):
         self.good('simulate', '--config', self.config(), '--set', 'workload.seed=5', '--set', 'engine.seed=6', '--json', 'out.json',
                   '--swap', 'at=5,scheduler=sarathi')
@@ -151,6 +170,19 @@ class Simulate(stage.Case):
         running.send_signal(signal.SIGINT)
         self.assertEqual(running.wait(60), 130)
         self.assertRegex(self.good('replay', 'run.slog'), r'decisions equal, in [\d.]+ s\n$')
+
+    def test_a_log_as_workload(self):
+        self.good('simulate', '--config', self.config(), '--log', 'run.slog')
+        self.assertEqual(self.good('replay', 'run.slog', '--workload', 'shared.jsonl'),
+                         '20 requests without their prompts: shared.jsonl\n')
+        lines = [json.loads(line) for line in (self.folder / 'shared.jsonl').read_text().splitlines()]
+        self.assertEqual((len(lines), lines[0]['serveloop_workload']), (21, 1))
+        tables = []
+        for trace in ('trace = "run.slog"', 'trace = "shared.jsonl"\nformat = "serveloop"'):
+            out = self.good('simulate', '--config', self.config(workload='[workload]\n' + trace))
+            self.assertRegex(out, r'requests completed +20\n')
+            tables.append(re.sub(r'wall time, s .*', '', out))
+        self.assertEqual(*tables)
 
     def test_swap(self):
         out = self.good('simulate', '--config', self.config(), '--swap', 'at=5,scheduler=sarathi', '--swap', 'at=9,eviction=slru',
@@ -257,7 +289,8 @@ class Replay(stage.Case):
 class Plugin(stage.Case):
     def test_list_and_info(self):
         out = self.good('plugin', 'list', '--config', self.config())
-        for kind, name in (('scheduler', 'fcfs'), ('scheduler', 'priority'), ('scheduler', 'sarathi'), ('eviction', 'lru'),
+        for kind, name in (('scheduler', 'fcfs'), ('scheduler', 'priority'), ('scheduler', 'sarathi'), ('scheduler', 'vtc'),
+                           ('scheduler', 'lpm'), ('scheduler', 'dlpm'), ('eviction', 'lru'),
                            ('scheduler', 'token-bucket'), ('eviction', 'slru'), ('preemption', 'recompute'), ('preemption', 'swap'),
                            ('preemption', 'cost'), ('preemption', 'least-progress'), ('preemption', 'most-blocks'),
                            ('precision', 'native')):
@@ -319,7 +352,7 @@ class Plugin(stage.Case):
 
 class Help(stage.Case):
     OPTIONS = {'simulate': ['config', 'set', 'vary', 'swap', 'log', 'json', 'help'],
-               'replay': ['log', 'any-build', 'scheduler', 'eviction', 'preemption', 'set', 'help'],
+               'replay': ['log', 'any-build', 'scheduler', 'eviction', 'preemption', 'set', 'workload', 'help'],
                'plugin': ['action', 'name', 'config', 'help']}
 
     def test_the_program(self):

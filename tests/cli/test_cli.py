@@ -8,6 +8,7 @@ import unittest
 
 sys.dont_write_bytecode = True
 
+import ab
 import bad_input
 import good_input
 import host_memory
@@ -17,7 +18,7 @@ import stage
 if __name__ == '__main__':
     stage.set_up(*sys.argv[1:5])
     suite = unittest.TestSuite()
-    for module in (bad_input, good_input, host_memory, models):
+    for module in (ab, bad_input, good_input, host_memory, models):
         suite.addTests(unittest.defaultTestLoader.loadTestsFromModule(module))
     result = unittest.TextTestRunner(verbosity=2).run(suite)
     failed = len(result.failures) + len(result.errors)

@@ -14,7 +14,7 @@ import re
 
 from checks import Checks, project_files, root, text_of
 
-NAMED = {'README.md', 'CONTRIBUTING.md', 'docs/ARCHITECTURE.md', 'docs/ABI.md', 'docs/STEP_LOG.md', 'docs/SIMULATOR.md'}
+NAMED = {'README.md', 'CONTRIBUTING.md', 'docs/ARCHITECTURE.md', 'docs/AB.md', 'docs/ABI.md', 'docs/STEP_LOG.md', 'docs/SIMULATOR.md'}
 LINK = re.compile(r'\[(?:[^\]\[]|`[^`]*`)*\]\(([^)\s]+)\)')
 SPAN = re.compile(r'`([^`\n]+)`')
 NAME = re.compile(r'([A-Za-z_]\w*(?:::[A-Za-z_]\w*)*)(\(\))?')

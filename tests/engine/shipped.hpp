@@ -8,8 +8,10 @@
 
 namespace serveloop::test {
 
-inline const std::vector<const char*> kSchedulers = {"fcfs", "sarathi", "priority", "srpt",
-                                                     "edf",  "lars",    "mlfq",     "plas"};
+inline const std::vector<const char*> kSchedulers = {"fcfs", "sarathi", "priority", "srpt", "edf", "lars",
+                                                     "mlfq", "plas",    "vtc",      "lpm",  "dlpm"};
+// Those who look for memory before they let anybody in: little or nothing yields for it.
+inline const std::vector<const char*> kRoomFirst = {"static", "orca", "prefill-first", "memory-aware"};
 inline const std::vector<const char*> kEvictions = {"lru",   "slru",   "lfu", "gdsf",
                                                     "sieve", "s3fifo", "arc", "retention"};
 
@@ -17,6 +19,7 @@ inline const std::vector<const char*> kEvictions = {"lru",   "slru",   "lfu", "g
 inline std::vector<Setting::Swap> random_swaps(std::uint64_t seed) {
   static const std::vector<std::pair<policy::Kind, std::vector<const char*>>> kKinds = {
       {policy::Kind::scheduler, kSchedulers},
+      {policy::Kind::scheduler, kRoomFirst},
       {policy::Kind::eviction, kEvictions},
       {policy::Kind::preemption, {"cost", "swap", "least-progress", "most-blocks", "recompute"}}};
   std::vector<Setting::Swap> swaps;

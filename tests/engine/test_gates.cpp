@@ -86,7 +86,7 @@ BOOST_AUTO_TEST_CASE(parked_requests_keep_their_order_and_their_tokens) {
   const std::vector<Ask> asks = plain_asks(40);
   const Outputs reference = alone(asks);
   for (const std::uint32_t lag : {0u, 1u})
-    for (const char* scheduler : {"fcfs", "sarathi", ""}) {
+    for (const char* scheduler : {"fcfs", "sarathi", "orca", "prefill-first", "memory-aware", ""}) {
       Setting s = gated({hold(20000)}, lag);
       s.scheduler = scheduler;
       World world(s, asks);

@@ -97,7 +97,9 @@ void check_parts(const std::map<std::string, Tally>& by) {
   for (const auto& [policy, done] : by) BOOST_TEST_MESSAGE(policy << ": " << done.text());
   for (const char* scheduler : kSchedulers) BOOST_TEST_CONTEXT(scheduler) {
       BOOST_CHECK_GE(by.at(scheduler).swapped_in, kAtLeast);
-      BOOST_CHECK_GE(by.at(scheduler).prefetched, kAtLeast);
+      // Who goes by hits on the device leaves little to be fetched.
+      const bool by_hits = scheduler == std::string_view("lpm") || scheduler == std::string_view("dlpm");
+      BOOST_CHECK_GE(by.at(scheduler).prefetched, by_hits ? kAtLeast / 4 : kAtLeast);
     }
   for (const char* eviction : kEvictions) BOOST_TEST_CONTEXT(eviction)
   BOOST_CHECK_GE(by.at(eviction).demoted, kAtLeast);
@@ -125,7 +127,7 @@ BOOST_AUTO_TEST_CASE(every_trio) {
           for (const bool prefix_cache : {true, false})
             for (const bool swaps : {false, true}) {
               Setting s = trio(scheduler, eviction, preemption, ++run);
-              if (mix(31, run) % (kUnderAsan ? 40 : 8) != 0) continue;
+              if (mix(31, run) % (kUnderAsan ? 48 : 10) != 0) continue;
               s.lag = lag, s.prefix_cache = prefix_cache;
               if (swaps) s.swaps = random_swaps(run);
               const bool in_trouble = mix(29, run) % 2 == 0;
@@ -146,6 +148,28 @@ BOOST_AUTO_TEST_CASE(every_trio) {
   BOOST_CHECK_GE(troubled.failed, kAtLeast);
   BOOST_CHECK_GE(troubled.lost, kAtLeast);
   if (!kUnderAsan) check_parts(by);
+}
+
+// Little is swapped there, but what an earlier scheduler had swapped comes back.
+BOOST_AUTO_TEST_CASE(those_who_look_for_room_first) {
+  Tally all;
+  std::uint64_t run = 0;
+  for (const char* scheduler : kRoomFirst)
+    for (const std::uint32_t lag : {0u, 1u})
+      for (const bool prefix_cache : {true, false})
+        for (const bool swaps : {false, true}) {
+          Setting s = trio(scheduler, kEvictions[run % kEvictions.size()], "swap", run + 1);
+          ++run;
+          s.lag = lag, s.prefix_cache = prefix_cache;
+          if (swaps) s.swaps = {{40, policy::Kind::scheduler, {scheduler, {}}}}, s.scheduler = "fcfs";
+          BOOST_TEST_CONTEXT(s.name() << ", run " << run) {
+            World world(s, asks());
+            check(world);
+            BOOST_CHECK_EQUAL(world.counters().swaps, s.swaps.size());
+            if (swaps) all.add(world);
+          }
+        }
+  BOOST_CHECK_GE(all.swapped_in, kAtLeast);
 }
 
 // At lag 1 the last token of one that yields may be in flight: it ends with it, and to move its blocks would be for nothing.

@@ -94,7 +94,8 @@ std::uint64_t reach(World& world, const Stage& stage) {
 
 void at_every_stage(const std::function<void(World&, std::uint64_t)>& act) {
   for (const std::uint32_t lag : {0u, 1u})
-    for (const char* scheduler : {"fcfs", "priority", "sarathi"})
+    for (const char* scheduler :
+         {"fcfs", "priority", "sarathi", "vtc"})  // lpm leaves no prefix to be fetched here
       for (const Stage& stage : kStages)
         for (const bool some_fail : {false, true})
           BOOST_TEST_CONTEXT(stage.name << ", lag " << lag << ", " << scheduler << ", copies fail "

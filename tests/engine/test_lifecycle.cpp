@@ -91,7 +91,7 @@ std::uint64_t reach(World& world, const Stage& stage) {
 
 void at_every_stage(const std::function<void(World&, std::uint64_t)>& act) {
   for (const std::uint32_t lag : {0u, 1u})
-    for (const char* scheduler : {"fcfs", "sarathi", "priority", "mlfq", ""})
+    for (const char* scheduler : {"fcfs", "sarathi", "priority", "mlfq", "vtc", "lpm", "dlpm", ""})
       for (const Stage& stage : kStages) {
         if (stage.only_lagging && lag == 0) continue;
         BOOST_TEST_CONTEXT(stage.name << ", lag " << lag << ", " << scheduler) {

@@ -5,7 +5,7 @@
 #include <boost/test/unit_test.hpp>
 
 #include "base/hash.hpp"
-#include "world.hpp"
+#include "shipped.hpp"
 
 namespace serveloop::test {
 
@@ -66,7 +66,7 @@ BOOST_AUTO_TEST_CASE(all_kinds_at_random_steps_under_load) {
           const std::uint64_t draw = mix(seed, step);
           switch (draw % 16) {
             case 0: world.swap(Kind::scheduler, {draw / 16 % 2 != 0 ? "sarathi" : "priority", {}}); break;
-            case 1: world.swap(Kind::scheduler, {"fcfs", {}}); break;
+            case 1: world.swap(Kind::scheduler, {kSchedulers[draw / 16 % kSchedulers.size()], {}}); break;
             case 2: world.swap(Kind::eviction, {draw / 16 % 2 != 0 ? "lru" : "slru", {}}); break;
             case 3: world.swap(Kind::preemption, {kPreemptions[draw / 16 % 5], {}}); break;
             case 4: {

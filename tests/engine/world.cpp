@@ -68,6 +68,7 @@ World::World(const Setting& setting, std::vector<Ask> asks, observe::StepLog* lo
   o.max_sequences = setting.max_sequences;
   o.lag = setting.lag;
   o.prefix_cache = setting.prefix_cache;
+  o.kv_reservation = setting.kv_reservation;
   o.bypass_steps = setting.bypass_steps;
   o.max_waiting = setting.max_waiting;
   o.context_tokens = setting.context_tokens;

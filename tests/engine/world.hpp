@@ -31,6 +31,7 @@ struct Setting {
   std::uint64_t seed = 5;            // the policies'
   std::uint32_t context_tokens = 131072;
   bool prefix_cache = true;
+  engine::KvReservation kv_reservation = engine::KvReservation::paged;
   struct Swap {
     std::uint64_t at_step;
     policy::Kind kind;

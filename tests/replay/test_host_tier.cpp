@@ -35,7 +35,7 @@ BOOST_AUTO_TEST_CASE(what_moves_comes_out_equal) {
   std::uint64_t seed = 40;
   engine::Counters sum;
   for (const char* executor : {"hash", "simulated"})
-    for (const char* scheduler : {"fcfs", "priority", "sarathi"})
+    for (const char* scheduler : {"priority", "sarathi", "dlpm"})
       for (const std::uint32_t lag : {0u, 1u})
         for (const char* preemption : {"swap", "cost"})
           BOOST_TEST_CONTEXT(fmt::format("{} {} lag {} {}", executor, scheduler, lag, preemption)) {

@@ -21,7 +21,7 @@ BOOST_AUTO_TEST_SUITE(replay)
 BOOST_AUTO_TEST_CASE(everything_comes_out_equal) {
   std::uint64_t seed = 0;
   for (const char* executor : {"hash", "simulated"})
-    for (const char* scheduler : {"fcfs", "priority", "sarathi"})
+    for (const char* scheduler : {"fcfs", "priority", "dlpm"})
       for (const std::uint32_t lag : {0u, 1u})
         for (const std::uint32_t blocks : {40u, 1024u})
           for (const bool gate : {false, true})

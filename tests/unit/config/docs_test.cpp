@@ -22,7 +22,8 @@ BOOST_AUTO_TEST_CASE(the_reference_is_current) {
 }
 
 BOOST_AUTO_TEST_CASE(every_key_has_help) {
-  for (const config::Schema* schema : {&config::config_schema(), &config::calibration_schema()}) {
+  for (const config::Schema* schema :
+       {&config::config_schema(), &config::calibration_schema(), &config::ab_schema()}) {
     for (const config::Section& section : *schema) {
       for (const config::Key& key : section.keys) BOOST_TEST(std::string(key.help).ends_with("."), key.name);
     }

@@ -104,10 +104,13 @@ const Bad kBad[] = {
     {"[[priority.rule]]\npriority = 1\nmin_prompt_tokens = 9\nmax_prompt_tokens = 8",
      "x.toml:3:1: priority.rule.0.min_prompt_tokens: expected at most max_prompt_tokens, 8, found 9"},
     {"[workload]\nseed = 3",
-     "x.toml:1:2: workload: expected trace = \"PATH\" or source = \"synthetic\", found neither"},
+     "x.toml:1:2: workload: expected trace = \"PATH\" or source = \"synthetic\", \"sessions\" or "
+     "\"programs\", found "
+     "neither"},
     {"[workload]\ntrace = 'a.txt'",
-     "x.toml:1:2: workload.format: expected azure | mooncake, found none; the name of the trace does not "
-     "tell"},
+     "x.toml:1:2: workload.format: expected azure | mooncake | serveloop | step_log, found none; the name of "
+     "the "
+     "trace does not tell"},
     {"[workload]\nsource = 'synthetic'",
      "x.toml:1:2: workload.rate_per_second: expected a rate for arrival = \"poisson\", found none"},
     {"[workload]\nsource = 'synthetic'\narrival = 'closed'",
@@ -139,6 +142,78 @@ const Bad kBad[] = {
      "x.toml:3:1: workload.tenants: expected a share above 0, found none"},
     {"[workload]\ntrace = 'a.csv'\nshared_prefix = { groups = 2 }",
      "x.toml:3:1: workload.shared_prefix.tokens: expected at least 1 for prefixes in groups, found 0"},
+    {"[workload]\ntrace = 'a.csv'\npredictions = { bias = 2 }",
+     "x.toml:3:1: workload.predictions.noise: expected a noise beside bias and share, found none; noise = 0 "
+     "predicts exactly"},
+    {"[workload]\ntrace = 'a.csv'\nbursts = { every_s = 60, length_s = 60, factor = 2 }",
+     "x.toml:3:26: workload.bursts.length_s: expected more than 0 and less than every_s, 60.0, found 60.0"},
+    {"[workload]\ntrace = 'a.csv'\nbursts = { factor = 2 }",
+     "x.toml:3:1: workload.bursts.every_s: expected a period for bursts, found none"},
+    {"[workload]\nsource = 'synthetic'\narrival = 'closed'\nconcurrency = 2\nbursts = { every_s = 2, "
+     "length_s = "
+     "1, factor = 2 }",
+     "x.toml:5:1: workload.bursts: expected none beside arrival = \"closed\", found one; remove it: closed "
+     "clients "
+     "wait for their answers"},
+    {"[workload]\ntrace = 'a.csv'\n[workload.classes.a]\nshare = 0",
+     "x.toml:3:11: workload.classes: expected a share above 0, found none"},
+    {"[workload]\ntrace = 'a.csv'\ncategories = { x = 1 }\n[workload.classes.a]",
+     "x.toml:3:1: workload.categories: expected none beside classes, found one; state `category` in each "
+     "class; "
+     "without it the class's name is its category"},
+    {"[workload]\ntrace = 'a.csv'\ndeadlines = { ttft_ms = 5 }\n[workload.classes.a]",
+     "x.toml:3:1: workload.deadlines: expected none beside classes, found one; state the deadlines in each "
+     "class"},
+    // Sessions and programs.
+    {"[workload]\nsource = 'sessions'",
+     "x.toml:1:2: workload.rate_per_second: expected a rate at which sessions begin, found none"},
+    {"[workload]\nsource = 'sessions'\narrival = 'closed'\nrate_per_second = 1",
+     "x.toml:3:1: workload.arrival: expected poisson | gamma for sessions, found \"closed\""},
+    {"[workload]\nsource = 'programs'\nrate_per_second = 1",
+     "x.toml:1:2: workload.programs: expected a kind of program with a share above 0, found none; add a "
+     "table "
+     "[workload.programs.NAME]; every key in it has a default"},
+    {"[workload]\nsource = 'programs'\nrate_per_second = 1\n[workload.programs.a]\nshare = 0",
+     "x.toml:4:11: workload.programs: expected a kind of program with a share above 0, found shares of 0; "
+     "add a "
+     "table [workload.programs.NAME]; every key in it has a default"},
+    {"[workload]\nsource = 'sessions'\nrate_per_second = 1\nrequests = 5",
+     "x.toml:4:1: workload.requests: expected none beside source = \"sessions\", found one; remove it: it is "
+     "of a "
+     "synthetic stream; `count` says how many begin"},
+    {"[workload]\nsource = 'sessions'\nrate_per_second = 1\nthink_time_s = 5",
+     "x.toml:4:1: workload.think_time_s: expected none beside source = \"sessions\", found one; remove it: "
+     "it is of "
+     "a synthetic stream; `sessions.think_time_s` is theirs"},
+    {"[workload]\nsource = 'programs'\nrate_per_second = 1\n[workload.programs.a]\n[workload.prompt]",
+     "x.toml:5:11: workload.prompt: expected none beside source = \"programs\", found one; remove it: it is "
+     "of a "
+     "synthetic stream"},
+    {"[workload]\nsource = 'synthetic'\nrate_per_second = 1\n[workload.programs.a]",
+     "x.toml:4:11: workload.programs: expected none beside source = \"synthetic\", found one; remove it: it "
+     "is of "
+     "programs"},
+    // Distributions.
+    {"[workload.sessions]\nturns = 'many'",
+     "x.toml:2:1: workload.sessions.turns: expected a number or a distribution, as in { mean = 5, cv = 1 }, "
+     "found "
+     "string 'many'"},
+    {"[workload.sessions]\nturns = 0",
+     "x.toml:2:1: workload.sessions.turns: expected 1 to 1024, found integer 0"},
+    {"[workload.sessions]\nturns = { mean = 5000 }",
+     "x.toml:2:11: workload.sessions.turns.mean: expected 1 to 1024, found integer 5000"},
+    {"[workload.sessions]\nturns = { cv = 1 }",
+     "x.toml:2:1: workload.sessions.turns: expected a mean, or min and max, found not both"},
+    {"[workload.sessions]\nturns = { distribution = 'exponential', min = 1 }",
+     "x.toml:2:1: workload.sessions.turns: expected a mean for exponential, found none"},
+    {"[workload.sessions]\nturns = { distribution = 'exponential', mean = 4, cv = 2 }",
+     "x.toml:2:1: workload.sessions.turns.cv: expected none beside distribution = \"exponential\", found "
+     "one; "
+     "remove it"},
+    {"[workload.sessions]\nturns = { min = 4, max = 3 }",
+     "x.toml:2:1: workload.sessions.turns.min: expected at most max, 3.0, found 4.0"},
+    {"[workload.sessions]\nturns = { men = 4 }",
+     "x.toml:2:11: unknown key 'workload.sessions.turns.men'; did you mean 'mean'?"},
 };
 
 }  // namespace
@@ -170,10 +245,10 @@ BOOST_AUTO_TEST_CASE(overrides_name_themselves) {
   BOOST_TEST(line({"policy.eviction={plugin='lru',isolation='process'}"}) ==
              "--set policy.eviction={plugin='lru',isolation='process'}: policy.eviction.isolation: expected "
              "\"inline\", found \"process\"; isolation is not available in this version");
-  BOOST_TEST(
-      line({"workload.trace=a.txt"}) ==
-      "--set workload.trace=a.txt: workload.format: expected azure | mooncake, found none; the name of the "
-      "trace does not tell");
+  BOOST_TEST(line({"workload.trace=a.txt"}) ==
+             "--set workload.trace=a.txt: workload.format: expected azure | mooncake | serveloop | step_log, "
+             "found none; "
+             "the name of the trace does not tell");
   BOOST_TEST(line({{"server.port=70000", "--port 70000"}}) ==
              "--port 70000: server.port: expected 0 to 65535, found integer 70000");
   BOOST_TEST(line({"tenants.shop.weight=0"}) ==

@@ -86,7 +86,17 @@ BOOST_AUTO_TEST_CASE(of_each_workload) {
        {"source = 'synthetic'\narrival = 'closed'\nconcurrency = 8\nthink_time_s = 0.25\nprompt = { "
         "distribution = "
         "'uniform' }",
-        "source = 'synthetic'\narrival = 'gamma'\nrate_per_second = 3\ncv = 2", "trace = 'a.csv'"}) {
+        "source = 'synthetic'\narrival = 'gamma'\nrate_per_second = 3\ncv = 2", "trace = 'a.csv'",
+        "trace = 'a.slog'",
+        "source = 'sessions'\nrate_per_second = 3\nsessions = { turns = { mean = 5, cv = 0.5 }, think_time_s "
+        "= { "
+        "distribution = 'exponential', mean = 2.5, max = 60 } }\ncount = 7",
+        "source = 'programs'\nrate_per_second = 3\nbursts = { every_s = 60, length_s = 6, factor = 4 "
+        "}\nprograms = { "
+        "agent = { stages = { min = 2, max = 8 }, fan_out = 3, history = false }, 'odd name' = {} }",
+        "trace = 'a.csv'\npredictions = { noise = 0.5 }\nclasses = { chat = { share = 3, priority = -1, "
+        "tenant = 'x', "
+        "ttft_ms_per_1k_tokens = 5.5 }, batch = {} }"}) {
     const auto c = config::parse(std::string("[workload]\n") + text, "x.toml", "/folder");
     BOOST_REQUIRE(c.has_value());
     reads_back(*c);
@@ -114,6 +124,11 @@ BOOST_AUTO_TEST_CASE(of_each_number) {
         c.workload.source = "trace", c.workload.trace = "/a.csv", c.workload.format = "azure";
       if (c.workload.prompt.min_tokens > 131072) c.workload.prompt.max_tokens = 1 << 24;
       if (c.workload.output.min_tokens > 131072) c.workload.output.max_tokens = 1 << 24;
+      if (path == "workload.predictions") c.workload.predictions.noise = 0.5;
+      if (path == "workload.bursts") c.workload.bursts = {60, 5, 2};
+      if (name == "count")
+        c.workload.source = "sessions", c.workload.trace = c.workload.format = "",
+        c.workload.rate_per_second = 1;
       if (c.workload.shared_prefix.groups > 0) c.workload.shared_prefix.tokens = 1;
       reads_back(c);
     }

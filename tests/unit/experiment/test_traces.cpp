@@ -15,8 +15,9 @@ struct Sums {
 };
 
 std::vector<TraceRow> check(const char* name, const char* format, const Sums& expected) {
-  Result<std::vector<TraceRow>> rows = read_trace(trace_path(name), format);
-  BOOST_REQUIRE_MESSAGE(rows.has_value(), (rows ? "" : rows.error().message()));
+  Result<Trace> trace = read_trace(trace_path(name), format);
+  BOOST_REQUIRE_MESSAGE(trace.has_value(), (trace ? "" : trace.error().message()));
+  std::vector<TraceRow>* rows = &trace->rows;
   Sums sums{rows->size(), 0, 0, rows->back().arrival_ns, 0};
   for (const TraceRow& row : *rows) {
     sums.prompt += row.prompt_tokens;
@@ -73,13 +74,16 @@ BOOST_AUTO_TEST_CASE(mooncake_conversations) {
   std::set<std::uint64_t> ids;
   std::uint64_t sum = 0;
   for (const TraceRow& row : rows)
-    for (const std::uint64_t id : row.blocks) {
-      ids.insert(id);
-      sum += id;
-    }
+    for (const BlockRun& run : row.blocks)
+      for (std::uint64_t id = run.first; id < run.first + run.count; ++id) {
+        ids.insert(id);
+        sum += id;
+      }
   BOOST_TEST(ids.size() == 182'790u);
   BOOST_TEST(sum == 23'407'000'830u);
-  BOOST_TEST(rows[0].blocks.size() == 14u);
+  std::uint32_t first = 0;
+  for (const BlockRun& run : rows[0].blocks) first += run.count;
+  BOOST_TEST(first == 14u);
 }
 
 BOOST_AUTO_TEST_CASE(mooncake_synthetic) {
@@ -173,7 +177,7 @@ BOOST_AUTO_TEST_CASE(a_missing_file_and_an_unknown_format_are_named) {
   expect(missing.error().message(), {"a file that can be read", "none at /nowhere/t.csv"});
   const auto unknown = read_trace("/nowhere/t.csv", "azur");
   BOOST_REQUIRE(!unknown.has_value());
-  expect(unknown.error().message(), {"azure or mooncake", "'azur'"});
+  expect(unknown.error().message(), {"azure, mooncake, serveloop or step_log", "'azur'"});
 }
 
 BOOST_AUTO_TEST_SUITE_END()

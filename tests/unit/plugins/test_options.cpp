@@ -57,10 +57,35 @@ BOOST_AUTO_TEST_SUITE(options)
 BOOST_AUTO_TEST_CASE(each_has_bounds) {
   const policy::Host host = build_host();
   std::size_t checked = 0;
-  for (const char* id :
-       {"fcfs",           "sarathi",     "priority", "srpt", "edf",  "lars",  "mlfq",   "plas", "shed",
-        "token-bucket",   "lru",         "slru",     "lfu",  "gdsf", "sieve", "s3fifo", "arc",  "retention",
-        "least-progress", "most-blocks", "swap",     "cost"})
+  for (const char* id : {"fcfs",
+                         "sarathi",
+                         "priority",
+                         "srpt",
+                         "edf",
+                         "lars",
+                         "mlfq",
+                         "plas",
+                         "shed",
+                         "token-bucket",
+                         "lru",
+                         "slru",
+                         "lfu",
+                         "gdsf",
+                         "sieve",
+                         "s3fifo",
+                         "arc",
+                         "retention",
+                         "least-progress",
+                         "most-blocks",
+                         "swap",
+                         "cost",
+                         "vtc",
+                         "lpm",
+                         "dlpm",
+                         "static",
+                         "prefill-first",
+                         "memory-aware",
+                         "composed"})
     BOOST_TEST_CONTEXT(id) {
       const auto library = need(host.open(id));
       for (const policy::OptionSpec& spec : library->manifest().options) BOOST_TEST_CONTEXT(spec.name) {

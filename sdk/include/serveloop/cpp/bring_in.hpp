@@ -52,19 +52,25 @@ class BringIn {
         case SL_EV_ARRIVED:  // handed over as swapped, or on its way
         case SL_EV_RESUMED:
         case SL_EV_IN_TRANSIT:
-        case SL_EV_TRANSFERRED: {
-          const sl_seq_row* seq = view.find(event.subject);
-          if (seq != nullptr && (seq->state == SL_SWAPPED || arrives(*seq)))
-            coming_.insert(key_of(view, *seq), seq->id);
-          else
-            coming_.erase(event.subject);
-          break;
-        }
+        case SL_EV_TRANSFERRED: look_at(view, event.subject, key_of); break;
         case SL_EV_ENDED: coming_.erase(event.subject); break;
         default: break;
       }
     }
   }
+  // As its row has it now.
+  template <class KeyOf>
+  void look_at(const View& view, sl_seq id, KeyOf&& key_of) {
+    if (!on_) return;
+    const sl_seq_row* seq = view.find(id);
+    if (seq != nullptr && (seq->state == SL_SWAPPED || arrives(*seq)))
+      coming_.insert(key_of(view, *seq), id);
+    else
+      coming_.erase(id);
+  }
+  const SeqSet<Key>& coming() const { return coming_; }
+  // Of an order that a policy makes for one step: how many of those behind the last that is admitted are looked at.
+  uint32_t looks_ahead() const { return on_ ? kAhead : 0; }
 
   // Another place for one that is to come; else it does nothing.
   void rank(sl_seq seq, const Key& key) {
@@ -116,14 +122,14 @@ class BringIn {
   template <class Iterator>
   void ahead(const View& view, Plan& plan, Iterator next, Iterator end) {
     if (!on_) return;
-    for (int looked = 0; looked < kAhead && next != end; ++looked, ++next) {
+    for (uint32_t looked = 0; looked < kAhead && next != end; ++looked, ++next) {
       const sl_seq_row& seq = view.seqs()[SL_SEQ_SLOT(next->second)];
       if (ready_to_admit(seq)) prefetch(view, plan, seq, false);
     }
   }
 
  private:
-  static constexpr int kAhead = 4;  // of those next in turn, how many are looked at
+  static constexpr uint32_t kAhead = 4;  // of those next in turn, how many are looked at
 
   static bool arrives(const sl_seq_row& seq) {
     return seq.state == SL_RESERVED && (seq.not_ready & SL_NOT_READY_TRANSFER) != 0;

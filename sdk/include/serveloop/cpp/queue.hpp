@@ -57,6 +57,34 @@ class SeqSet {
   std::vector<std::optional<std::pair<Key, sl_seq>>> by_slot_;
 };
 
+// Calls `join(row)` for each sequence that a call's events make ready to be admitted, `leave(id)` for each that is so no more.
+// Either may come twice of one. One whose blocks are on their way between the tiers is not ready.
+template <class Join, class Leave>
+void hear_ready(const View& view, Join&& join, Leave&& leave) {
+  for (const sl_event& event : view.events()) {
+    switch (event.kind) {
+      case SL_EV_READY:
+      case SL_EV_PREEMPTED:
+      case SL_EV_TRANSFERRED:
+      case SL_EV_RESUMED: {
+        const sl_seq_row* seq = view.find(event.subject);
+        if (seq == nullptr) break;
+        if (ready_to_admit(*seq))
+          join(*seq);
+        else
+          leave(event.subject);  // it was ready, and its blocks are on their way, or it yielded them
+        break;
+      }
+      case SL_EV_ADMITTED:
+      case SL_EV_PARKED:
+      case SL_EV_PAUSED:
+      case SL_EV_IN_TRANSIT:
+      case SL_EV_ENDED: leave(event.subject); break;
+      default: break;
+    }
+  }
+}
+
 // Cost: O(log waiting) per event that concerns it, nothing per step. Smallest key first. One whose blocks are on their
 // way between the tiers does not stand in it.
 template <class Key>
@@ -67,20 +95,9 @@ class ReadyQueue {
   // Takes in a call's events. `key_of(view, row)` is asked when a sequence becomes ready.
   template <class KeyOf>
   void hear(const View& view, KeyOf&& key_of) {
-    for (const sl_event& event : view.events()) {
-      switch (event.kind) {
-        case SL_EV_READY:
-        case SL_EV_PREEMPTED:
-        case SL_EV_TRANSFERRED:
-        case SL_EV_RESUMED: look_at(view, event.subject, key_of); break;
-        case SL_EV_ADMITTED:
-        case SL_EV_PARKED:
-        case SL_EV_PAUSED:
-        case SL_EV_IN_TRANSIT:
-        case SL_EV_ENDED: ready_.erase(event.subject); break;
-        default: break;
-      }
-    }
+    hear_ready(
+        view, [&](const sl_seq_row& seq) { ready_.insert(key_of(view, seq), seq.id); },
+        [&](sl_seq seq) { ready_.erase(seq); });
   }
 
   // Another place for one that stands in it; else it does nothing.
@@ -96,15 +113,6 @@ class ReadyQueue {
   std::size_t size() const { return ready_.size(); }
 
  private:
-  template <class KeyOf>
-  void look_at(const View& view, sl_seq seq, KeyOf&& key_of) {
-    const sl_seq_row* row = view.find(seq);
-    if (row == nullptr) return;
-    if (ready_to_admit(*row))
-      ready_.insert(key_of(view, *row), seq);
-    else
-      ready_.erase(seq);  // it was ready, and its blocks are on their way, or it yielded them
-  }
   SeqSet<Key> ready_;
 };
 

@@ -1,0 +1,118 @@
+// Schedulers against what their papers claim, in simulations of an H100 with an 8B model.
+#include <serveloop/cost.h>
+
+#include <boost/test/unit_test.hpp>
+#include <cmath>
+#include <set>
+
+#include "../need.hpp"
+#include "config/calibration.hpp"
+#include "rig/calibration.hpp"
+#include "simulated.hpp"
+
+namespace serveloop::test {
+
+namespace {
+
+// Prompts of 8,192 tokens come twice a second, beside up to 32 that decode.
+constexpr const char* kLongPrompts = R"(
+[engine]
+token_budget = 2048
+max_sequences = 32
+[workload]
+source = "synthetic"
+rate_per_second = 2
+requests = 120
+prompt = { distribution = "fixed", mean_tokens = 8192 }
+output = { distribution = "fixed", mean_tokens = 256 }
+)";
+constexpr std::uint32_t kPrompt = 8192, kOutput = 256, kDecodes = 32;
+
+// The longest that a step of `tokens` tokens takes there: all others decode at the end of their outputs, and the rest of it
+// is the end of a prompt.
+double longest_step_ms(std::uint32_t tokens) {
+  const config::Calibration c =
+      need(config::load_calibration(SERVELOOP_SOURCES "/configs/calibrations/h100-llama3.1-8b.toml"));
+  const sl_cost cost = rig::cost_of(c, 16);
+  const std::uint32_t chunk = tokens - kDecodes;
+  const double device_ns = sl_predict_step_ns(&cost, kDecodes, std::uint64_t{kDecodes} * (kPrompt + kOutput),
+                                              chunk, sl_chunk_pairs(kPrompt - chunk, chunk));
+  const double host_us = c.host_step_us + c.host_sequence_us * kDecodes * 2 + c.policy_us * 8;
+  return device_ns * 1e-6 + host_us * 1e-3;
+}
+
+// The Azure conversation trace, faster than it can be served, in a pool that fcfs fills to nine tenths.
+constexpr const char* kShortOfMemory = R"(
+[engine]
+token_budget = 2048
+max_sequences = 256
+context_tokens = 16384
+kv_blocks = 1700
+lag = 1
+[workload]
+trace = "../data/traces/azure2023_conv.csv"
+window = [0, 400]
+rate_scale = 2.2
+)";
+
+}  // namespace
+
+BOOST_AUTO_TEST_SUITE(schedulers)
+
+BOOST_AUTO_TEST_CASE(sarathi_bounds_the_time_between_tokens_and_prefill_first_does_not) {
+  const double of_a_chunk = longest_step_ms(512), of_a_budget = longest_step_ms(2048);
+  const Ran sarathi =
+      simulate(kLongPrompts, {"policy.scheduler={plugin='sarathi',options={chunk_budget=512}}"});
+  const Ran prefill_first = simulate(kLongPrompts, {"policy.scheduler=prefill-first"});
+  for (const Ran* ran : {&sarathi, &prefill_first}) BOOST_TEST(ran->summary.completed == 120u);
+  BOOST_TEST_MESSAGE("longest gap: sarathi " << sarathi.summary.longest_gap << " ms of " << of_a_chunk
+                                             << ", prefill-first " << prefill_first.summary.longest_gap
+                                             << " ms; its budget-sized step " << of_a_budget);
+  BOOST_TEST(sarathi.summary.longest_gap <= of_a_chunk);
+  BOOST_TEST(prefill_first.summary.longest_gap > of_a_budget);
+  BOOST_TEST(of_a_budget > of_a_chunk);
+}
+
+// Of the same parts as another it plans the same, byte for byte, through preemptions, and another where it is of others.
+BOOST_AUTO_TEST_CASE(composed_plans_what_schedulers_of_its_parts_plan) {
+  const auto plans = [](const std::string& scheduler) {
+    const Ran ran = simulate(kShortOfMemory, {"workload.window=[0,60]", "policy.scheduler=" + scheduler});
+    BOOST_TEST(ran.summary.counters.fallbacks.empty());
+    return ran.plans;
+  };
+  const auto composed = [&](const std::string& options) {
+    return plans("{plugin='composed',options={" + options + "}}");
+  };
+  const std::uint64_t fcfs = plans("fcfs"), sarathi = plans("sarathi"), memory_aware = plans("memory-aware"),
+                      orca = plans("orca"), prefill_first = plans("prefill-first");
+  BOOST_TEST(composed("") == fcfs);
+  BOOST_TEST(composed("chunking='decodes_first'") == sarathi);
+  BOOST_TEST(composed("admission='predicted'") == memory_aware);
+  BOOST_TEST(composed("admission='worst_case',chunking='whole'") == orca);
+  BOOST_TEST(composed("chunking='prefill_first'") == prefill_first);
+  BOOST_TEST(std::set<std::uint64_t>(
+                 {fcfs, sarathi, memory_aware, orca, prefill_first, composed("order='shortest'")})
+                 .size() == 6u);
+}
+
+// What yields is computed again, and what it had cached leaves while it waits to.
+BOOST_AUTO_TEST_CASE(memory_aware_computes_little_twice) {
+  const experiment::Summary fcfs = simulate(kShortOfMemory, {"policy.scheduler=fcfs"}).summary;
+  const experiment::Summary aware = simulate(kShortOfMemory, {"policy.scheduler=memory-aware"}).summary;
+  for (const experiment::Summary* s : {&fcfs, &aware})
+    BOOST_TEST_MESSAGE("held " << 100 * s->pool.held() << " %, preemptions " << s->counters.preemptions
+                               << ", recomputed " << s->counters.recomputed_tokens << ", regretted "
+                               << s->counters.regretted_evictions << ", output tokens/s "
+                               << static_cast<double>(s->counters.output_tokens) / s->seconds);
+  BOOST_TEST(std::abs(fcfs.pool.held() - 0.9) < 0.01);
+  BOOST_TEST(fcfs.counters.preemptions >= 200u);
+  BOOST_TEST(aware.counters.preemptions < fcfs.counters.preemptions);
+  BOOST_TEST(aware.counters.recomputed_tokens < fcfs.counters.recomputed_tokens);
+  BOOST_TEST(aware.counters.regretted_evictions < fcfs.counters.regretted_evictions);
+  BOOST_TEST(aware.counters.output_tokens == fcfs.counters.output_tokens);
+  BOOST_TEST(aware.seconds < 1.02 * fcfs.seconds);
+}
+
+BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace serveloop::test
