@@ -98,9 +98,9 @@ struct AttentionChunks {
 };
 
 // q, out and V of keys past a token as in decode_attention(), but q 16-byte aligned with a q_stride that is a
-// multiple of 8, and out 4-byte aligned. Keys and values of a chunk are in the cache before its queries ask, and
+// multiple of 8, and out 16-byte aligned. Keys and values of a chunk are in the cache before its queries ask, and
 // finite: a value past a token that is no number would reach it. Needs no workspace. Rows outside of all chunks are
-// left as they are. The host encodes two descriptions of the cache a call, nothing else reaches the device.
+// left as they are. The host encodes descriptions of the cache and of q a call, nothing else reaches the device.
 Status prefill_attention(const AttentionShape& shape, const AttentionChunks& chunks,
                          const AttentionCache& cache, const __nv_bfloat16* q, std::int64_t q_stride,
                          __nv_bfloat16* out, cudaStream_t stream);

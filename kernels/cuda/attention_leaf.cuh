@@ -151,37 +151,63 @@ __device__ __forceinline__ float finish_score(float raw, float scale, float soft
   }
 }
 
-// Maximum, exp2 and sum of one half of the rows (`half` 0: row lane / 4; 1: that + 8) of the scores of the leaf at
-// `start`, of whose keys [first, last] are visible; scores become probabilities relative to the maximum. Keys are
-// summed in ascending order a lane, then over the four lanes. `masked` false: all keys are visible. A row that sees
-// none gets probabilities of 0, the sum 0 and the maximum minus infinity.
+// The three steps from the scores of one half of the rows (`half` 0: row lane / 4; 1: that + 8) to their probabilities.
+// First: the lane's maximum of the scores of the leaf at `start`, of whose keys [first, last] are visible. `masked` false:
+// all keys are visible.
 template <bool capped, bool masked = true>
-__device__ __forceinline__ void soften_half(int start, int first, int last, float scale, float soft_cap,
-                                            int half, float (&s)[leaf_units * 8], float& m, float& l) {
+__device__ __forceinline__ float lane_maximum(int start, int first, int last, float scale, float soft_cap,
+                                              int half, float (&s)[leaf_units * 8]) {
   const int lane = threadIdx.x % 32;
-  const float to_log2 = capped ? log2_e : scale * log2_e;
-  m = -INFINITY;
+  float m[2] = {-INFINITY, -INFINITY};  // two chains take half as long
 #pragma unroll
   for (int i = 0; i < leaf_units * 4; ++i) {
     const int position = start + i / 2 * 8 + lane % 4 * 2 + i % 2;
     float& score = s[i / 2 * 4 + half * 2 + i % 2];
     score = finish_score<capped>(score, scale, soft_cap);
     if constexpr (masked) score = position >= first && position <= last ? score : -INFINITY;
-    m = fmaxf(m, score);
+    m[i % 2] = fmaxf(m[i % 2], score);
   }
+  return fmaxf(m[0], m[1]);
+}
+
+// Second: the row's maximum in units of log2, from its four lanes' `m`.
+__device__ __forceinline__ float row_maximum(float m, float to_log2) {
   m = fmaxf(m, __shfl_xor_sync(0xffffffffu, m, 1));
   m = fmaxf(m, __shfl_xor_sync(0xffffffffu, m, 2));
-  m = __fmul_rn(m, to_log2);
+  return __fmul_rn(m, to_log2);
+}
+
+// Third: scores become probabilities relative to the row's maximum `m`; returns the lane's sum, keys ascending.
+template <bool masked = true>
+__device__ __forceinline__ float lane_sum(float m, float to_log2, int half, float (&s)[leaf_units * 8]) {
   const float shift = masked && m == -INFINITY ? 0.0f : m;
-  l = 0.0f;
+  float l = 0.0f;
 #pragma unroll
   for (int i = 0; i < leaf_units * 4; ++i) {
     float& score = s[i / 2 * 4 + half * 2 + i % 2];
     score = exp2_fast(__fmaf_rn(score, to_log2, -shift));
     l = __fadd_rn(l, score);
   }
+  return l;
+}
+
+__device__ __forceinline__ float row_sum(float l) {
   l = __fadd_rn(l, __shfl_xor_sync(0xffffffffu, l, 1));
-  l = __fadd_rn(l, __shfl_xor_sync(0xffffffffu, l, 2));
+  return __fadd_rn(l, __shfl_xor_sync(0xffffffffu, l, 2));
+}
+
+template <bool capped>
+__device__ __forceinline__ float scale_to_log2(float scale) {
+  return capped ? log2_e : scale * log2_e;
+}
+
+// All of them. A row that sees no key gets probabilities of 0, the sum 0 and the maximum minus infinity.
+template <bool capped>
+__device__ __forceinline__ void soften_half(int start, int first, int last, float scale, float soft_cap,
+                                            int half, float (&s)[leaf_units * 8], float& m, float& l) {
+  const float to_log2 = scale_to_log2<capped>(scale);
+  m = row_maximum(lane_maximum<capped>(start, first, last, scale, soft_cap, half, s), to_log2);
+  l = row_sum(lane_sum(m, to_log2, half, s));
 }
 
 // The probabilities of 16 keys as the left operand of their product with V.

@@ -1,9 +1,13 @@
 // The kernel of prefill_attention().
 //
-// A block, or a cluster of them, takes a tile: some consecutive tokens of a chunk with the query heads that share a key head, 128 rows of
+// A block, or a cluster of them, takes tiles: some consecutive tokens of a chunk with the query heads that share a key head, 128 rows of
 // scores (64 at head size 256). Two warpgroups of consumers own 64 rows each; at head size 256 they own the same 64
-// rows and half of the columns of V each, and both make the scores. Of the third warpgroup one warp brings keys and one
-// values, a leaf at a time, through rings in shared memory.
+// rows and half of the columns of V each, and both make the scores. Of the third warpgroup one warp finds the tiles, one
+// brings their queries, one keys and one values, a leaf at a time, through rings in shared memory.
+//
+// The warpgroups take turns with the tensor cores. In its turn one multiplies the probabilities of a leaf with V, in halves
+// of 64 columns, then makes the scores of the leaf after; while a half is under way it folds the one before. Between its turns
+// it softens the scores. Tiles follow each other in the same way: the turn that ends a tile begins the next.
 //
 // A row's state passes through the steps of decode_attention(): leaf, group, result, each from its own start, with
 // products that the tensor cores sum alike in mma.sync and wgmma (tests/device/test_prefill.cu compares the bits).
@@ -13,37 +17,30 @@
 // computes its group's state while others compute theirs, and the sum of the groups so far goes from block to block in
 // ascending order (attention_rows.cuh). So the order of a row's sums is the same however many blocks a tile has.
 //
-// Sources: tiles and online softmax (Dao, FlashAttention-2, 2023), warpgroups with a producer (Shah et al.,
-// FlashAttention-3, 2024).
+// Sources: tiles and online softmax (Dao, FlashAttention-2, 2023), warpgroups with a producer that take turns (Shah et
+// al., FlashAttention-3, 2024).
 #pragma once
 
+#include "attention_order.cuh"
 #include "attention_rows.cuh"
 
 namespace serveloop::kernels::cuda {
 
-// Query rows to shared memory, in the layout of the keys; rows of no token are zero.
-template <int head_dim>
-__device__ void load_tile_query(const PrefillJob& job, const Tile& tile, std::uint32_t to) {
-  constexpr int rows = PrefillLayout<head_dim>::rows;
-  for (int i = threadIdx.x; i < rows * head_dim / 8; i += consumer_threads) {
-    const int row = i / (head_dim / 8);
-    const int chunk = i % (head_dim / 8);
-    const int token = row / job.pack_heads;
-    const int head = row % job.pack_heads;
-    uint4 data = {0, 0, 0, 0};
-    if (token < tile.tokens && head < tile.heads) {
-      data = *reinterpret_cast<const uint4*>(job.q + (tile.row0 + token) * job.q_stride +
-                                             (tile.q_head + head) * head_dim + chunk * 8);
-    }
-    store_shared(to + chunk / 8 * (rows * 128) + row * 128 + ((chunk % 8) ^ (row & 7)) * 16, data);
-  }
-  fence_async_proxy();
-  named_barrier(1, consumer_threads);
+// Pins values to this place of the program: what makes them stays before it, what uses them after. The compiler knows
+// neither of products under way nor of the wait for them.
+template <int size>
+__device__ __forceinline__ void pin(float* values) {
+#pragma unroll
+  for (int i = 0; i < size; ++i) asm volatile("" : "+f"(values[i])::"memory");
 }
 
-// Scores of 64 rows and the leaf's 128 keys.
+// What is the same for the whole warp, in a way that the compiler sees: branches on it do not part the lanes.
+__device__ __forceinline__ int uniform(int value) { return __shfl_sync(0xffffffffu, value, 0); }
+__device__ __forceinline__ bool uniform(bool value) { return __any_sync(0xffffffffu, value) != 0; }
+
+// Starts the scores of 64 rows and the leaf's 128 keys.
 template <int head_dim>
-__device__ __forceinline__ void score_leaf(std::uint32_t q, std::uint32_t k, float (&s)[leaf_units * 8]) {
+__device__ __forceinline__ void start_scores(std::uint32_t q, std::uint32_t k, float (&s)[leaf_units * 8]) {
   constexpr int rows = PrefillLayout<head_dim>::rows;
   const Matrix rows_of_q(q);
   const Matrix keys(k);
@@ -54,189 +51,318 @@ __device__ __forceinline__ void score_leaf(std::uint32_t q, std::uint32_t k, flo
                        keys.at(step / 4 * leaf_column_bytes + step % 4 * 32), step > 0);
   }
   warpgroup_commit();
-  warpgroup_wait<0>();
 }
 
-// o = P V over the leaf's 128 keys.
+// Starts o = P V over the leaf's 128 keys.
 template <int columns>
-__device__ __forceinline__ void weigh_leaf(const std::uint32_t (&p)[leaf_units][4], std::uint32_t v,
-                                           float (&o)[columns / 2]) {
+__device__ __forceinline__ void start_values(const std::uint32_t (&p)[leaf_units][4], std::uint32_t v,
+                                             float (&o)[columns / 2]) {
   const Matrix values(v, leaf_column_bytes);
   warpgroup_begin();
 #pragma unroll
   for (int unit = 0; unit < leaf_units; ++unit)
     warpgroup_multiply(o, p[unit], values.at(unit * unit_tokens * 128), unit > 0);
   warpgroup_commit();
-  warpgroup_wait<0>();
 }
 
-struct RowPlace {
-  bool used[2];
-  int token[2], head[2];
-  int first[2], last[2];  // visible positions
+// Which key each of a thread's two rows sees last, -1 where the row is not used.
+struct RowEnds {
+  int last[2];
 };
 
-__device__ inline RowPlace place_rows(const PrefillJob& job, const Tile& tile, int row0) {
-  RowPlace place;
+// The thread's rows of the tile are `row` and `row` + 8.
+__device__ __forceinline__ RowEnds row_ends(const PrefillJob& job, const Tile& tile, int row) {
+  RowEnds ends;
 #pragma unroll
   for (int half = 0; half < 2; ++half) {
-    const int row = row0 + half * 8;
-    place.token[half] = row / job.pack_heads;
-    place.head[half] = row % job.pack_heads;
-    place.used[half] = place.token[half] < tile.tokens && place.head[half] < tile.heads;
-    const int position = tile.position0 + place.token[half];
-    place.last[half] = place.used[half] ? position : -1;
-    place.first[half] = job.shape.window > 0 ? max(0, position - job.shape.window + 1) : 0;
+    const int token = (row + half * 8) / job.pack_heads, head = (row + half * 8) % job.pack_heads;
+    const bool used = token < tile.tokens && head < tile.heads;
+    ends.last[half] = used ? tile.position0 + token : -1;
   }
-  return place;
+  return ends;
 }
 
-// Scores become probabilities, as the left operand of their product with V. `whole`: every row sees every key.
-template <bool capped>
-__device__ __forceinline__ void soften_leaf(const AttentionShape& shape, const RowPlace& place, int start,
-                                            bool whole, float (&s)[leaf_units * 8], float (&m)[2],
-                                            float (&l)[2], std::uint32_t (&p)[leaf_units][4]) {
+// Scores become probabilities, as the left operand of their product with V, and the group is scaled to their maximum: while
+// the special-function unit makes powers, others have time for that. l: the thread's sums, not yet its rows'. `masked` false:
+// every row sees every key.
+template <bool capped, bool masked, int columns>
+__device__ __forceinline__ void soften_leaf(const AttentionShape& shape, const RowEnds& ends, int start,
+                                            float (&s)[leaf_units * 8], float (&l)[2], float (&take)[2],
+                                            std::uint32_t (&p)[leaf_units][4], RowStates<columns>& group) {
+  const float to_log2 = scale_to_log2<capped>(shape.scale);
+  float m[2];
 #pragma unroll
   for (int half = 0; half < 2; ++half) {
-    if (whole) {
-      soften_half<capped, false>(start, 0, 0, shape.scale, shape.soft_cap, half, s, m[half], l[half]);
-    } else {
-      soften_half<capped>(start, place.first[half], place.last[half], shape.scale, shape.soft_cap, half, s,
-                          m[half], l[half]);
-    }
+    const int last = ends.last[half];
+    const int first = masked && shape.window > 0 ? max(0, last - shape.window + 1) : 0;
+    m[half] = lane_maximum<capped, masked>(start, first, last, shape.scale, shape.soft_cap, half, s);
+  }
+#pragma unroll
+  for (int half = 0; half < 2; ++half) m[half] = row_maximum(m[half], to_log2);
+#pragma unroll
+  for (int half = 0; half < 2; ++half) {
+    l[half] = lane_sum<masked>(m[half], to_log2, half, s);
+    take[half] = scale_half(group, half, m[half]);
   }
 #pragma unroll
   for (int unit = 0; unit < leaf_units; ++unit) pack_unit(s + unit * 8, true, p[unit]);
 }
 
-// `out`: the thread's first column of the tile's first row.
-template <int columns>
-__device__ void store_rows(const RowStates<columns>& state, const RowPlace& place,
-                           const AttentionShape& shape, bf16* out) {
+// The result of the thread's rows. Four lanes of a row exchange their columns, so that each stores 16 bytes at once.
+template <int head_dim, int columns>
+__device__ void store_rows(const PrefillJob& job, const Tile& tile, const RowStates<columns>& state, int row0,
+                           int column0) {
+  const int lane = threadIdx.x % 4;
 #pragma unroll
   for (int half = 0; half < 2; ++half) {
-    if (!place.used[half]) continue;
-    bf16* row = out + (static_cast<std::int64_t>(place.token[half]) * shape.q_heads + place.head[half]) *
-                          shape.head_dim;
+    const int token = (row0 + half * 8) / job.pack_heads, head = (row0 + half * 8) % job.pack_heads;
+    const bool used = token < tile.tokens && head < tile.heads;
+    bf16* to =
+        job.out +
+        (static_cast<std::int64_t>(tile.row0 + token) * job.shape.q_heads + tile.q_head + head) * head_dim +
+        column0 + lane * 8;
     const float l = state.l[half];
 #pragma unroll
-    for (int i = 0; i < columns / 8; ++i) {
-      *reinterpret_cast<std::uint32_t*>(row + i * 8) =
-          pack_2(__fdiv_rn(state.o[i * 4 + half * 2], l), __fdiv_rn(state.o[i * 4 + half * 2 + 1], l));
+    for (int i = 0; i < columns / 32; ++i) {
+      std::uint32_t words[4];
+#pragma unroll
+      for (int j = 0; j < 4; ++j) {
+        const float* values = state.o + (i * 4 + j) * 4 + half * 2;
+        words[j] = pack_2(__fdiv_rn(values[0], l), __fdiv_rn(values[1], l));
+      }
+      transpose_quad(words);
+      if (used) *reinterpret_cast<uint4*>(to + i * 32) = {words[0], words[1], words[2], words[3]};
     }
   }
 }
 
-// Folds a group onto those before, and leaves the sum of both for the group after.
-template <int head_dim, int columns>
-__device__ __forceinline__ void end_group(const Leaves& leaves, Total<head_dim>& total,
-                                          RowStates<columns>& group) {
-  if (leaves.shared() && leaves.follows()) total.receive();
-  total.fold_into(group);
-  total.keep(group);
-  if (leaves.shared()) total.hand_on(leaves.next_part());
-  group.clear();
-}
+// The turns of the two warpgroups with the tensor cores. Who passes it on before the products have ended lets the other's
+// follow at once.
+struct Turns {
+  int own, other;
 
-template <int head_dim, bool capped>
-__device__ void consume(const PrefillJob& job, const Tile& tile, Leaves leaves, char* memory, Ring k,
-                        Ring v) {
+  __device__ explicit Turns(int warpgroup) : own(2 + warpgroup), other(3 - warpgroup) {
+    if (warpgroup == 1) pass();
+  }
+  __device__ void wait() const { named_barrier(own, consumer_threads); }
+  __device__ void pass() const { named_barrier_arrive(other, consumer_threads); }
+};
+
+// A warpgroup of consumers.
+template <int head_dim, bool capped, bool clustered>
+class Consumer {
   using Layout = PrefillLayout<head_dim>;
-  constexpr int columns = Layout::columns;
-  const int group_index = __shfl_sync(0xffffffffu, threadIdx.x / 128, 0);  // known to be one for the warp
-  const int row_base = head_dim == 256 ? 0 : group_index * 64;
-  const int column_base = head_dim == 256 ? group_index * 128 : 0;
-  const std::uint32_t q = shared_address(memory);
-  load_tile_query<head_dim>(job, tile, q);
-  if (leaves.shared()) cluster_wait();  // the other blocks have made their barriers
-  const RowPlace place = place_rows(job, tile, row_base + threadIdx.x / 32 % 4 * 16 + threadIdx.x % 32 / 4);
-  const int all_last = tile.position0;  // every row sees keys up to here
-  const int all_first = job.shape.window > 0 ? max(0, tile.last - job.shape.window + 1) : 0;
-  Total<head_dim> total(memory);
-  RowStates<columns> group;
-  group.clear();
-  // The warpgroups take turns with their scores, so that one multiplies while the other softens.
-  const int own_turn = 2 + group_index;
-  const int other_turn = 3 - group_index;
-  if (group_index == 1) named_barrier_arrive(other_turn, consumer_threads);
-  for (; leaves.left(); leaves.leaf = leaves.after()) {
-    const int start = leaves.leaf * attention_leaf_tokens;
-    float s[leaf_units * 8], m[2], l[2], o[columns / 2];
-    barrier_wait(k.full(), k.phase);
-    named_barrier(own_turn, consumer_threads);
-    score_leaf<head_dim>(q + row_base * 128, k.memory + k.stage * Layout::leaf_bytes, s);
-    if (group_index == 0 || leaves.after() <= leaves.last) named_barrier_arrive(other_turn, consumer_threads);
-    if (threadIdx.x % 128 == 0) barrier_arrive(k.empty(Layout::stages));
-    k.step(Layout::stages);
-    std::uint32_t p[leaf_units][4];
-    const bool whole = start >= all_first && start + attention_leaf_tokens - 1 <= all_last;
-    soften_leaf<capped>(job.shape, place, start, whole, s, m, l, p);
-    barrier_wait(v.full(), v.phase);
-    weigh_leaf<columns>(p, v.memory + v.stage * Layout::leaf_bytes + column_base / 64 * leaf_column_bytes, o);
-    if (threadIdx.x % 128 == 0) barrier_arrive(v.empty(Layout::stages));
-    v.step(Layout::stages);
-    fold_leaf(group, m, l, o);
-    if (leaves.ends_group()) end_group(leaves, total, group);
+  using Scores = float[leaf_units * 8];
+  using Probabilities = std::uint32_t[leaf_units][4];
+  using Group = RowStates<Layout::columns>;
+
+ public:
+  __device__ Consumer(const PrefillJob& job, char* memory, int part)
+      : job_(job),
+        part_(part),
+        warpgroup_(uniform(static_cast<int>(threadIdx.x) / 128)),
+        tiles_(TileRing::at<Layout>(memory)),
+        q_(Layout::q(shared_address(memory))),
+        k_(Layout::k(shared_address(memory))),
+        v_(Layout::v(shared_address(memory))),
+        total_(memory) {}
+
+  __device__ __forceinline__ void run() {
+    const unsigned count = uniform(tiles_.wait_for_count());
+    if (count == 0) return;
+    const Turns turns(warpgroup_);
+    Group group;
+    Scores s;
+    unsigned leaf = 0;  // of the block's, that whose scores are there
+    wait_for_keys(0, 0);
+    turns.wait();
+    score(0, 0, s);
+    turns.pass();
+    end_scores(0, s);
+    for (unsigned number = 0; number < count; ++number) {
+      const Tile& tile = tiles_.take(number);
+      const Extent extent = extent_of(tile);
+      group.clear();
+      for (Leaves leaves = leaves_of(tile); leaves.left(); leaves.leaf = leaves.after(), ++leaf) {
+        const bool ends_tile = leaves.after() > leaves.last;
+        const unsigned next = ends_tile ? number + 1 : number;
+        if (ends_tile) give_back(q_.empty(number));  // not in a turn: for the next both warpgroups have to
+        Probabilities p;
+        float l[2], take[2], o[Layout::columns / 2];
+        soften(extent, leaves.leaf, s, l, take, p, group);
+        v_.wait_full(leaf);
+        turns.wait();
+        start_values<Layout::columns>(
+            p, v_.memory + v_.place(leaf) * Layout::leaf_bytes + column() / 64 * leaf_column_bytes, o);
+        add_sums(group, take, l);  // while that is under way
+        if (next == count) {
+          end_values(leaf, o);
+          if (warpgroup_ == 0) turns.pass();
+          add_values(group, take, o);
+          end_leaf(tile, leaves, group);
+          return;
+        }
+        wait_for_keys(next, leaf + 1);
+        end_values(leaf, o);
+        score(next, leaf + 1, s);
+        turns.pass();
+        add_values(group, take, o);  // while that is under way
+        end_leaf(tile, leaves, group);
+        end_scores(leaf + 1, s);
+      }
+      tiles_.give_back(number);
+    }
   }
-  if (leaves.end_tile()) {
-    if (leaves.shared()) total.receive();
-    total.fold_into(group);
-    const std::int64_t first_row = static_cast<std::int64_t>(tile.row0) * job.shape.q_heads + tile.q_head;
-    store_rows(group, place, job.shape, job.out + first_row * head_dim + column_base + threadIdx.x % 4 * 2);
+
+ private:
+  // The thread's first row of the tile, and the warpgroup's first column of V.
+  __device__ int row() const {
+    const int base = head_dim == 256 ? 0 : warpgroup_ * 64;
+    return base + static_cast<int>(threadIdx.x / 32 % 4 * 16 + threadIdx.x % 32 / 4);
   }
-  if (leaves.shared()) cluster_barrier();  // what this block handed on has arrived
-}
+  __device__ int column() const { return head_dim == 256 ? warpgroup_ * 128 : 0; }
+
+  __device__ Leaves leaves_of(const Tile& tile) const {
+    return Leaves(uniform(tile.first), uniform(tile.last), clustered ? job_.parts : 1, clustered ? part_ : 0);
+  }
+
+  struct Extent {
+    int all_first, all_last;  // keys that every row sees
+    RowEnds ends;
+  };
+  __device__ Extent extent_of(const Tile& tile) const {
+    const int first = job_.shape.window > 0 ? max(0, uniform(tile.last) - job_.shape.window + 1) : 0;
+    return {first, uniform(tile.position0), row_ends(job_, tile, row())};
+  }
+
+  // By the warpgroup.
+  __device__ __forceinline__ static void give_back(std::uint32_t barrier) {
+    if (threadIdx.x % 128 == 0) barrier_arrive(barrier);
+  }
+
+  __device__ __forceinline__ void wait_for_keys(unsigned tile, unsigned leaf) const {
+    q_.wait_full(tile);
+    k_.wait_full(leaf);
+  }
+
+  // Starts the scores of a leaf.
+  __device__ __forceinline__ void score(unsigned tile, unsigned leaf, Scores& s) const {
+    const int first_row = head_dim == 256 ? 0 : warpgroup_ * 64;
+    start_scores<head_dim>(q_.memory + q_.place(tile) * Layout::q_bytes + first_row * 128,
+                           k_.memory + k_.place(leaf) * Layout::leaf_bytes, s);
+  }
+
+  // Waits for them, and for all other products.
+  __device__ __forceinline__ void end_scores(unsigned leaf, Scores& s) const {
+    warpgroup_wait<0>();
+    pin<leaf_units * 8>(s);
+    give_back(k_.empty(leaf));
+  }
+
+  __device__ __forceinline__ void end_values(unsigned leaf, float (&o)[Layout::columns / 2]) const {
+    warpgroup_wait<0>();
+    pin<Layout::columns / 2>(o);
+    give_back(v_.empty(leaf));
+  }
+
+  __device__ __forceinline__ void soften(const Extent& extent, int leaf, Scores& s, float (&l)[2],
+                                         float (&take)[2], Probabilities& p, Group& group) const {
+    const int start = leaf * attention_leaf_tokens;
+    const bool whole = start >= extent.all_first && start + attention_leaf_tokens - 1 <= extent.all_last;
+    if (whole) {
+      soften_leaf<capped, false>(job_.shape, extent.ends, start, s, l, take, p, group);
+    } else {
+      soften_leaf<capped, true>(job_.shape, extent.ends, start, s, l, take, p, group);
+    }
+  }
+
+  // A leaf may end its group, which is folded onto those before, and its tile.
+  __device__ __forceinline__ void end_leaf(const Tile& tile, const Leaves& leaves, Group& group) {
+    if (!leaves.ends_group() && !leaves.ends_tile()) return;
+    if (leaves.follows()) {
+      if (clustered && leaves.shared()) total_.receive();
+      total_.fold_into(group);
+    }
+    if (leaves.ends_tile()) {
+      store_rows<head_dim>(job_, tile, group, row(), column());
+      return;
+    }
+    total_.keep(group);
+    if (clustered && leaves.shared()) total_.hand_on(leaves.next_part());
+    group.clear();
+  }
+
+  const PrefillJob& job_;
+  const int part_;       // of the tile's blocks, which this is
+  const int warpgroup_;  // 0 or 1
+  const TileRing tiles_;
+  const Ring<Layout::q_stages> q_;
+  const Ring<Layout::stages> k_, v_;
+  Total<head_dim> total_;
+};
 
 template <int head_dim>
-__device__ void init_barriers(const Ring& k, const Ring& v) {
-  constexpr int stages = PrefillLayout<head_dim>::stages;
-  for (int i = 0; i < stages; ++i) {
-    barrier_init(k.barriers + i * 8, 1);
-    barrier_init(v.barriers + i * 8, 1);
-    barrier_init(k.barriers + (stages + i) * 8, 2);
-    barrier_init(v.barriers + (stages + i) * 8, 2);
-  }
+__device__ void init_barriers(std::uint32_t base) {
+  using Layout = PrefillLayout<head_dim>;
+  Layout::q(base).init(2);
+  Layout::k(base).init(2);
+  Layout::v(base).init(2);
+  Ring<tile_slots>{base + Layout::tile_barriers_at, 0}.init(TileRing::readers);
+  for (int i = 0; i < consumer_warps; ++i) barrier_init(base + Layout::total_barriers_at + i * 8, 1);
   barrier_init_fence();
 }
 
-// clustered: a tile has a cluster of blocks, along x.
+// A warp of producers.
+template <int head_dim>
+__device__ void produce(const PrefillJob& job, const CUtensorMap& q_map, const CUtensorMap& k_map,
+                        const CUtensorMap& v_map, char* memory, int team, int teams, int part) {
+  using Layout = PrefillLayout<head_dim>;
+  const std::uint32_t base = shared_address(memory);
+  const TileRing tiles = TileRing::at<Layout>(memory);
+  switch (uniform(static_cast<int>(threadIdx.x) / 32) - consumer_warps) {
+    case 0: return deal_tiles(job, tiles, team, teams);
+    case 1: prefetch_map(q_map); return bring_queries<head_dim>(job, tiles, q_map, Layout::q(base));
+    case 2:
+      prefetch_map(k_map);
+      return bring_leaves<head_dim, false>(job, tiles, part, k_map, Layout::k(base));
+    default:
+      prefetch_map(v_map);
+      return bring_leaves<head_dim, true>(job, tiles, part, v_map, Layout::v(base));
+  }
+}
+
+// clustered: a tile has a cluster of blocks, and a cluster one tile.
 template <int head_dim, bool capped, bool clustered>
 __global__ void __launch_bounds__(prefill_threads, 1)
-    prefill_kernel(const __grid_constant__ CUtensorMap k_map, const __grid_constant__ CUtensorMap v_map,
-                   const __grid_constant__ PrefillJob job) {
-  using Layout = PrefillLayout<head_dim>;
+    prefill_kernel(const __grid_constant__ CUtensorMap q_map, const __grid_constant__ CUtensorMap k_map,
+                   const __grid_constant__ CUtensorMap v_map, const __grid_constant__ PrefillJob job) {
   extern __shared__ __align__(1024) char memory[];
-  const std::uint32_t base = shared_address(memory);
   let_successor_start();
+  if (threadIdx.x == 0) init_barriers<head_dim>(shared_address(memory));
   wait_for_predecessor();
-  const Tile tile = find_tile(job, static_cast<int>(clustered ? cluster_index() : blockIdx.x),
-                              static_cast<int>(blockIdx.y));
-  const Leaves leaves(tile, clustered ? job.parts : 1, clustered ? static_cast<int>(cluster_rank()) : 0);
-  if (tile.tokens == 0 || !leaves.left()) return;
-  const Ring k = {base + Layout::barriers_at, base + Layout::k_at};
-  const Ring v = {base + Layout::barriers_at + Layout::stages * 16, base + Layout::v_at};
-  if (threadIdx.x == 0) init_barriers<head_dim>(k, v);
-  if (clustered && threadIdx.x < consumer_warps) {
-    barrier_init(base + Layout::total_barriers_at + threadIdx.x * 8, 1);
-    barrier_init_fence();
+  const int team = static_cast<int>(clustered ? cluster_index() : blockIdx.x);
+  const int teams = static_cast<int>(gridDim.x) / (clustered ? job.parts : 1);
+  const int part = clustered ? static_cast<int>(cluster_rank()) : 0;
+  bool shared = false;  // whether other blocks have groups of the tile too
+  if constexpr (clustered) {
+    const TileOrder order(job);
+    if (team >= order.count()) return;
+    const Tile tile = order.at(0, team);
+    const Leaves leaves(tile.first, tile.last, job.parts, part);
+    if (!leaves.left()) return;
+    shared = leaves.shared();
   }
   __syncthreads();
-  if (leaves.shared()) cluster_arrive();
-  if (threadIdx.x >= consumer_threads) {
+  if (shared) cluster_arrive();
+  if (uniform(static_cast<int>(threadIdx.x) / 128) == consumer_threads / 128) {
     give_registers<40>();
-    const int warp = __shfl_sync(0xffffffffu, threadIdx.x / 32, 0) - consumer_threads / 32;
-    if (warp == 0) {
-      prefetch_map(k_map);
-      produce<head_dim>(job, tile, leaves, k_map, job.cache.k, k);
-    } else if (warp == 1) {
-      prefetch_map(v_map);
-      produce<head_dim>(job, tile, leaves, v_map, job.cache.v, v);
-    }
-    if (leaves.shared())
-      cluster_wait();  // each that arrives waits, so that no later phase is taken for this one
+    produce<head_dim>(job, q_map, k_map, v_map, memory, team, teams, part);
+    if (shared) cluster_wait();  // each that arrives waits, so that no later phase is taken for this one
   } else {
     take_registers<232>();
-    consume<head_dim, capped>(job, tile, leaves, memory, k, v);
+    if (shared) cluster_wait();  // the other blocks have made their barriers
+    Consumer<head_dim, capped, clustered>(job, memory, part).run();
+    if (shared) cluster_barrier();  // what this block handed on has arrived
   }
 }
 

@@ -1,4 +1,5 @@
-// Prefill attention: products a second, over the visible pairs of query and key alone. `quick`: one shape.
+// Prefill attention: products a second, over the visible pairs of query and key alone. `quick`: one shape; another
+// argument: the loads in whose names it is.
 #include <cstring>
 #include <numeric>
 #include <random>
@@ -19,7 +20,10 @@ struct Load {
   float soft_cap = 0.0f;
 };
 
+const char* wanted = "";
+
 void measure(const Load& load) {
+  if (std::strstr(load.name, wanted) == nullptr) return;
   const int length = load.position + load.tokens;
   const int stride = (length + 15) / 16;
   const AttentionShape shape{load.q_heads, load.kv_heads, load.head_dim, 16,
@@ -58,13 +62,28 @@ void measure(const Load& load) {
 
 int main(int argc, char** argv) {
   const bool quick = argc > 1 && std::strcmp(argv[1], "quick") == 0;
+  if (argc > 1 && !quick) wanted = argv[1];
   measure({"8B, 1 x 8192", 32, 8, 128, 1, 0, 8192});
   if (quick) return 0;
+  measure({"8B, 1 x 2048", 32, 8, 128, 1, 0, 2048});
+  measure({"8B, 1 x 2048 after 1024", 32, 8, 128, 1, 1024, 2048});
+  measure({"8B, 1 x 2048 after 16000", 32, 8, 128, 1, 16000, 2048});
+  measure({"8B, 1 x 1024", 32, 8, 128, 1, 0, 1024});
+  measure({"8B, 1 x 512", 32, 8, 128, 1, 0, 512});
+  measure({"8B, 1 x 128", 32, 8, 128, 1, 0, 128});
+  measure({"8B, 1 x 128 after 16000", 32, 8, 128, 1, 16000, 128});
+  measure({"8B, 1 x 320 after 16000", 32, 8, 128, 1, 16000, 320});
+  measure({"8B, 7 x 300", 32, 8, 128, 7, 0, 300});
   measure({"8B, 16 x 1024", 32, 8, 128, 16, 0, 1024});
   measure({"8B, 1 x 512 after 7680", 32, 8, 128, 1, 7680, 512});
   measure({"8B, 1 x 32768", 32, 8, 128, 1, 0, 32768});
   measure({"8B, 8 x 1 after 8191", 32, 8, 128, 8, 8191, 1});
   measure({"0.6B, 1 x 8192", 16, 8, 128, 1, 0, 8192});
+  measure({"0.6B, 1 x 2048", 16, 8, 128, 1, 0, 2048});
+  measure({"0.6B, 7 x 300", 16, 8, 128, 7, 0, 300});
+  measure({"SmolLM2, 1 x 2048", 9, 3, 64, 1, 0, 2048});
+  measure({"SmolLM2, 1 x 2048 after 1024", 9, 3, 64, 1, 1024, 2048});
+  measure({"SmolLM2, 7 x 300", 9, 3, 64, 7, 0, 300});
   measure({"SmolLM2, 1 x 8192", 9, 3, 64, 1, 0, 8192});
   measure({"SmolLM2, 16 x 1024", 9, 3, 64, 16, 0, 1024});
   measure({"head size 256, 1 x 8192, 8/4", 8, 4, 256, 1, 0, 8192});

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Builds the CUDA kernels, their tests and their benchmarks for Hopper, runs them, and leaves the output in $OUT.
+# Builds the CUDA kernels and the tests and benchmarks that are asked for, for Hopper, runs them, and leaves the output in $OUT.
 #
 #   tests/device/run_kernels.sh [test|bench|break|sanitize|profile|probe|NAME]...     (default: test bench)
 #
@@ -43,13 +43,22 @@ all_tests=$(names test)
 all_benches=$(names bench)
 all_probes=$(names probe)
 [ $# -gt 0 ] || set -- test bench
-build . "$BUILD" $all_tests $all_benches $all_probes || exit 1
+programs=
+for what in "$@"; do
+  case $what in
+    test|break|sanitize) programs+=" $all_tests" ;;
+    bench|profile) programs+=" $all_benches" ;;
+    probe) programs+=" $all_probes" ;;
+    *) [ -e "tests/device/$what.cu" ] || { echo "run_kernels.sh: test, bench, break, sanitize, profile, probe or a program, found $what"; exit 2; }
+       programs+=" $what" ;;
+  esac
+done
+build . "$BUILD" $(printf '%s\n' $programs | sort -u) || exit 1
 for what in "$@"; do
   case $what in
     test) for name in $all_tests; do run "$BUILD/$name"; done ;;
     bench) for name in $all_benches; do run "$BUILD/$name"; done ;;
     probe) for name in $all_probes; do run "$BUILD/$name"; done ;;
-    bench_*|test_*|probe_*) run "$BUILD/$what" ;;
     break) . tests/device/break_kernels.sh ;;
     sanitize)
       for tool in memcheck racecheck initcheck; do
@@ -66,7 +75,7 @@ for what in "$@"; do
         echo "== ${pair#*:}"
         grep -E "Duration|Throughput|Registers Per|Achieved Occ|Block Limit|Bank conf|L2 Hit" "$OUT/profile_${pair%:*}.txt"
       done ;;
-    *) echo "run_kernels.sh: test, bench, break, sanitize, profile, probe or a program, found $what"; exit 2 ;;
+    *) run "$BUILD/$what" ;;
   esac
 done
 exit $status

@@ -37,9 +37,9 @@ AttentionCase make(int q_heads, int kv_heads, int head_dim, int block_tokens, in
   return c;
 }
 
-// Bits of decode; values at the edges of the chunks and every `step` tokens.
-void test_case(const AttentionCase& c, int step) {
-  const std::vector<bf16> out = run_prefill(c);
+// Bits of decode.
+std::vector<bf16> test_bits(const AttentionCase& c) {
+  std::vector<bf16> out = run_prefill(c);
   const std::vector<bf16> decoded = run_attention(c);
   int differ = 0, where = -1;
   for (int token = 0; token < c.tokens(); ++token) {
@@ -49,6 +49,12 @@ void test_case(const AttentionCase& c, int step) {
   check(differ == 0, name_of(c) + ": " + std::to_string(differ) + " of " + std::to_string(c.tokens()) +
                          " tokens have not the bits of decode, first at position " +
                          std::to_string(where < 0 ? -1 : c.position[where]));
+  return out;
+}
+
+// And values at the edges of the chunks and every `step` tokens.
+void test_case(const AttentionCase& c, int step) {
+  const std::vector<bf16> out = test_bits(c);
   for (int token = 0; token < c.tokens(); ++token) {
     const bool edge = token == 0 || token + 1 == c.tokens() ||
                       c.token_sequence[token] != c.token_sequence[token - 1] ||
@@ -84,6 +90,13 @@ void test_cuts(const AttentionCase& c) {
   alone.position.resize(own);
   const std::vector<bf16> first = run_prefill(alone);
   check(same_bits(first.data(), whole.data(), first.size()), name_of(c) + ": differs alone");
+}
+
+// More chunks than a warp has lanes, of several lengths, and more tiles than two for each multiprocessor.
+void test_many_chunks(int head_dim, int window) {
+  std::vector<Chunk> chunks;
+  for (int i = 0; i < 90; ++i) chunks.push_back({i % 7, i * 37 % 900, 1 + i * 13 % 45});
+  test_bits(make(16, 8, head_dim, 16, window, 0.0f, chunks));
 }
 
 // Rows between and after the chunks stay as they are, and blocks that a window has left may be gone.
@@ -124,6 +137,10 @@ void test_refusals() {
   check(!taken(shape, {nullptr, nullptr, nullptr, 1, 8}, 1020, data.get()), "q_stride was taken");
   check(!taken(shape, {nullptr, nullptr, nullptr, 1, 8}, 1024, data.get() + 1), "q was taken");
   check(!taken(shape, {nullptr, nullptr, nullptr, -1, 8}, 1024, data.get()), "a negative count was taken");
+  check(!prefill_attention(shape, {nullptr, nullptr, nullptr, 1, 8}, cache, data.get(), 1024, data.get() + 2,
+                           nullptr)
+             .ok(),
+        "out was taken");
   AttentionShape bad = shape;
   bad.head_dim = 96;
   check(!taken(bad, {nullptr, nullptr, nullptr, 1, 8}, 1024, data.get()), "head_dim was taken");
@@ -153,6 +170,8 @@ int main(int argc, char** argv) {
   test_case(make(16, 1, 128, 16, 0, 0.0f, {{0, 120, 150}}), 31);
   test_case(make(40, 2, 64, 128, 0, 0.0f, {{0, 1100, 41}}), 13);  // two packs of heads, 16 and 4
   test_case(make(32, 2, 128, 16, 0, 0.0f, {{0, 2000, 100}}), 33);
+  test_many_chunks(64, 0);
+  test_many_chunks(128, 300);
   test_untouched();
   test_refusals();
   return report("prefill");
