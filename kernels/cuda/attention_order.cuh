@@ -11,48 +11,43 @@
 
 namespace serveloop::kernels::cuda {
 
-// Tiles of the lane's chunk that end at a leaf of `leaf` or later.
-struct ChunkTiles {
-  int tokens, position, tile_tokens;
+struct Chunk {
+  int start = 0, tokens = 0, position = 0, table_row = 0;
 
-  __device__ ChunkTiles(const PrefillJob& job, int chunk) : tile_tokens(job.tile_tokens) {
-    const bool there = chunk < job.chunks.count;
-    tokens = there ? job.chunks.start[chunk + 1] - job.chunks.start[chunk] : 0;
-    position = there ? job.chunks.position[chunk] : 0;
+  // Of no tokens past the last.
+  __device__ Chunk(const PrefillJob& job, int chunk) {
+    if (chunk >= job.chunks.count) return;
+    start = job.chunks.start[chunk];
+    tokens = job.chunks.start[chunk + 1] - start;
+    position = job.chunks.position[chunk];
+    table_row = job.chunks.table_row[chunk];
   }
-  __device__ int count() const { return tiles_of(tokens); }
+
+  // Lane `owner`'s.
+  __device__ Chunk of(int owner) const {
+    Chunk chunk = *this;
+    for (int* value : {&chunk.start, &chunk.tokens, &chunk.position, &chunk.table_row})
+      *value = __shfl_sync(0xffffffffu, *value, owner);
+    return chunk;
+  }
+
   __device__ int last_leaf() const {
     return tokens > 0 ? (position + tokens - 1) / attention_leaf_tokens : -1;
   }
-  __device__ int count_from(int leaf) const {
+
+  // Tiles that end at a leaf of `leaf` or later.
+  __device__ int tiles_from(int leaf, int tile_tokens) const {
     const int needed = leaf * attention_leaf_tokens - position + 1;  // tokens of the chunk up to there
     if (needed > tokens) return 0;
-    return needed <= 0 ? count() : count() - tiles_of(needed) + 1;
+    const int all = divide_up(tokens, tile_tokens);
+    return needed <= 0 ? all : all - divide_up(needed, tile_tokens) + 1;
   }
 
  private:
-  __device__ int tiles_of(int some) const {
-    return static_cast<int>(static_cast<unsigned>(some + tile_tokens - 1) /
+  __device__ static int divide_up(int tokens, int tile_tokens) {
+    return static_cast<int>(static_cast<unsigned>(tokens + tile_tokens - 1) /
                             static_cast<unsigned>(tile_tokens));
   }
-};
-
-// Over all chunks. Whole warps, like all that follows.
-__device__ inline int tiles_from(const PrefillJob& job, int leaf) {
-  int sum = 0;
-  for (int base = 0; base < job.chunks.count; base += 32)
-    sum += ChunkTiles(job, base + static_cast<int>(threadIdx.x % 32)).count_from(leaf);
-  return __reduce_add_sync(0xffffffffu, sum);
-}
-
-struct Chunk {
-  int start, end, position, table_row;
-
-  __device__ Chunk(const PrefillJob& job, int chunk)
-      : start(job.chunks.start[chunk]),
-        end(job.chunks.start[chunk + 1]),
-        position(job.chunks.position[chunk]),
-        table_row(job.chunks.table_row[chunk]) {}
 };
 
 // The tile'th tile from the start of a chunk, for a pack of query heads.
@@ -62,7 +57,7 @@ __device__ inline Tile make_tile(const PrefillJob& job, const Chunk& chunk, int 
   const int heads_done = pack % job.head_packs * job.pack_heads;
   Tile made;
   made.row0 = chunk.start + done;
-  made.tokens = min(job.tile_tokens, chunk.end - made.row0);
+  made.tokens = min(job.tile_tokens, chunk.tokens - done);
   made.position0 = chunk.position + done;
   made.table_row = chunk.table_row;
   made.kv_head = pack / job.head_packs;
@@ -73,52 +68,17 @@ __device__ inline Tile make_tile(const PrefillJob& job, const Chunk& chunk, int 
   return made;
 }
 
-// The tile of `rank` among those of one pack, the ones that end at later leaves first.
-__device__ inline Tile find_tile(const PrefillJob& job, int most_leaf, int rank, int pack) {
-  int leaf = 0, after = most_leaf + 1;  // where the tile ends is from `leaf` on and before `after`
-  int later = 0;                        // tiles that end at `after` or later
-  while (after - leaf > 1) {
-    const int middle = leaf + (after - leaf) / 2;
-    const int count = tiles_from(job, middle);
-    if (count > rank) {
-      leaf = middle;
-    } else {
-      after = middle;
-      later = count;
-    }
-  }
-  rank -= later;
-  for (int base = 0; base < job.chunks.count; base += 32) {
-    const ChunkTiles chunk(job, base + static_cast<int>(threadIdx.x % 32));
-    const int later_of_chunk = chunk.count_from(leaf + 1);
-    const int equal = chunk.count_from(leaf) - later_of_chunk;
-    int sum = equal;
-    for (int step = 1; step < 32; step *= 2) {
-      const int below = __shfl_up_sync(0xffffffffu, sum, step);
-      if (static_cast<int>(threadIdx.x % 32) >= step) sum += below;
-    }
-    const unsigned holds = __ballot_sync(0xffffffffu, rank < sum);
-    if (holds != 0) {
-      const int owner = __ffs(static_cast<int>(holds)) - 1;
-      const int tile = chunk.count() - 1 - later_of_chunk - (rank - (sum - equal));
-      return make_tile(job, Chunk(job, base + owner), __shfl_sync(0xffffffffu, tile, owner), pack);
-    }
-    rank -= __shfl_sync(0xffffffffu, sum, 31);
-  }
-  return {};
-}
-
-// The tiles of all chunks in the order in which they are taken. Of one chunk that is from its end: nothing to look for.
+// The tiles of all chunks in the order in which they are taken: those that end at later leaves first. Of one whole warp.
 class TileOrder {
  public:
   __device__ explicit TileOrder(const PrefillJob& job)
       : job_(job),
-        first_(job, 0),
-        tiles_(tiles_from(job, 0)),
+        lane_(static_cast<int>(threadIdx.x % 32)),
+        own_(job, lane_),
+        tiles_(tiles_from(0)),
         most_leaf_(0) {
-    if (job.chunks.count == 1) return;
     for (int base = 0; base < job.chunks.count; base += 32)
-      most_leaf_ = max(most_leaf_, ChunkTiles(job, base + static_cast<int>(threadIdx.x % 32)).last_leaf());
+      most_leaf_ = max(most_leaf_, chunk(base).last_leaf());
     most_leaf_ = __reduce_max_sync(0xffffffffu, most_leaf_);
   }
 
@@ -127,10 +87,8 @@ class TileOrder {
 
   // The index'th of these; first_pack: of the packs.
   __device__ Tile at(int first_pack, int index) const {
-    const int rank = index / job_.packs_at_once;
-    const int pack = first_pack + index % job_.packs_at_once;
-    return job_.chunks.count == 1 ? make_tile(job_, first_, tiles_ - 1 - rank, pack)
-                                  : find_tile(job_, most_leaf_, rank, pack);
+    const int rank = index / job_.packs_at_once, pack = first_pack + index % job_.packs_at_once;
+    return job_.chunks.count == 1 ? make_tile(job_, own_.of(0), tiles_ - 1 - rank, pack) : find(rank, pack);
   }
 
   // Calls use(first pack, index) for each tile of block `team` of `teams`.
@@ -146,8 +104,54 @@ class TileOrder {
   }
 
  private:
+  // The lane's of 32 chunks from `base` on.
+  __device__ Chunk chunk(int base) const { return base == 0 ? own_ : Chunk(job_, base + lane_); }
+
+  __device__ int tiles_from(int leaf) const {
+    int sum = 0;
+    for (int base = 0; base < job_.chunks.count; base += 32)
+      sum += chunk(base).tiles_from(leaf, job_.tile_tokens);
+    return __reduce_add_sync(0xffffffffu, sum);
+  }
+
+  // The tile of `rank` among those of one pack.
+  __device__ Tile find(int rank, int pack) const {
+    int leaf = 0, after = most_leaf_ + 1;  // where the tile ends is from `leaf` on and before `after`
+    int later = 0;                         // tiles that end at `after` or later
+    while (after - leaf > 1) {
+      const int middle = leaf + (after - leaf) / 2;
+      const int count = tiles_from(middle);
+      if (count > rank) {
+        leaf = middle;
+      } else {
+        after = middle;
+        later = count;
+      }
+    }
+    rank -= later;
+    for (int base = 0; base < job_.chunks.count; base += 32) {
+      const Chunk some = chunk(base);
+      const int later_of_chunk = some.tiles_from(leaf + 1, job_.tile_tokens);
+      const int equal = some.tiles_from(leaf, job_.tile_tokens) - later_of_chunk;
+      int sum = equal;
+      for (int step = 1; step < 32; step *= 2) {
+        const int below = __shfl_up_sync(0xffffffffu, sum, step);
+        if (lane_ >= step) sum += below;
+      }
+      const unsigned holds = __ballot_sync(0xffffffffu, rank < sum);
+      if (holds != 0) {
+        const int owner = __ffs(static_cast<int>(holds)) - 1;
+        const int tile = some.tiles_from(0, job_.tile_tokens) - 1 - later_of_chunk - (rank - (sum - equal));
+        return make_tile(job_, some.of(owner), __shfl_sync(0xffffffffu, tile, owner), pack);
+      }
+      rank -= __shfl_sync(0xffffffffu, sum, 31);
+    }
+    return {};
+  }
+
   const PrefillJob& job_;
-  const Chunk first_;
+  const int lane_;
+  const Chunk own_;
   const int tiles_;  // of one pack
   int most_leaf_;
 };

@@ -56,7 +56,7 @@ start other_rounding test_prefill attention_rows.cuh \
   's/__fmaf_rn\(o\[i\], take\[i \/ 2 % 2\], group\.o\[i\]\)/__fadd_rn(__fmul_rn(o[i], take[i \/ 2 % 2]), group.o[i])/' \
   attention_prefill
 start tiles_of_the_first_chunks test_prefill attention_order.cuh 's/base \+= 32/base += 64/' attention_prefill
-start tile_before test_prefill attention_order.cuh 's/count\(\) - tiles_of\(needed\) \+ 1/count() - tiles_of(needed)/' attention_prefill
+start tile_before test_prefill attention_order.cuh 's/all - divide_up\(needed, tile_tokens\) \+ 1/all - divide_up(needed, tile_tokens)/' attention_prefill
 start queries_of_the_first_head test_prefill attention_tile.cuh 's/column \* 64, head, row, policy/column * 64, 0, row, policy/' \
   attention_prefill
 start queries_too_late test_prefill attention_prefill.cuh 's/q_\.wait_full\(tile\);//' attention_prefill
