@@ -143,7 +143,6 @@ struct Leaves {
         leaf(part == 0 ? first_key / attention_leaf_tokens : (first_group + part) * group_leaves) {}
 
   __device__ bool left() const { return leaf <= last; }
-  __device__ bool more() const { return after() <= last; }
   __device__ int after() const {
     return (leaf + 1) % group_leaves == 0 ? leaf + 1 + (parts - 1) * group_leaves : leaf + 1;
   }

@@ -46,10 +46,10 @@ start wrong_slot test_rope rope.cu 's/position % job\.block_tokens;/0;/' rope
 start no_mean test_rows norm_row.cuh 's| / static_cast<float>\(hidden\)||' norm
 start wrong_gelu test_rows activate.cuh 's/0\.044715f/0.44715f/' activation
 start no_scale test_rows activation.cu 's/x\[i\] \*= scale/x[i] *= 1.0f/' activation
-start sees_the_next test_prefill attention_prefill.cuh 's/used \? tile\.position0 \+ token : -1/used ? tile.position0 + token + 1 : -1/' \
+start sees_the_next test_prefill attention_consume.cuh 's/used \? tile\.position0 \+ token : -1/used ? tile.position0 + token + 1 : -1/' \
   attention_prefill
-start no_window test_prefill attention_prefill.cuh 's/whole = start >= extent\.all_first \&\&/whole =/' attention_prefill
-start forgets_groups test_prefill attention_prefill.cuh 's/total_\.keep\(group\);//' attention_prefill
+start no_window test_prefill attention_consume.cuh 's/whole = start >= extent\.all_first \&\&/whole =/' attention_prefill
+start forgets_groups test_prefill attention_consume.cuh 's/total_\.keep\(group\);//' attention_prefill
 start reads_no_key test_prefill attention_tile.cuh 's/if \(visible\) data =/if (visible || true) data =/' \
   attention_prefill
 start other_rounding test_prefill attention_rows.cuh \
@@ -59,10 +59,10 @@ start tiles_of_the_first_chunks test_prefill attention_order.cuh 's/base \+= 32/
 start tile_before test_prefill attention_order.cuh 's/all - divide_up\(needed, tile_tokens\) \+ 1/all - divide_up(needed, tile_tokens)/' attention_prefill
 start queries_of_the_first_head test_prefill attention_tile.cuh 's/column \* 64, head, row, policy/column * 64, 0, row, policy/' \
   attention_prefill
-start queries_too_late test_prefill attention_prefill.cuh 's/q_\.wait_full\(tile\);//' attention_prefill
+start queries_too_late test_prefill attention_consume.cuh 's/q_\.wait_full\(tile\);//' attention_prefill
 start packs_of_the_first test_prefill attention_order.cuh 's/pack = first_pack \+/pack = 0 * first_pack +/' attention_prefill
 start half_of_the_rounds test_prefill attention_order.cuh 's/dealt \+= teams/dealt += 2 * teams/' attention_prefill
-start columns_of_another_lane test_prefill attention_prefill.cuh 's/column0 \+ lane \* 8/column0 + (lane ^ 1) * 8/' attention_prefill
+start columns_of_another_lane test_prefill attention_consume.cuh 's/column0 \+ lane \* 8/column0 + (lane ^ 1) * 8/' attention_prefill
 start last_group_of_a_split test_prefill_parts attention_tile.cuh \
   's:last\(last_key / attention_leaf_tokens\):last(last_key / attention_leaf_tokens - (parts > 1 ? group_leaves \: 0)):' \
   attention_prefill
