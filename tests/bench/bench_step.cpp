@@ -44,6 +44,7 @@ Shape shape_of(const std::string& text) {
 
 // So that nobody takes another's slot while it is measured: a level's share lasts for ever.
 toml::Table options_of(const std::string& scheduler) {
+  if (scheduler == "sarathi") return {{"chunk_budget", 8192}};  // else it lets no more in than that
   if (scheduler == "mlfq" || scheduler == "plas") return {{"quantum_ms", 1e6}, {"max_wait_ms", 0}};
   return {};
 }

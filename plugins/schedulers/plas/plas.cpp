@@ -90,12 +90,15 @@ class Plas {
       SL_REASON_PLUGIN + 0;  // indexes in plugin.toml's reasons and gauges
   static constexpr uint32_t kWaiting = 0, kPreempted = 1, kPrograms = 2;
 
-  // By what the calls of its program that have ended were served for, and by what it was itself.
+  // By what the calls of its program that have ended were served for, and by what it was itself. One that became overdue keeps
+  // no account of that: down where it was it would yield what it just got, and compute it again, each time that it is overdue.
   sl::LevelRank level_of(const sl::View& view, const sl_seq_row& seq) const {
     const sl::ArrivalKey arrival = sl::ArrivalKey::of(view, seq);
     const uint64_t own_ns = view.cold(seq).service_ns;
-    const auto overdue_ns = overdue_.served_ns(view, seq);
-    if (overdue_ns && levels_.after(static_cast<double>(*overdue_ns)) == 0) return {-1, arrival};
+    if (const auto overdue_ns = overdue_.served_ns(view, seq)) {  // it starts anew, from above all
+      const uint32_t level = levels_.after(static_cast<double>(*overdue_ns));
+      return {level == 0 ? -1 : int64_t{level}, arrival};
+    }
     const uint64_t program = view.request(seq).program;
     const uint64_t earlier_ns = program == 0 ? 0 : programs_.service_ns(program);
     return {levels_.after(static_cast<double>(earlier_ns + own_ns)), arrival};
