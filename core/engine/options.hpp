@@ -19,7 +19,7 @@ struct Options {
   std::uint32_t host_kv_blocks = 0;  // 0: no host tier
   bool prefix_cache = true;
   KvReservation kv_reservation = KvReservation::paged;  // others: without prefix cache and host tier
-  std::uint32_t lag = 0;  // steps the device may be behind: 0 or 1
+  std::uint32_t lag = 0;                                // steps the device may be behind: 0 or 1
   bool deterministic = true;
   std::uint32_t max_waiting = 65536;  // sequences known and not running; beyond it a request is refused
   std::uint32_t bypass_steps = 64;    // steps without progress after which the fallback plans

@@ -42,7 +42,7 @@ class Reservation {
   std::uint32_t block_tokens_, total_;
   std::uint64_t longest_;  // KV tokens
   kv::Extents extents_;
-  std::vector<Held> held_;  // by slot
+  std::vector<Held> held_;                     // by slot
   bool blocked_ = false, fragmented_ = false;  // of this plan
   bool full_ = false;                          // since an extent was last given back
 };

@@ -73,8 +73,8 @@ void cache(Exposition& out, const Snapshot& s) {
   out.gauge("serveloop_kv_use_ratio", "Blocks in use of all; 1 is full.", kv_use(s));
   out.counter("serveloop_evicted_blocks_total", "Device blocks dropped from the prefix cache.",
               s.counters.evicted_blocks);
-  out.counter("serveloop_regretted_evictions_total", "Evicted blocks whose content was computed again within 60 s.",
-              s.counters.regretted_evictions);
+  out.counter("serveloop_regretted_evictions_total",
+              "Evicted blocks whose content was computed again within 60 s.", s.counters.regretted_evictions);
 }
 
 // What moved between device and host memory, and what could not.

@@ -211,6 +211,10 @@ class Bad(Case):
         line = self.ab(path, says=['run.toml:', "unknown key 'engin'"])
         self.assertNotIn('arm', line)
         self.ab(self.experiment(workload=''), says=['run.toml: workload: expected trace'])
+        for source in ('sessions', 'programs'):
+            self.ab(self.experiment(workload=f'[workload]\nsource = "{source}"\nrate_per_second = 1\n'
+                                    + ('[workload.programs.agent]\nshare = 1\n' if source == 'programs' else '')),
+                    says=['workload.source: expected trace or synthetic', f'found "{source}"', '`serveloop simulate --vary`'])
         self.ab(self.experiment(), '--set', 'engine.lagg=1', says=['--set', "did you mean 'lag'?"])
 
     def test_a_mistake_of_an_arm_names_it(self):

@@ -142,6 +142,12 @@ Result<Config> load_base(const AbFile& file, const std::vector<config::Override>
   if (!base) return base;
   if (base->workload.source.empty())
     return fail(base->places.named("workload"), "trace = \"PATH\" or source = \"synthetic\"", "neither");
+  if (base->workload.source == "sessions" || base->workload.source == "programs")
+    return fail(base->places.named("workload.source"), "trace or synthetic",
+                "\"" + base->workload.source + "\"",
+                "which call is asked next follows from answers, so arms would not ask the same in one order: "
+                "compare them "
+                "with `serveloop simulate --vary`");
   if (!file.windows.empty() && base->workload.source != "trace")
     return fail(file.source + ": ab.windows", "a base with a trace",
                 "workload.source = \"" + base->workload.source + "\"", "state repeats or seeds");

@@ -23,8 +23,10 @@ class Shed {
     for (const sl_event& event : view.events()) {
       switch (event.kind) {
         case SL_EV_READY:
-        case SL_EV_PREEMPTED: waits(view, event.subject); break;
+        case SL_EV_PREEMPTED:
+        case SL_EV_RESUMED: waits(view, event.subject); break;
         case SL_EV_ADMITTED:
+        case SL_EV_PAUSED:
         case SL_EV_ENDED: leaves(event.subject); break;
         default: break;
       }

@@ -71,6 +71,20 @@ BOOST_AUTO_TEST_CASE(refuses_once_those_before_it_take_longer_than_the_limit) {
   BOOST_CHECK(gate.arrive(1));  // 41
 }
 
+BOOST_AUTO_TEST_CASE(a_paused_one_holds_up_nobody_until_it_goes_on) {
+  Gate gate({{"max_wait_ms", 100}});
+  BOOST_CHECK(gate.arrive(101));
+  const std::uint32_t first = gate.slot;
+  gate.tables.seqs[first].state = SL_PAUSED;
+  gate.tables.event(SL_EV_PAUSED, gate.tables.id(first));
+  BOOST_CHECK(gate.ask());
+  BOOST_CHECK(gate.arrive(1));  // nobody before it
+  gate.tables.seqs[first].state = SL_WAITING;
+  gate.tables.event(SL_EV_RESUMED, gate.tables.id(first));
+  BOOST_CHECK(gate.ask());
+  BOOST_CHECK(!gate.arrive(1));
+}
+
 BOOST_AUTO_TEST_CASE(lower_priorities_do_not_count_unless_the_order_is_that_of_arrival) {
   for (const bool by_priority : {true, false}) {
     Gate gate({{"max_wait_ms", 100}, {"order", by_priority ? "priority" : "arrival"}});

@@ -1,5 +1,5 @@
-// A bound on waiting, for policies whose order has none: who has waited for half of it becomes overdue and goes before all
-// others from then on, in the order of their waits; the other half is for those who were overdue before it.
+// A bound on waiting, for policies whose order has none: who has waited for half of it becomes overdue, and the policy lets it go
+// before all others for a while; the other half is for those who were overdue before it.
 //
 // Cost: O(log waiting) an event that concerns it, O(1) a step in which nobody becomes overdue.
 #pragma once
