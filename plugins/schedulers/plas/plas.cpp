@@ -1,9 +1,7 @@
 // Program-level attained service (Luo et al., Autellix, 2025): calls of the programs that have had the least device time go
 // first, so that short programs end soon, whatever the lengths of their calls.
 #include <list>
-#include <serveloop/cpp/levels.hpp>
-#include <serveloop/cpp/overdue.hpp>
-#include <serveloop/cpp/ranked_plan.hpp>
+#include <serveloop/cpp/feedback_plan.hpp>
 #include <serveloop/cpp/state.hpp>
 #include <unordered_map>
 
@@ -47,31 +45,19 @@ class Plas {
   static constexpr uint64_t kSchema = 0x706c61732d707201;  // "plas-pr", 1
 
   explicit Plas(const sl::Setup& setup)
-      : levels_(setup),
-        overdue_(setup, static_cast<uint64_t>(setup.integer("max_wait_ms")) * 1'000'000),
-        programs_(static_cast<std::size_t>(setup.integer("programs"))),
-        ranked_(setup, {.reason = kMoreServed, .decodes_always = true, .swaps_out = true}) {}
+      : programs_(static_cast<std::size_t>(setup.integer("programs"))), feedback_(setup, kMoreServed) {}
   static const void* extension(const char* id) { return sl::state_extension<Plas>(id); }
 
   void note(const sl::View& view) {
-    for (const sl_event& event : view.events()) {
-      const sl_seq_row* seq = event.kind == SL_EV_ENDED ? view.find(event.subject) : nullptr;
-      if (seq == nullptr || view.request(*seq).program == 0) continue;
-      programs_.add(view.request(*seq).program, view.cold(*seq).service_ns);
-    }
-    overdue_.hear(view);
-    ranked_.hear(view, RankOf{this});
+    account(view);
+    feedback_.hear(view, LevelOf{programs_, feedback_.levels()});
   }
 
   void plan(const sl::View& view, sl::Plan& plan) {
-    note(view);
-    overdue_.take(view, [&](const sl_seq_row& seq) { ranked_.rank(seq.id, level_of(view, seq)); });
-    ranked_.refresh(view, RankOf{this});
-    ranked_.write(view, plan, [](const sl::LevelRank& waiting, const sl::LevelRank& running) {
-      return waiting.level < running.level;
-    });
-    plan.gauge(kWaiting, static_cast<double>(ranked_.waiting().size()));
-    plan.gauge(kPreempted, ranked_.preempted());
+    account(view);
+    feedback_.write(view, plan, LevelOf{programs_, feedback_.levels()});
+    plan.gauge(kWaiting, static_cast<double>(feedback_.waiting()));
+    plan.gauge(kPreempted, feedback_.preempted());
     plan.gauge(kPrograms, static_cast<double>(programs_.size()));
   }
 
@@ -90,30 +76,28 @@ class Plas {
       SL_REASON_PLUGIN + 0;  // indexes in plugin.toml's reasons and gauges
   static constexpr uint32_t kWaiting = 0, kPreempted = 1, kPrograms = 2;
 
-  // By what the calls of its program that have ended were served for, and by what it was itself. One that became overdue keeps
-  // no account of that: down where it was it would yield what it just got, and compute it again, each time that it is overdue.
-  sl::LevelRank level_of(const sl::View& view, const sl_seq_row& seq) const {
-    const sl::ArrivalKey arrival = sl::ArrivalKey::of(view, seq);
-    const uint64_t own_ns = view.cold(seq).service_ns;
-    if (const auto overdue_ns = overdue_.served_ns(view, seq)) {  // it starts anew, from above all
-      const uint32_t level = levels_.after(static_cast<double>(*overdue_ns));
-      return {level == 0 ? -1 : int64_t{level}, arrival};
+  // What a call that ended was served for is its program's.
+  void account(const sl::View& view) {
+    for (const sl_event& event : view.events()) {
+      const sl_seq_row* seq = event.kind == SL_EV_ENDED ? view.find(event.subject) : nullptr;
+      if (seq == nullptr || view.request(*seq).program == 0) continue;
+      programs_.add(view.request(*seq).program, view.cold(*seq).service_ns);
     }
-    const uint64_t program = view.request(seq).program;
-    const uint64_t earlier_ns = program == 0 ? 0 : programs_.service_ns(program);
-    return {levels_.after(static_cast<double>(earlier_ns + own_ns)), arrival};
   }
-  struct RankOf {
-    const Plas* policy;
-    sl::LevelRank operator()(const sl::View& view, const sl_seq_row& seq) const {
-      return policy->level_of(view, seq);
+
+  // By what the calls of its program that have ended were served for, and by what it was itself.
+  struct LevelOf {
+    const Programs& programs;
+    const sl::Levels& levels;
+    uint32_t operator()(const sl::View& view, const sl_seq_row& seq) const {
+      const uint64_t program = view.request(seq).program;
+      const uint64_t earlier_ns = program == 0 ? 0 : programs.service_ns(program);
+      return levels.after(static_cast<double>(earlier_ns + view.cold(seq).service_ns));
     }
   };
 
-  sl::Levels levels_;
-  sl::Overdue overdue_;
   Programs programs_;
-  sl::RankedPlan<sl::LevelRank> ranked_;
+  sl::FeedbackPlan feedback_;
 };
 
 }  // namespace

@@ -259,6 +259,25 @@ BOOST_AUTO_TEST_CASE(who_waits_for_half_of_the_bound_goes_first) {
     }
 }
 
+// And from there down by what it has had since, not to where it was.
+BOOST_AUTO_TEST_CASE(who_became_overdue_goes_down_from_the_top) {
+  for (const char* plugin : {"mlfq", "plas"}) BOOST_TEST_CONTEXT(plugin) {
+      Stage stage(plugin, {{"quantum_ms", 10.0}, {"max_wait_ms", 200}});
+      const std::uint32_t old = stage.wait(1);
+      stage.tables.cold[old].service_ns = 400 * kMs;  // level 5
+      stage.tables.raw().now_ns = 100 * kMs;
+      stage.step();
+      for (int i = 0; i < 7; ++i) stage.run();
+      stage.tables.cold[4].service_ns = 40 * kMs;  // level 2
+      stage.step();
+      stage.tables.cold[old].service_ns += 15 * kMs;  // level 1, since it became overdue
+      stage.wait(1);
+      const Plan plan = stage.step();
+      BOOST_CHECK(std::find(plan.begin(), plan.end(), "preempt 4") != plan.end());
+      BOOST_CHECK(std::find(plan.begin(), plan.end(), fmt::format("preempt {}", old)) == plan.end());
+    }
+}
+
 BOOST_AUTO_TEST_CASE(plas_counts_what_a_program_had_before) {
   Stage stage("plas", {{"quantum_ms", 10.0}, {"programs", 2}});
   const auto call = [&](std::uint64_t program) {

@@ -5,16 +5,8 @@
 #pragma once
 
 #include <serveloop/cpp/plugin.hpp>
-#include <serveloop/cpp/queue.hpp>
 
 namespace sl {
-
-// A rank: level, then arrival. Level -1 goes before all others.
-struct LevelRank {
-  int64_t level;
-  ArrivalKey arrival;
-  auto operator<=>(const LevelRank&) const = default;
-};
 
 class Levels {
  public:
@@ -24,7 +16,6 @@ class Levels {
         growth_(setup.number("growth")),
         count_(static_cast<uint32_t>(setup.integer("levels"))) {}
 
-  uint32_t count() const { return count_; }
   // The first level whose share is as much: where one enters whose prefill takes that long (skip-join: Wu et al., FastServe,
   // 2023).
   uint32_t holding(double ns) const {
