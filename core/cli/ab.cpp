@@ -7,17 +7,16 @@
 #include <chrono>
 #include <cstdio>
 #include <filesystem>
-#include <fstream>
-#include <iterator>
 #include <optional>
 
-#include "base/joined.hpp"
 #include "cli/command.hpp"
+#include "cli/kept_runs.hpp"
 #include "cli/model_options.hpp"
 #include "cli/output.hpp"
 #include "experiment/ab/compare.hpp"
 #include "experiment/ab/plan.hpp"
 #include "experiment/ab/report.hpp"
+#include "experiment/rows.hpp"
 
 namespace serveloop::cli {
 
@@ -28,7 +27,8 @@ namespace fs = std::filesystem;
 
 const Help kHelp{
     "serveloop ab FILE.toml [options]",
-    "Runs each arm of an experiment over one workload, repeat by repeat in changing order, pairs their "
+    "Runs each arm of an experiment over a workload, or several, repeat by repeat in changing order, pairs "
+    "their "
     "requests and "
     "prints, metric\n"
     "by metric, how far an arm is from the baseline, an interval for that by a bootstrap over blocks of "
@@ -72,81 +72,34 @@ bool read_options(const Arguments& arguments, Asked& asked, int& status) {
   return parse(arguments, described, positional, kHelp, status).has_value();
 }
 
-Result<ab_::Plan> plan_for(const Asked& asked) {
+// Of all workloads, before the first of them runs.
+Result<std::vector<ab_::Plan>> plans_for(const Asked& asked) {
   const Result<config::AbFile> file = config::load_ab(asked.file);
   if (!file) return tl::unexpected(file.error());
   std::vector<config::Override> common(asked.overrides.begin(), asked.overrides.end());
   add_overrides(asked.model, common);
-  return ab_::make_plan(*file, common,
-                        [](const std::string& what) { fmt::print(stderr, "serveloop: {}\n", what); });
+  std::vector<ab_::Plan> plans;
+  for (const config::AbWorkload& workload : file->workloads) {
+    Result<ab_::Plan> plan = ab_::make_plan(*file, workload, common, [](const std::string& what) {
+      fmt::print(stderr, "serveloop: {}\n", what);
+    });
+    if (!plan) return tl::unexpected(plan.error());
+    plans.push_back(std::move(*plan));
+  }
+  return plans;
 }
 
-Status check_files(const Asked& asked, const ab_::Plan& plan) {
-  std::vector<NamedPath> inputs{{"the experiment", asked.file}, {"its base", plan.file.base}};
-  for (const ab_::PlannedRun& run : plan.runs) {
-    inputs.push_back({"the trace", run.config.workload.trace});
-    inputs.push_back({"a calibration", run.config.simulated.calibration});
+Status check_files(const Asked& asked, const std::vector<ab_::Plan>& plans) {
+  std::vector<NamedPath> inputs{{"the experiment", asked.file}};
+  for (const ab_::Plan& plan : plans) {
+    inputs.push_back({"a base", plan.workload.base});
+    for (const ab_::PlannedRun& run : plan.runs) {
+      inputs.push_back({"the trace", run.config.workload.trace});
+      inputs.push_back({"a calibration", run.config.simulated.calibration});
+    }
   }
   return check_distinct(inputs, {{"--json", asked.json == "-" ? "" : asked.json}});
 }
-
-// The folder of the results: reads what is there, adds what comes.
-class Results {
- public:
-  explicit Results(std::string folder) : folder_(std::move(folder)) {}
-
-  Status make() const {
-    std::error_code error;
-    fs::create_directories(folder_, error);
-    if (!error && fs::is_directory(folder_)) return {};
-    return fail(fmt::format("cannot make the folder '{}'", folder_), "a folder",
-                error ? error.message() : "a file", "pass another --out");
-  }
-  // The run's results, if they are there and would come out again.
-  std::optional<ab_::RunResult> find(const ab_::Plan& plan, const ab_::PlannedRun& run) {
-    const std::string name = name_of(plan, run);
-    std::ifstream file(path(name), std::ios::binary);
-    if (!file) return {};
-    const std::string text((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
-    Result<ab_::RunResult> result = ab_::parse_run(text, path(name));
-    if (!result || result->fingerprint != run.fingerprint) {
-      outdated_.push_back(name);
-      return {};
-    }
-    reused_.push_back(name);
-    return std::move(*result);
-  }
-  Status keep(const ab_::Plan& plan, const ab_::PlannedRun& run, const ab_::RunResult& result) const {
-    return write(name_of(plan, run), ab_::to_text(result));
-  }
-  Status write(const std::string& name, const std::string& content) const {
-    Result<OutputFile> file = OutputFile::create("--out", path(name));
-    return file ? file->commit(content) : tl::unexpected(file.error());
-  }
-  // What of the folder was taken and what was not.
-  void tell() const {
-    const auto few = [](const std::vector<std::string>& names) {
-      constexpr std::size_t kNamed = 8;
-      if (names.size() <= kNamed) return joined(names);
-      return joined({names.begin(), names.begin() + kNamed}) +
-             fmt::format(" and {} more", names.size() - kNamed);
-    };
-    if (!reused_.empty()) fmt::print(stderr, "serveloop: reused of {}: {}\n", folder_, few(reused_));
-    if (!outdated_.empty())
-      fmt::print(stderr, "serveloop: run again, since configuration, trace, plugins or program changed: {}\n",
-                 few(outdated_));
-  }
-  const std::string& folder() const { return folder_; }
-
- private:
-  static std::string name_of(const ab_::Plan& plan, const ab_::PlannedRun& run) {
-    return ab_::file_of(plan.file.arms[run.arm].name, run.repeat + 1);
-  }
-  std::string path(const std::string& name) const { return (fs::path(folder_) / name).string(); }
-
-  std::string folder_;
-  std::vector<std::string> reused_, outdated_;
-};
 
 experiment::RunOptions options_for(const std::string& name, bool real_time) {
   experiment::RunOptions options;
@@ -169,24 +122,26 @@ using Arms = std::vector<std::vector<ab_::RunResult>>;  // a run each repeat
 // With another seed nothing changed: what is left would be more of the same.
 bool only_one_repeat(const ab_::Plan& plan, const Arms& arms) {
   const auto two = [](const std::vector<ab_::RunResult>& runs) { return runs.size() == 2; };
-  return !plan.real_time && plan.file.windows.empty() && std::all_of(arms.begin(), arms.end(), two) &&
+  return !plan.real_time && plan.workload.windows.empty() && std::all_of(arms.begin(), arms.end(), two) &&
          ab_::same_as_first(arms);
 }
 
 // False: interrupted. Takes what the folder has, runs the others. Shortens the plan where repeats add nothing.
-Result<bool> run_all(ab_::Plan& plan, Results& results, Arms& arms) {
+Result<bool> run_all(ab_::Plan& plan, KeptRuns& kept, Arms& arms) {
   arms.resize(plan.file.arms.size());
   for (std::size_t i = 0; i < plan.runs.size(); ++i) {
     const ab_::PlannedRun& run = plan.runs[i];
-    std::optional<ab_::RunResult> result = results.find(plan, run);
+    std::optional<ab_::RunResult> result = kept.find(plan, run);
     if (!result) {
-      const std::string name = fmt::format("{} {} ({} of {})", plan.file.arms[run.arm].name, run.repeat + 1,
-                                           i + 1, plan.runs.size());
+      const std::string& workload = plan.workload.name;
+      const std::string name =
+          fmt::format("{}{}{} {} ({} of {})", workload, workload.empty() ? "" : ": ",
+                      plan.file.arms[run.arm].name, run.repeat + 1, i + 1, plan.runs.size());
       Result<std::optional<ab_::RunResult>> ran = ab_::run_one(plan, run, options_for(name, plan.real_time));
       if (!ran) return tl::unexpected(ran.error());
       end_progress();
       if (!*ran) return false;
-      if (Status kept = results.keep(plan, run, **ran); !kept) return tl::unexpected(kept.error());
+      if (Status done = kept.keep(plan, run, **ran); !done) return tl::unexpected(done.error());
       result = std::move(*ran);
     }
     arms[run.arm].push_back(std::move(*result));
@@ -202,32 +157,11 @@ ab_::CompareOptions compare_options(const ab_::Plan& plan) {
   ab_::CompareOptions options;
   options.confidence = plan.file.confidence;
   options.resamples = plan.file.resamples;
-  options.warmup_s = plan.file.warmup_s;
-  options.block_s = plan.file.block_s;
+  options.warmup_s = plan.workload.warmup_s.value_or(0);
+  options.block_s = plan.workload.block_s;
   options.metrics = plan.file.metrics;
   options.real_time = plan.real_time;
   return options;
-}
-
-// Writes the comparison, prints it. `asked_repeats`: before those that add nothing went.
-Status show(const ab_::Plan& plan, Arms arms, std::size_t asked_repeats, const Results& results,
-            std::optional<OutputFile> json, bool json_on_stdout) {
-  std::vector<ab_::ArmRuns> runs;
-  for (std::size_t i = 0; i < arms.size(); ++i) runs.push_back({plan.file.arms[i].name, std::move(arms[i])});
-  const Result<ab_::Comparison> comparison = ab_::compare(runs, plan.baseline, compare_options(plan));
-  if (!comparison) return about(plan.file.source, comparison.error());
-  std::vector<std::string> notes = ab_::notes_of(*comparison, runs);
-  if (plan.repeats.size() < asked_repeats)
-    notes.push_back(
-        fmt::format("1 of {} repeats counts: with another seed every request came out the same, to the "
-                    "nanosecond; parts of a trace are repeats, too: windows = [[0, 600], [600, 1200]]",
-                    asked_repeats));
-  const std::string text = ab_::to_json(*comparison, notes, plan, runs);
-  if (Status written = results.write("comparison.json", text); !written) return written;
-  if (json)
-    if (Status written = json->commit(text); !written) return written;
-  fmt::print("{}", json_on_stdout ? text : ab_::table(*comparison, notes, terminal_width(STDOUT_FILENO)));
-  return {};
 }
 
 bool all_went_well(const Arms& arms) {
@@ -239,43 +173,99 @@ bool all_went_well(const Arms& arms) {
   return true;
 }
 
+// What one workload came to.
+struct Shown {
+  std::string name, table, json;
+  bool well = true;  // all requests ended, and no policy was ejected
+};
+
+// Compares the arms, and writes the comparison. `asked_repeats`: before those that add nothing went.
+Result<Shown> compared(const ab_::Plan& plan, Arms arms, std::size_t asked_repeats, const KeptRuns& kept) {
+  Shown shown{plan.workload.name, "", "", all_went_well(arms)};
+  std::vector<ab_::ArmRuns> runs;
+  for (std::size_t i = 0; i < arms.size(); ++i) runs.push_back({plan.file.arms[i].name, std::move(arms[i])});
+  const Result<ab_::Comparison> comparison = ab_::compare(runs, plan.baseline, compare_options(plan));
+  if (!comparison) return about(plan.file.source, comparison.error());
+  std::vector<std::string> notes = ab_::notes_of(*comparison, runs);
+  if (plan.repeats.size() < asked_repeats)
+    notes.push_back(
+        fmt::format("1 of {} repeats counts: with another seed every request came out the same, to the "
+                    "nanosecond; parts of a trace are repeats, too: windows = [[0, 600], [600, 1200]]",
+                    asked_repeats));
+  shown.json = ab_::to_json(*comparison, notes, plan, runs);
+  shown.table = ab_::table(*comparison, notes, terminal_width(STDOUT_FILENO));
+  if (Status written = kept.write("comparison.json", shown.json); !written)
+    return tl::unexpected(written.error());
+  return shown;
+}
+
+// One comparison as it is, several by the names of their workloads.
+std::string joined_json(const std::vector<Shown>& all) {
+  if (all.front().name.empty()) return all.front().json;
+  std::string out;
+  for (const Shown& one : all)
+    out += fmt::format("{}{}: {}", out.empty() ? "{" : ",\n", experiment::json_text(one.name), one.json);
+  return out + "}\n";
+}
+
+Status print(const std::vector<Shown>& all, std::optional<OutputFile> json, bool json_on_stdout) {
+  if (json)
+    if (Status written = json->commit(joined_json(all)); !written) return written;
+  if (json_on_stdout) {
+    fmt::print("{}", joined_json(all));
+    return {};
+  }
+  for (const Shown& one : all)
+    fmt::print("{}{}{}", one.name.empty() ? "" : "== " + one.name + "\n\n", one.table,
+               &one == &all.back() ? "" : "\n");
+  return {};
+}
+
 }  // namespace
 
 int ab(const Arguments& arguments) {
   Asked asked;
   int status = kOk;
   if (!read_options(arguments, asked, status)) return status;
-  Result<ab_::Plan> plan = plan_for(asked);
-  if (!plan) return bad_input(plan.error());
-  if (Status distinct = check_files(asked, *plan); !distinct) return bad_input(distinct.error());
+  Result<std::vector<ab_::Plan>> plans = plans_for(asked);
+  if (!plans) return bad_input(plans.error());
+  if (Status distinct = check_files(asked, *plans); !distinct) return bad_input(distinct.error());
   std::optional<OutputFile> json;
   if (!asked.json.empty() && asked.json != "-") {
     Result<OutputFile> created = OutputFile::create("--json", asked.json);
     if (!created) return bad_input(created.error());
     json.emplace(std::move(*created));
   }
-  Results results(asked.folder());
-  if (Status made = results.make(); !made) return bad_input(made.error());
-  set_log_level(plan->runs.front().config.observe.log_level);
+  if (Status made = KeptRuns(asked.folder()).make(); !made) return bad_input(made.error());
+  set_log_level(plans->front().runs.front().config.observe.log_level);
   catch_interrupts();
-  const std::size_t repeats = plan->repeats.size(), runs = plan->runs.size();
-  Arms arms;
-  const Result<bool> all = run_all(*plan, results, arms);
-  if (!all) return bad_input(all.error());
-  results.tell();
-  if (!*all) {
-    std::size_t done = 0;
-    for (const auto& of_arm : arms) done += of_arm.size();
-    fmt::print(stderr,
-               "serveloop: interrupted: {} of {} runs are kept in {}; the same command goes on from there\n",
-               done, runs, results.folder());
-    return 128 + interrupted();
+  std::size_t runs = 0, done = 0;
+  for (const ab_::Plan& plan : *plans) runs += plan.runs.size();
+  std::vector<Shown> shown;
+  for (ab_::Plan& plan : *plans) {
+    KeptRuns kept((fs::path(asked.folder()) / plan.workload.name).string());
+    if (Status made = kept.make(); !made) return bad_input(made.error());
+    const std::size_t repeats = plan.repeats.size(), planned = plan.runs.size();
+    Arms arms;
+    const Result<bool> all = run_all(plan, kept, arms);
+    if (!all) return bad_input(all.error());
+    kept.tell();
+    if (!*all) {
+      for (const auto& of_arm : arms) done += of_arm.size();
+      fmt::print(
+          stderr,
+          "serveloop: interrupted: {} of {} runs are kept in {}; the same command goes on from there\n", done,
+          runs, asked.folder());
+      return 128 + interrupted();
+    }
+    done += planned;
+    Result<Shown> one = compared(plan, std::move(arms), repeats, kept);
+    if (!one) return bad_input(one.error());
+    shown.push_back(std::move(*one));
   }
-  const int code = all_went_well(arms) ? kOk : kNegative;
-  if (Status shown = show(*plan, std::move(arms), repeats, results, std::move(json), asked.json == "-");
-      !shown)
-    return bad_input(shown.error());
-  return code;
+  if (Status printed = print(shown, std::move(json), asked.json == "-"); !printed)
+    return bad_input(printed.error());
+  return std::all_of(shown.begin(), shown.end(), [](const Shown& one) { return one.well; }) ? kOk : kNegative;
 }
 
 }  // namespace serveloop::cli

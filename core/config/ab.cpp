@@ -42,6 +42,11 @@ bool is_path(const Key* key, const std::string& text) {
          (key->kind == Kind::path || (key->kind == Kind::named && text.find('/') != std::string::npos));
 }
 
+std::string stem_of(const std::string& path) {
+  const std::string file = path.substr(path.rfind('/') + 1);
+  return file.substr(0, file.rfind(".toml"));
+}
+
 // The value of `name` with its paths made absolute.
 Value resolved(const std::string& name, const Value& value, const std::string& folder) {
   if (value.is_string()) {
@@ -90,7 +95,7 @@ class Checker {
       : file_(file), document_(document), folder_(folder) {}
 
   Status run() {
-    for (const auto check : {&Checker::base, &Checker::repeats, &Checker::arms, &Checker::baseline})
+    for (const auto check : {&Checker::workloads, &Checker::arms, &Checker::baseline})
       if (Status good = (this->*check)(); !good) return good;
     return {};
   }
@@ -101,22 +106,43 @@ class Checker {
     return value != nullptr ? value->named(key) : file_.source + ": " + key;
   }
 
-  Status base() {
-    if (file_.base.empty()) return fail(at("ab.base"), "the path of a configuration", "none");
+  Status workloads() {
+    const bool one = file_.workloads.empty();
+    if (one)
+      file_.workloads.push_back(file_.stated);
+    else
+      for (const char* key : {"ab.base", "ab.seeds", "ab.repeats", "ab.windows"})
+        if (document_.at(key) != nullptr)
+          return fail(at(key), "none beside [[workload]]", "one", "state it in each [[workload]]");
+    std::set<std::string> names;
+    for (std::size_t i = 0; i < file_.workloads.size(); ++i) {
+      const std::string place = one ? "ab" : "workload." + std::to_string(i);
+      AbWorkload& workload = file_.workloads[i];
+      if (workload.base.empty()) return fail(at(place + ".base"), "the path of a configuration", "none");
+      if (Status good = repeats(workload, place); !good) return good;
+      if (one) break;
+      if (!workload.warmup_s) workload.warmup_s = file_.stated.warmup_s;
+      if (!workload.block_s) workload.block_s = file_.stated.block_s;
+      if (workload.name.empty()) workload.name = stem_of(workload.base);
+      if (Status good = name(workload.name, place + ".name"); !good) return good;
+      if (!names.insert(workload.name).second)
+        return fail(at(place + ".name"), "a name of its own", "'" + workload.name + "' twice");
+    }
     return {};
   }
 
-  Status repeats() {
+  Status repeats(const AbWorkload& workload, const std::string& place) {
     std::vector<std::string> stated;
-    for (const char* key : {"ab.seeds", "ab.repeats", "ab.windows"})
-      if (document_.at(key) != nullptr) stated.emplace_back(key);
+    for (const char* key : {".seeds", ".repeats", ".windows"})
+      if (document_.at(place + key) != nullptr) stated.push_back(place + key);
     if (stated.size() > 1)
-      return fail(at(stated[1]), "one of ab.seeds, ab.repeats and ab.windows", joined(stated),
-                  "remove one of them");
+      return fail(at(stated[1]),
+                  "one of " + place + ".seeds, " + place + ".repeats and " + place + ".windows",
+                  joined(stated), "remove one of them");
     std::set<std::uint64_t> seeds;
-    for (const std::uint64_t seed : file_.seeds)
+    for (const std::uint64_t seed : workload.seeds)
       if (!seeds.insert(seed).second)
-        return fail(at("ab.seeds"), "each seed once", std::to_string(seed) + " twice");
+        return fail(at(place + ".seeds"), "each seed once", std::to_string(seed) + " twice");
     return {};
   }
 

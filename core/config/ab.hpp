@@ -22,15 +22,22 @@ struct Arm {
   std::vector<Override> overrides;
 };
 
-struct AbFile {
-  std::string base;      // absolute
-  std::string baseline;  // an arm's name; by default the first's
+// Which requests the arms meet, and how often.
+struct AbWorkload {
+  std::string name;  // of the results' folder and the table; "" where there is one workload alone
+  std::string base;  // absolute
   // At most one of the three; none: one repeat, as the base says.
   std::vector<std::uint64_t> seeds;
   std::optional<std::uint32_t> repeats;  // seeds from the base's on
   std::vector<Window> windows;
-  double warmup_s = 0;
-  std::optional<double> block_s;  // unset: told by the results
+  std::optional<double> warmup_s;  // unset: 0
+  std::optional<double> block_s;   // unset: told by the results
+};
+
+struct AbFile {
+  AbWorkload stated;                  // in [ab] itself
+  std::vector<AbWorkload> workloads;  // one or more, each whole: `stated`, or what [[workload]] says
+  std::string baseline;               // an arm's name; by default the first's
   double confidence = 0.95;
   std::uint32_t resamples = 2000;
   std::vector<std::string> metrics;  // names; empty: all that the results have

@@ -93,25 +93,30 @@ template <class C, class T>
 struct MemberOf<T C::*> {
   using Class = C;
 };
-template <auto Member>
+// A member of the record, or of a member of it, and so on.
+template <auto Member, auto... Within>
 Slot slot_of(void* record) {
-  return &(static_cast<typename MemberOf<decltype(Member)>::Class*>(record)->*Member);
+  auto& member = static_cast<typename MemberOf<decltype(Member)>::Class*>(record)->*Member;
+  if constexpr (sizeof...(Within) == 0)
+    return &member;
+  else
+    return slot_of<Within...>(&member);
 }
-template <auto Member>
+template <auto... Member>
 Key plain(const char* name, const char* help, const char* unit = "") {
-  return {name, Kind::plain, slot_of<Member>, 0, 0, unit, "", help};
+  return {name, Kind::plain, slot_of<Member...>, 0, 0, unit, "", help};
 }
-template <auto Member>
+template <auto... Member>
 Key number(const char* name, double min, double max, const char* unit, const char* help) {
-  return {name, Kind::plain, slot_of<Member>, min, max, unit, "", help};
+  return {name, Kind::plain, slot_of<Member...>, min, max, unit, "", help};
 }
-template <auto Member>
+template <auto... Member>
 Key choice(const char* name, const char* choices, const char* help) {
-  return {name, Kind::choice, slot_of<Member>, 0, 0, "", choices, help};
+  return {name, Kind::choice, slot_of<Member...>, 0, 0, "", choices, help};
 }
-template <auto Member>
+template <auto... Member>
 Key special(const char* name, Kind kind, const char* help) {
-  return {name, kind, slot_of<Member>, 0, kMost, kind == Kind::bytes ? "bytes" : "", "", help};
+  return {name, kind, slot_of<Member...>, 0, kMost, kind == Kind::bytes ? "bytes" : "", "", help};
 }
 
 }  // namespace serveloop::config

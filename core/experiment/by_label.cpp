@@ -1,28 +1,9 @@
 #include "experiment/by_label.hpp"
 
-#include <serveloop/events.h>
-
 #include <algorithm>
 #include <cmath>
 
 namespace serveloop::experiment {
-
-namespace {
-
-bool is_complete(const engine::Finished& end) {
-  return end.finish == SL_FINISH_LENGTH || end.finish == SL_FINISH_STOP;
-}
-
-}  // namespace
-
-bool ByLabel::Stated::has_deadline() const {
-  return ttft_deadline_ns != SL_NEVER || tbt_target_ns != SL_NEVER || end_deadline_ns != SL_NEVER;
-}
-
-bool ByLabel::Stated::met_by(const engine::Finished& end) const {
-  return is_complete(end) && end.first_token_ns - end.arrival_ns <= ttft_deadline_ns &&
-         end.longest_gap_ns <= tbt_target_ns && end.end_ns - end.arrival_ns <= end_deadline_ns;
-}
 
 std::uint32_t ByLabel::Labels::of(const std::string& name) {
   const auto [at, added] = by_name.try_emplace(name, static_cast<std::uint32_t>(names.size()));
@@ -46,13 +27,14 @@ std::vector<LabelFigures> ByLabel::Labels::shown() const {
   return out;
 }
 
-ByLabel::Stated ByLabel::begin(const Issue& issue) {
-  return {classes_.of(issue.class_name), tenants_.of(issue.spec.tenant), issue.spec.ttft_deadline_ns,
-          issue.spec.tbt_target_ns, issue.spec.end_deadline_ns};
+ByLabel::Labelled ByLabel::begin(const Issue& issue) {
+  return {classes_.of(issue.class_name),
+          tenants_.of(issue.spec.tenant),
+          {issue.spec.ttft_deadline_ns, issue.spec.tbt_target_ns, issue.spec.end_deadline_ns}};
 }
 
-void ByLabel::ended(const Stated& stated, const engine::Finished& end) {
-  Figures* const all[] = {&classes_.figures[stated.of_class], &tenants_.figures[stated.tenant]};
+void ByLabel::ended(const Labelled& request, const engine::Finished& end) {
+  Figures* const all[] = {&classes_.figures[request.of_class], &tenants_.figures[request.tenant]};
   for (Figures* f : all) {
     ++f->ended;
     f->completed += is_complete(end) ? 1 : 0;
@@ -61,19 +43,18 @@ void ByLabel::ended(const Stated& stated, const engine::Finished& end) {
     f->end_to_end_ns.push_back(end.end_ns - end.arrival_ns);
     f->per_token_ms += static_cast<double>(end.end_ns - end.arrival_ns) * 1e-6 / end.output_tokens;
   }
-  if (!stated.has_deadline()) return;
+  if (!request.stated.any()) return;
   for (Goodput* g : {&goodput_, &all[0]->goodput, &all[1]->goodput}) {
     ++g->stated;
-    g->met += stated.met_by(end) ? 1 : 0;
+    g->met += request.stated.kept_by(end) ? 1 : 0;
   }
 }
 
-void ByLabel::refused(const Stated& stated, std::uint32_t sequences) {
-  for (Figures* f : {&classes_.figures[stated.of_class], &tenants_.figures[stated.tenant]}) {
-    f->ended += sequences;
-    if (stated.has_deadline()) f->goodput.stated += sequences;
-  }
-  if (stated.has_deadline()) goodput_.stated += sequences;
+void ByLabel::refused(const Labelled& request, std::uint32_t sequences) {
+  const std::uint64_t stated = request.stated.any() ? sequences : 0;
+  for (Figures* f : {&classes_.figures[request.of_class], &tenants_.figures[request.tenant]})
+    f->ended += sequences, f->goodput.stated += stated;
+  goodput_.stated += stated;
 }
 
 void ByLabel::summarise(Summary& summary) const {

@@ -1,7 +1,4 @@
-// A run's results told apart by class and by tenant, and which deadlines were met. The loop thread's.
-//
-// A deadline is met by a sequence that was completed, its first token, every gap between two tokens and its last token
-// in the time that its request states for them. Those that were refused, cut or cancelled met none.
+// A run's results told apart by class and by tenant, and which deadlines were met (stated.hpp). The loop thread's.
 #pragma once
 
 #include <cstdint>
@@ -11,6 +8,7 @@
 
 #include "engine/output.hpp"
 #include "experiment/labelling.hpp"
+#include "experiment/stated.hpp"
 #include "experiment/summary.hpp"
 
 namespace serveloop::experiment {
@@ -22,16 +20,14 @@ double fairness(const std::vector<LabelFigures>& labels);
 class ByLabel {
  public:
   // What has to be known of a request at its end.
-  struct Stated {
+  struct Labelled {
     std::uint32_t of_class = 0, tenant = 0;
-    std::uint64_t ttft_deadline_ns = SL_NEVER, tbt_target_ns = SL_NEVER, end_deadline_ns = SL_NEVER;
-    bool has_deadline() const;
-    bool met_by(const engine::Finished& end) const;
+    Stated stated;
   };
-  Stated begin(const Issue& issue);
+  Labelled begin(const Issue& issue);
   // A sequence of it ended; those of a request that the intake refused were never begun there.
-  void ended(const Stated& stated, const engine::Finished& end);
-  void refused(const Stated& stated, std::uint32_t sequences);
+  void ended(const Labelled& request, const engine::Finished& end);
+  void refused(const Labelled& request, std::uint32_t sequences);
   // Fills in `goodput`, `classes` where there are any, `tenants` and `fairness` where there are two.
   void summarise(Summary& summary) const;
 

@@ -108,6 +108,8 @@ Issue Chains::build(const Due& due) const {
   const Live& live = live_.at(call.chain);
   Issue issue;
   issue.index = issued_;
+  issue.identity = call.draws().call;
+  issue.begun_ns = live.begun_ns;
   issue.parent = live.parent;
   requests::RequestSpec& spec = issue.spec;
   append_seeded(spec.prompt, plan_.prefix(call.chain), vocabulary_);

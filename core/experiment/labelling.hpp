@@ -19,6 +19,9 @@ namespace serveloop::experiment {
 
 struct Issue {
   std::uint64_t index = 0;  // 0, 1, ... in order of issue; those dropped have none
+  std::uint64_t identity =
+      0;  // which of the workload's it is: the same in every run, whatever the order of issue
+  std::uint64_t begun_ns = 0;  // the arrival of its session's or program's first call; else its own
   requests::RequestSpec spec;
   std::string class_name;               // "" = none
   std::optional<std::uint64_t> parent;  // index of the request that led to this one

@@ -106,6 +106,7 @@ std::vector<Row> chain_rows() {
       row("programs completed", "programs_completed", true, completed),
       row("  ended early", "programs_ended_early", true, broken),
       row("program p50, ms", "program_p50_ms", true, [](C c) { return c.time.p50; }),
+      row("program p90, ms", "program_p90_ms", true, [](C c) { return c.time.p90; }),
       row("program mean, ms", "program_mean_ms", true, [](C c) { return c.mean_ms; }),
       row("program p99, ms", "program_p99_ms", true, [](C c) { return c.time.p99; }),
   };
@@ -170,6 +171,8 @@ std::vector<Row> policy_rows() {
       {"policies ejected", "ejected", [](S s) { return static_cast<double>(s.counters.ejected); }},
       {"hot swaps", "hot_swaps", [](S s) { return static_cast<double>(s.counters.swaps); }},
       {"failed steps", "failed_steps", [](S s) { return static_cast<double>(s.counters.failed_steps); }},
+      {"host time of a step, us", "host_us_per_step",
+       [](S s) { return 1e6 * ratio(s.host_seconds, static_cast<double>(s.counters.steps)); }},
       {"wall time, s", "wall_seconds", [](S s) { return s.wall_seconds; }, true},
   };
 }

@@ -73,7 +73,7 @@ class Driver {
         break;
       }
       if (Status ok = feed(); !ok) return ok;
-      const bool worked = engine.step();
+      const bool worked = timed_step();
       watch_pool();
       note_changes();
       if (options_.stepped) options_.stepped(engine);
@@ -91,6 +91,10 @@ class Driver {
   }
   bool interrupted() const { return interrupted_; }
   const PoolUse& pool() const { return pool_; }
+  // Of this machine, in steps that did work; kNone where they wait for a device.
+  double host_seconds() const {
+    return rig_.device.virtual_clock == nullptr ? kNone : std::chrono::duration<double>(in_steps_).count();
+  }
   const std::vector<std::string>& policies() const { return trail_.texts(); }
   std::uint64_t rejected() const { return rejected_; }
   const ByLabel& by_label() const { return by_label_; }
@@ -109,11 +113,17 @@ class Driver {
 
  private:
   struct UnderWay {
-    std::uint64_t index = 0;
-    std::uint32_t sequences = 0;  // to end
-    ByLabel::Stated stated;
+    std::uint64_t index = 0, identity = 0, begun_ns = 0;  // of its issue
+    std::uint32_t sequences = 0;                          // to end
+    ByLabel::Labelled labelled;
     bool whole = true;  // all that ended came whole
   };
+  bool timed_step() {
+    const auto begun = std::chrono::steady_clock::now();
+    const bool worked = rig_.engine->step();
+    if (worked) in_steps_ += std::chrono::steady_clock::now() - begun;
+    return worked;
+  }
   // In real time in short naps, so that a signal is heard.
   void wait_until(std::uint64_t at_ns) {
     constexpr std::uint64_t kNap = 50'000'000;
@@ -146,9 +156,9 @@ class Driver {
     for (const Issue* next = workload_.peek();
          next != nullptr && next->spec.arrival_ns <= rig_.clock().now_ns(); next = workload_.peek()) {
       Issue issue = workload_.next();
-      const ByLabel::Stated stated = by_label_.begin(issue);
       const std::uint64_t arrival_ns = issue.spec.arrival_ns;
-      const UnderWay way{issue.index, issue.spec.n, stated, true};
+      const UnderWay way{issue.index,  issue.identity,         issue.begun_ns,
+                         issue.spec.n, by_label_.begin(issue), true};
       if (issue.parent) issue.spec.parent = ids_[*issue.parent];
       Result<std::shared_ptr<engine::Arrival>> arrival = engine.prepare(std::move(issue.spec));
       if (!arrival) return tl::unexpected(arrival.error());
@@ -160,7 +170,7 @@ class Driver {
         under_way_[(*arrival)->id] = way;
       } else {
         ++rejected_;  // bounded intake: as a client would see it
-        by_label_.refused(stated, way.sequences);
+        by_label_.refused(way.labelled, way.sequences);
         tell_refused(way, arrival_ns);
         workload_.on_end(way.index, rig_.clock().now_ns(), {false, {}});
       }
@@ -173,17 +183,15 @@ class Driver {
     if (found == under_way_.end()) return;
     UnderWay& request = found->second;
     tell(request, end);
-    by_label_.ended(request.stated, end);
-    request.whole = request.whole && (end.finish == SL_FINISH_LENGTH || end.finish == SL_FINISH_STOP);
+    by_label_.ended(request.labelled, end);
+    request.whole = request.whole && is_complete(end);
     if (--request.sequences > 0) return;
     const std::vector<requests::Token> generated = recorder_.take_generated(end.request);
     workload_.on_end(request.index, end.end_ns, {request.whole, generated});
     under_way_.erase(found);
   }
   void tell(const UnderWay& way, const engine::Finished& end) const {
-    if (options_.ended)
-      options_.ended({way.index, way.stated.ttft_deadline_ns, way.stated.tbt_target_ns,
-                      way.stated.end_deadline_ns, end});
+    if (options_.ended) options_.ended({way.identity, way.begun_ns, way.labelled.stated, end});
   }
   void tell_refused(const UnderWay& way, std::uint64_t arrival_ns) const {
     engine::Finished end;
@@ -213,6 +221,7 @@ class Driver {
   PoolUse pool_;
   engine::KvUse use_;
   std::uint64_t used_since_ns_ = 0;
+  std::chrono::steady_clock::duration in_steps_{};
 };
 
 std::optional<ChainFigures> figures_of(const Chains* chains, bool programs) {
@@ -284,6 +293,7 @@ Result<Summary> run(const config::Config& config, const RunOptions& options) {
   driver.by_label().summarise(summary);
   summary.chains = figures_of(parts->workload.chains(), config.workload.source == "programs");
   summary.pool = driver.pool();
+  summary.host_seconds = driver.host_seconds();
   summary.counters = rig.engine->counters();
   summary.decisions = rig.engine->decisions().list();
   summary.rejected += driver.rejected();

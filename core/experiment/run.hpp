@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "config/config.hpp"
+#include "experiment/stated.hpp"
 #include "experiment/summary.hpp"
 #include "experiment/workload.hpp"
 #include "rig/planned_swap.hpp"
@@ -20,9 +21,8 @@ struct Progress {
 
 // A sequence's end, and what was asked of it.
 struct SequenceEnd {
-  std::uint64_t index = 0;  // of its request, by order of issue: the same in every run of a workload
-  // After its arrival; SL_NEVER: none.
-  std::uint64_t ttft_deadline_ns = SL_NEVER, tbt_target_ns = SL_NEVER, end_deadline_ns = SL_NEVER;
+  std::uint64_t identity = 0, begun_ns = 0;  // of its request: labelling.hpp, Issue
+  Stated stated;
   engine::Finished end;  // where the bounded intake refused it: fork, arrival and finish alone
 };
 

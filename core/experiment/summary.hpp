@@ -96,7 +96,8 @@ struct Summary {
   double longest_gap_p99 = kNone, longest_gap = kNone;                   // ms; of all requests: the longest
   PoolUse pool;
   double seconds = 0, wall_seconds = 0;  // of the engine's clock; of this machine
-  observe::Times causes{};               // sums over all ended sequences
+  double host_seconds = kNone;  // of this machine, in steps; under a real executor they wait, too: none
+  observe::Times causes{};      // sums over all ended sequences
   Goodput goodput;
   std::optional<ChainFigures> chains;
   double fairness = kNone;                     // among tenants: by_label.hpp

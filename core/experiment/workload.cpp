@@ -89,6 +89,8 @@ Issue Workload::next() {
     client_of_.emplace(issue.index, idle_.top().second);
     idle_.pop();
   }
+  issue.identity = issue.index;
+  issue.begun_ns = issue.spec.arrival_ns;
   return issue;
 }
 

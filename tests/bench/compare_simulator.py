@@ -5,9 +5,10 @@ usage: compare_simulator.py SERVELOOP CALIBRATION.toml MODEL SHARE SECONDS REPEA
    e.g. compare_simulator.py build/serveloop my.toml build/models/SmolLM2-135M-Instruct.Q4_1.gguf 0.7 300 5 fcfs sarathi priority
 
 The requests are those of the trace from 2,000 s on, so many and at such a rate that they arrive within SECONDS and, if all were
-there at once, the simulator would take SHARE of that. First, the calibration is fitted again to the log of another slice at
-that load, from 1,000 s on, under the first scheduler. Then each scheduler runs REPEATS times on the CPU executor, all in turn, in real
-time, and once in the simulator. Prints the median of the repeats and their extremes, and fails where a simulated figure is
+there at once, the simulator would take SHARE of that. REPEATS times, on the CPU executor in real time: another slice at that load, from
+1,000 s on, under the first scheduler, whose log is kept; then each scheduler on the requests themselves. The calibration is fitted
+again to all those logs, so that what it knows is of the same hour: a machine whose speed drifts by a hundredth moves the time in a
+queue by a tenth. With it, the simulator runs once. Prints the median of the repeats and their extremes, and fails where a simulated figure is
 further from the median than 10 % (p50) or 15 % (p99) and outside of the repeats as well. Wants a quiet machine.
 """
 import json
@@ -66,10 +67,15 @@ class Runs:
             window *= share * seconds / work
         return window, window / seconds
 
-    def fit_again(self, scheduler, share, seconds):
-        log, fitted = self.folder / 'fit.slog', self.folder / 'fitted.toml'
-        self.figures('bench', scheduler, FITTED, *self.slice(scheduler, FITTED, share, seconds), '--log', log)
-        table = self.run('bench', '--calibrate', '--from', log, '--out', fitted)
+    def log_of(self, number, scheduler, window, rate):
+        """The other slice, run once more."""
+        log = self.folder / f'fit.{number}.slog'
+        self.figures('bench', scheduler, FITTED, window, rate, '--log', log)
+        return log
+
+    def fit_again(self, logs):
+        fitted = self.folder / f'fitted.{len(logs)}.toml'
+        table = self.run('bench', '--calibrate', *(word for log in logs for word in ('--from', log)), '--out', fitted)
         self.calibration = fitted
         return table
 
@@ -78,14 +84,19 @@ def main(program, calibration, model, share, seconds, repeats, *schedulers):
     share, seconds, wrong = float(share), float(seconds), []
     with tempfile.TemporaryDirectory() as name:
         runs = Runs(program, calibration, model, pathlib.Path(name))
-        print(runs.fit_again(schedulers[0], share, seconds), flush=True)
+        other = runs.slice(schedulers[0], FITTED, share, seconds)
+        logs = [runs.log_of(0, schedulers[0], *other)]
+        runs.fit_again(logs)
         where = (COMPARED, *runs.slice(schedulers[0], COMPARED, share, seconds))
         measured = {scheduler: [] for scheduler in schedulers}
-        for _ in range(int(repeats)):
+        for repeat in range(int(repeats)):
+            if repeat > 0:
+                logs.append(runs.log_of(repeat, schedulers[0], *other))
             for scheduler in schedulers:
                 measured[scheduler].append(runs.figures('bench', scheduler, *where))
                 print(f'{scheduler}: ' + ', '.join(f'{key} {measured[scheduler][-1][f"{key}_{p}_ms"]:.4g}'
                                                    for key in FIGURES for p in MOST), file=sys.stderr, flush=True)
+        print(runs.fit_again(logs), flush=True)
         simulated = {scheduler: runs.figures('simulate', scheduler, *where) for scheduler in schedulers}
     first = measured[schedulers[0]][0]
     print(f'window [{COMPARED}, {COMPARED + where[1]:.3f}], rate_scale {where[2]:.6f}: {first["completed"]:.0f} requests\n')

@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
-"""The table of docs/policies.md from what `serveloop ab configs/ab_policies.toml --json FILE` wrote.
+"""The tables of docs/policies.md from what `serveloop ab configs/ab_policies.toml --json FILE` wrote, one a workload.
 
 usage: policy_table.py FILE
 
-Bold: better than the baseline, italic: worse, by the verdict of `ab`; plain: no difference found, or too little data.
+Bold: better than the baseline, italic: worse, by the verdict of `ab`; plain: no difference found, or too little data. Columns that
+say nothing on a workload are left out.
 """
 import json
 import sys
@@ -12,9 +13,12 @@ COLUMNS = (('first token p50 / p90 / p99, ms', ('first_token_p50_ms', 'first_tok
            ('time a token p50 / p90 / p99, ms', ('time_per_token_p50_ms', 'time_per_token_p90_ms', 'time_per_token_p99_ms')),
            ('longest gap p99, ms', ('longest_gap_p99_ms',)),
            ('end to end p50 / p90 / p99, s', ('end_to_end_p50_ms', 'end_to_end_p90_ms', 'end_to_end_p99_ms')),
-           ('deadlines kept, %', ('goodput_percent',)), ('tokens/s', ('output_tokens_per_s',)),
+           ('program mean / p99, s', ('program_mean_ms', 'program_p99_ms')),
+           ('completed, %', ('completed_percent',)), ('deadlines kept, %', ('goodput_percent',)), ('tokens/s', ('output_tokens_per_s',)),
            ('fairness, %', ('fairness_percent',)), ('preemptions a request', ('preemptions_per_request',)),
-           ('recomputed tokens a request', ('recomputed_tokens_per_request',)), ('hit rate, %', ('prefix_hit_percent',)))
+           ('recomputed tokens a request', ('recomputed_tokens_per_request',)), ('hit rate, %', ('prefix_hit_percent',)),
+           ('host µs a step', ('host_us_per_step',)))
+SECONDS = ('end_to_end', 'program')
 
 
 def shown(value, seconds):
@@ -24,19 +28,32 @@ def shown(value, seconds):
     return f'{value:,.0f}' if value >= 1000 else f'{value:.1f}' if value >= 10 else f'{value:.2f}'
 
 
-def cell(found, key, arm, seconds):
-    metric = found[key]
-    if arm is None:
-        return shown(metric['baseline'], seconds)
-    own = next(a for a in metric['arms'] if a['arm'] == arm)
-    mark = {'better': '**', 'worse': '*'}.get(own['verdict'], '')
-    return mark + shown(own['value'], seconds) + mark
+def found(metric, arm):
+    """Value and verdict of an arm, of the baseline without one."""
+    own = next((one for one in metric['arms'] if one['arm'] == arm), None)
+    return (metric['baseline'], '') if own is None else (own['value'], own['verdict'])
 
 
-report = json.load(open(sys.argv[1]))
-metrics = {metric['key']: metric for metric in report['metrics']}
-print('| policy | ' + ' | '.join(name for name, _ in COLUMNS) + ' |\n|' + '---|' * (len(COLUMNS) + 1))
-for arm in report['arms']:
-    name = None if arm['name'] == report['baseline'] else arm['name']
-    cells = (' / '.join(cell(metrics, key, name, key.startswith('end_to_end')) for key in keys) for _, keys in COLUMNS)
-    print(f"| `{arm['name']}` | " + ' | '.join(cells) + ' |')
+def cell(metric, arm):
+    value, verdict = found(metric, arm)
+    mark = {'better': '**', 'worse': '*'}.get(verdict, '')
+    return mark + shown(value, metric['key'].startswith(SECONDS)) + mark
+
+
+def says_nothing(metric, arms):
+    values = {found(metric, arm)[0] for arm in arms}
+    return values == {None} or (len(values) == 1 and metric['key'] == 'completed_percent')
+
+
+def table(report):
+    metrics = {metric['key']: metric for metric in report['metrics']}
+    arms = [arm['name'] for arm in report['arms']]
+    columns = [(name, keys) for name, keys in COLUMNS if all(key in metrics and not says_nothing(metrics[key], arms) for key in keys)]
+    print('| policy | ' + ' | '.join(name for name, _ in columns) + ' |\n|' + '---|' * (len(columns) + 1))
+    for arm in arms:
+        print(f'| `{arm}` | ' + ' | '.join(' / '.join(cell(metrics[key], arm) for key in keys) for _, keys in columns) + ' |')
+
+
+for workload, report in json.load(open(sys.argv[1])).items():
+    print(f'\n### {workload}\n')
+    table(report)

@@ -67,12 +67,19 @@ def run_model(config, folder):
     checks.check(done.returncode == 0, f'{config.relative_to(top)}: exit code {done.returncode}\n{done.stdout}')
 
 
-# Results of experiments lie elsewhere than in the tree, and take a part of the requests.
+# Results of experiments lie elsewhere than in the tree, and take a part of the requests of each workload, once.
 def compare(experiment, folder):
-    done = run([program, 'ab', str(experiment), '--out', str(pathlib.Path(folder) / experiment.stem), '--set', 'workload.limit=600'])
-    what = f'{experiment.relative_to(top)}: exit code {done.returncode}\n{done.stdout}'
-    if checks.check(done.returncode == 0, what):
-        checks.check(len(list((pathlib.Path(folder) / experiment.stem).glob('*.jsonl'))) >= 2, what)
+    text, holds = experiment.read_text(), tomllib.loads(experiment.read_text())
+    for workload in holds.get('workload', [holds['ab']]):
+        base = experiment.parent / workload['base']
+        source = tomllib.loads(base.read_text())['workload'].get('source', 'trace')
+        short = pathlib.Path(folder) / f'{experiment.stem}.{base.stem}.toml'
+        short.write_text(f'[ab]\nbase = "{base}"\n{text[text.index("[[arm]]"):]}')
+        few = {'programs': 'count=20', 'sessions': 'count=20', 'synthetic': 'requests=600'}.get(source, 'limit=600')
+        done = run([program, 'ab', str(short), '--set', f'workload.{few}'])
+        what = f'{experiment.relative_to(top)} on {base.name}: exit code {done.returncode}\n{done.stdout}'
+        if checks.check(done.returncode == 0, what):
+            checks.check(len(list(short.with_suffix('.ab').glob('*.jsonl'))) == len(holds['arm']), what)
 
 
 configs = sorted((top / 'configs').glob('*.toml'))

@@ -210,7 +210,7 @@ void count_outcomes(const std::vector<Pairs>& runs, ArmComparison& arm) {
 std::vector<const Metric*> asked_metrics(const CompareOptions& options) {
   std::vector<const Metric*> out;
   for (const Metric& metric : metrics())
-    if (options.metrics.empty() ||
+    if ((options.metrics.empty() && !metric.only_if_asked) ||
         std::find(options.metrics.begin(), options.metrics.end(), metric.key) != options.metrics.end())
       out.push_back(&metric);
   return out;

@@ -70,6 +70,9 @@ const std::vector<Metric>& metrics() {
     out.push_back({"prefix_hit_percent", "prefix hit tokens, % of prompt", false, &kHits});
     out.push_back({"output_tokens_per_s", "output tokens/s", false, nullptr});
     out.push_back({"fairness_percent", "fairness among tenants, %", false, nullptr});
+    for (const char* of : {"mean", "p50", "p90", "p99"})
+      out.push_back({fmt::format("program_{}_ms", of), fmt::format("program {}, ms", of), true, nullptr});
+    out.push_back({"host_us_per_step", "host time of a step, us", true, nullptr, 0, 0, true});
     return out;
   }();
   return all;

@@ -28,9 +28,10 @@ struct Quantity {
 struct Metric {
   std::string key, label;  // "first_token_p99_ms", "first token p99, ms"
   bool lower_is_better;
-  const Quantity* quantity;   // null: a figure of a run as a whole, under the same key in RunResult::figures
-  double percentile = 0;      // 0: the mean
-  double left_out_where = 0;  // shown only if an arm has another value
+  const Quantity* quantity;    // null: a figure of a run as a whole, under the same key in RunResult::figures
+  double percentile = 0;       // 0: the mean
+  double left_out_where = 0;   // shown only if an arm has another value
+  bool only_if_asked = false;  // it is of this machine's time, so that equal runs differ by it
 };
 
 const std::vector<Metric>& metrics();

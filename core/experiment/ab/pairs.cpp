@@ -17,13 +17,13 @@ constexpr double kLeastInABin = 4;   // pairs, on average
 constexpr double kBinsOfABlock = 8;  // where the user says so: blocks may begin at any of them
 constexpr double kMostBins = 65536;  // of a run
 
-auto key_of(const SequenceResult& s) { return std::pair(s.index, s.fork); }
+auto key_of(const SequenceResult& s) { return std::pair(s.request, s.fork); }
 
 // One that was refused at once has no length.
 Status same_request(const Pair& pair) {
   const std::uint32_t a = pair.baseline->prompt_tokens, b = pair.arm->prompt_tokens;
   if (a == b || a == 0 || b == 0) return {};
-  return fail(fmt::format("request {}", pair.baseline->index), "the same prompt in both arms",
+  return fail(fmt::format("request {}", pair.baseline->request), "the same prompt in both arms",
               fmt::format("{} tokens in the baseline, {} in the other", a, b));
 }
 
@@ -95,7 +95,7 @@ Result<Pairs> pairs_of(const RunResult& baseline, const RunResult& arm, double w
       if (Status same = same_request(pair); !same)
         return about(fmt::format("arm '{}', repeat {}", arm.arm, arm.repeat), same.error());
     const SequenceResult& first = with_a ? *pair.baseline : *pair.arm;
-    pair.at_s = static_cast<double>(first.arrival_ns) * 1e-9 - warmup_s;
+    pair.at_s = static_cast<double>(first.begun_ns) * 1e-9 - warmup_s;
     if (pair.at_s >= 0) pairs.push_back(pair);
   }
   return pairs;
@@ -103,7 +103,7 @@ Result<Pairs> pairs_of(const RunResult& baseline, const RunResult& arm, double w
 
 std::vector<std::size_t> streams_of(const std::vector<RunResult>& runs) {
   const auto alike = [](const SequenceResult& a, const SequenceResult& b) {
-    return key_of(a) == key_of(b) && a.arrival_ns == b.arrival_ns &&
+    return key_of(a) == key_of(b) && a.begun_ns == b.begun_ns &&
            (a.prompt_tokens == b.prompt_tokens || a.prompt_tokens == 0 || b.prompt_tokens == 0);
   };
   std::vector<std::size_t> streams, firsts;  // firsts: a run of each stream

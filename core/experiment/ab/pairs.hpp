@@ -12,7 +12,7 @@ namespace serveloop::experiment::ab {
 // One sequence in the baseline and in another arm; null where it did not end there. Never both.
 struct Pair {
   const SequenceResult *baseline = nullptr, *arm = nullptr;
-  double at_s = 0;        // of its arrival in the baseline (else in the arm), after the warm-up
+  double at_s = 0;        // when it began in the baseline (else in the arm), after the warm-up
   std::uint32_t bin = 0;  // of the timeline
 
   bool completed_in_both() const {
@@ -20,9 +20,10 @@ struct Pair {
            arm->outcome == Outcome::completed;
   }
 };
-using Pairs = std::vector<Pair>;  // of a run, by index and fork
+using Pairs = std::vector<Pair>;  // of a run, by request and fork
 
-// Those that arrive after the warm-up. Fails where two of the same index are not the same request.
+// Those that begin after the warm-up: a session or program with all its calls, when the first of them arrives, which no arm
+// moves. Fails where two of the same number are not the same request.
 Result<Pairs> pairs_of(const RunResult& baseline, const RunResult& arm, double warmup_s);
 
 // Which runs meet the same arrivals, as those of a trace do whatever the seed: of each run the number of its stream, from 0

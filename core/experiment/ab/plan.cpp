@@ -15,6 +15,7 @@ namespace serveloop::experiment::ab {
 namespace {
 
 using config::AbFile;
+using config::AbWorkload;
 using config::Arm;
 using config::Config;
 
@@ -24,23 +25,26 @@ tl::unexpected<Error> of_arm(const AbFile& file, const Arm& arm, Error error) {
   return about(fmt::format("{}: arm '{}'", place, arm.name), std::move(error));
 }
 
-Result<Config> load_config(const AbFile& file, const std::vector<config::Override>& overrides) {
-  Result<Config> config = config::load(file.base, overrides);
+Result<Config> load_config(const AbWorkload& workload, const std::vector<config::Override>& overrides) {
+  Result<Config> config = config::load(workload.base, overrides);
   if (!config) return config;
-  if (Status found = rig::resolve_calibration(*config, config::folder_of(file.base)); !found)
+  if (Status found = rig::resolve_calibration(*config, config::folder_of(workload.base)); !found)
     return tl::unexpected(config->places.placed(found.error()));
   config->observe.log.clear();
   return config;
 }
 
-std::vector<Repeat> repeats_of(const AbFile& file, const config::Workload& workload) {
+std::vector<Repeat> repeats_of(const AbWorkload& asked, const config::Workload& base) {
   std::vector<Repeat> out;
-  for (const std::uint64_t seed : file.seeds) out.push_back({seed, workload.window});
-  for (const config::Window& window : file.windows) out.push_back({workload.seed, window});
+  for (const std::uint64_t seed : asked.seeds) out.push_back({seed, base.window});
+  for (const config::Window& window : asked.windows) out.push_back({base.seed, window});
   if (out.empty())
-    for (std::uint32_t i = 0; i < file.repeats.value_or(1); ++i)
-      out.push_back({workload.seed + i, workload.window});
+    for (std::uint32_t i = 0; i < asked.repeats.value_or(1); ++i) out.push_back({base.seed + i, base.window});
   return out;
+}
+
+bool in_chains(const config::Workload& workload) {
+  return workload.source == "sessions" || workload.source == "programs";
 }
 
 std::string hash_of_file(const std::string& path) {
@@ -83,7 +87,8 @@ Result<Checked> check_arm(const Config& config, const std::vector<Repeat>& repea
   return checked;
 }
 
-// How many requests are dropped, by repeat: another number, and the same index would mean another request.
+// How many requests are dropped, by repeat: another number, and requests would not be those of the other arms. Not of
+// sessions and programs, in whose prompts answers stand.
 std::vector<std::uint64_t> dropped(const Checked& arm, const std::vector<Repeat>& repeats) {
   std::vector<std::uint64_t> out;
   for (const Repeat& repeat : repeats) {
@@ -109,9 +114,12 @@ Status check_alike(const AbFile& file, const std::vector<Checked>& arms, const s
           {"engine.executor", real ? "virtual time, as in the first arm" : "real time, as in the first arm",
            "'" + arms[i].config.engine.executor + "'", ""});
     if (arms[i].options.context_tokens == first.options.context_tokens) continue;
-    if (dropped(arms[i], repeats) != dropped(first, repeats))
+    const bool chains = in_chains(first.config.workload);
+    if (chains || dropped(arms[i], repeats) != dropped(first, repeats))
       return of_arm(file, file.arms[i],
-                    {"engine.context_tokens", "one that drops the same requests as the first arm's",
+                    {"engine.context_tokens",
+                     chains ? std::to_string(first.options.context_tokens) + ", as in the first arm"
+                            : "one that drops the same requests as the first arm's",
                      std::to_string(arms[i].options.context_tokens), "arms are compared request by request"});
   }
   return {};
@@ -137,39 +145,36 @@ void add_runs(const std::vector<Checked>& arms, Plan& plan) {
 }
 
 // The base by itself: so its own mistakes are not blamed on an arm.
-Result<Config> load_base(const AbFile& file, const std::vector<config::Override>& common) {
-  Result<Config> base = load_config(file, common);
+Result<Config> load_base(const AbFile& file, const AbWorkload& workload,
+                         const std::vector<config::Override>& common) {
+  Result<Config> base = load_config(workload, common);
   if (!base) return base;
   if (base->workload.source.empty())
     return fail(base->places.named("workload"), "trace = \"PATH\" or source = \"synthetic\"", "neither");
-  if (base->workload.source == "sessions" || base->workload.source == "programs")
-    return fail(base->places.named("workload.source"), "trace or synthetic",
-                "\"" + base->workload.source + "\"",
-                "which call is asked next follows from answers, so arms would not ask the same in one order: "
-                "compare them "
-                "with `serveloop simulate --vary`");
-  if (!file.windows.empty() && base->workload.source != "trace")
-    return fail(file.source + ": ab.windows", "a base with a trace",
-                "workload.source = \"" + base->workload.source + "\"", "state repeats or seeds");
+  if (!workload.windows.empty() && base->workload.source != "trace")
+    return fail(fmt::format("{}: {}.windows", file.source, workload.name.empty() ? "ab" : workload.name),
+                "a base with a trace", "workload.source = \"" + base->workload.source + "\"",
+                "state repeats or seeds");
   return base;
 }
 
 }  // namespace
 
-Result<Plan> make_plan(const AbFile& file, const std::vector<config::Override>& common,
-                       const rig::Progress& progress) {
+Result<Plan> make_plan(const AbFile& file, const AbWorkload& workload,
+                       const std::vector<config::Override>& common, const rig::Progress& progress) {
   if (Status known = check_metrics(file.metrics); !known) return about(file.source, known.error());
-  const Result<Config> base = load_base(file, common);
+  const Result<Config> base = load_base(file, workload, common);
   if (!base) return tl::unexpected(base.error());
   Plan plan;
   plan.file = file;
-  plan.repeats = repeats_of(file, base->workload);
+  plan.workload = workload;
+  plan.repeats = repeats_of(workload, base->workload);
   std::vector<Checked> arms;
   for (const Arm& arm : file.arms) {
     if (arm.name == file.baseline) plan.baseline = arms.size();
     std::vector<config::Override> overrides = common;
     overrides.insert(overrides.end(), arm.overrides.begin(), arm.overrides.end());
-    const Result<Config> config = load_config(file, overrides);
+    const Result<Config> config = load_config(workload, overrides);
     if (!config) return of_arm(file, arm, config.error());
     Result<Checked> checked = check_arm(*config, plan.repeats, progress);
     if (!checked) return of_arm(file, arm, config->places.placed(checked.error()));

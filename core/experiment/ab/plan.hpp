@@ -28,16 +28,17 @@ struct PlannedRun {
 
 struct Plan {
   config::AbFile file;
+  config::AbWorkload workload;  // one of the file's
   std::size_t baseline = 0;
   std::vector<Repeat> repeats;
   std::vector<PlannedRun> runs;  // in the order in which they run
   bool real_time = false;
 };
 
-// `common`: overrides of the base for all arms. Reads everything, the models too; starts and writes nothing. Errors name
-// the file and the arm.
-Result<Plan> make_plan(const config::AbFile& file, const std::vector<config::Override>& common,
-                       const rig::Progress& progress = nullptr);
+// Of one of the file's workloads. `common`: overrides of its base for all arms. Reads everything, the models too; starts and
+// writes nothing. Errors name the file and the arm.
+Result<Plan> make_plan(const config::AbFile& file, const config::AbWorkload& workload,
+                       const std::vector<config::Override>& common, const rig::Progress& progress = nullptr);
 
 // Arms of a repeat: A B, then B A, and with more of them rotated, so that none always runs first or behind the same one.
 std::vector<std::size_t> order_of(std::size_t arms, std::size_t repeat);

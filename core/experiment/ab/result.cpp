@@ -18,32 +18,27 @@ namespace {
 
 using Json = nlohmann::json;
 
-constexpr int kFormat = 1;
+constexpr int kFormat = 2;
 constexpr std::array<const char*, kOutcomes> kOutcomeNames{"completed", "rejected", "cancelled", "deadline",
                                                            "failed"};
-constexpr std::array kColumns{"index",
-                              "fork",
-                              "outcome",
-                              "deadlines",
-                              "arrival_ns",
-                              "first_token_ns",
-                              "last_token_ns",
-                              "end_ns",
-                              "longest_gap_ns",
-                              "prompt_tokens",
-                              "output_tokens",
-                              "hit_tokens",
-                              "recomputed_tokens",
+constexpr std::array kColumns{"request",        "fork",
+                              "outcome",        "deadlines",
+                              "arrival_ns",     "begun_ns",
+                              "first_token_ns", "last_token_ns",
+                              "end_ns",         "longest_gap_ns",
+                              "prompt_tokens",  "output_tokens",
+                              "hit_tokens",     "recomputed_tokens",
                               "preemptions"};
 
 using Cells = std::array<std::uint64_t, kColumns.size()>;
 
 Cells cells_of(const SequenceResult& s) {
-  return {s.index,
+  return {s.request,
           s.fork,
           static_cast<std::uint64_t>(s.outcome),
           static_cast<std::uint64_t>(s.deadlines),
           s.arrival_ns,
+          s.begun_ns,
           s.first_token_ns,
           s.last_token_ns,
           s.end_ns,
@@ -58,12 +53,12 @@ Cells cells_of(const SequenceResult& s) {
 SequenceResult of_cells(const Cells& c) {
   SequenceResult s;
   const auto narrow = [](std::uint64_t cell) { return static_cast<std::uint32_t>(cell); };
-  s.index = c[0], s.fork = narrow(c[1]);
+  s.request = c[0], s.fork = narrow(c[1]);
   s.outcome = static_cast<Outcome>(c[2]), s.deadlines = static_cast<Kept>(c[3]);
-  s.arrival_ns = c[4], s.first_token_ns = c[5], s.last_token_ns = c[6], s.end_ns = c[7],
-  s.longest_gap_ns = c[8];
-  s.prompt_tokens = narrow(c[9]), s.output_tokens = narrow(c[10]), s.hit_tokens = narrow(c[11]);
-  s.recomputed_tokens = narrow(c[12]), s.preemptions = narrow(c[13]);
+  s.arrival_ns = c[4], s.begun_ns = c[5];
+  s.first_token_ns = c[6], s.last_token_ns = c[7], s.end_ns = c[8], s.longest_gap_ns = c[9];
+  s.prompt_tokens = narrow(c[10]), s.output_tokens = narrow(c[11]), s.hit_tokens = narrow(c[12]);
+  s.recomputed_tokens = narrow(c[13]), s.preemptions = narrow(c[14]);
   return s;
 }
 
@@ -76,18 +71,6 @@ Outcome outcome_of(std::uint32_t finish) {
     case SL_FINISH_DEADLINE: return Outcome::deadline;
     default: return Outcome::failed;
   }
-}
-
-// The time between tokens is the mean over the request's, as the field counts it (DistServe, OSDI 2024).
-Kept kept(const SequenceEnd& asked, const SequenceResult& s) {
-  if (asked.ttft_deadline_ns == SL_NEVER && asked.tbt_target_ns == SL_NEVER &&
-      asked.end_deadline_ns == SL_NEVER)
-    return Kept::none;
-  const std::uint64_t gaps = s.output_tokens > 1 ? s.output_tokens - 1 : 1;
-  const bool all = s.outcome == Outcome::completed && s.first_token_ns <= asked.ttft_deadline_ns &&
-                   (s.last_token_ns - s.first_token_ns) / gaps <= asked.tbt_target_ns &&
-                   s.end_ns <= asked.end_deadline_ns;
-  return all ? Kept::yes : Kept::no;
 }
 
 std::vector<std::string_view> lines_of(std::string_view text) {
@@ -122,10 +105,11 @@ SequenceResult result_of(const SequenceEnd& ended) {
   const engine::Finished& end = ended.end;
   const auto after_arrival = [&](std::uint64_t at_ns) { return at_ns == 0 ? 0 : at_ns - end.arrival_ns; };
   SequenceResult s;
-  s.index = ended.index;
+  s.request = ended.identity;
   s.fork = end.fork;
   s.outcome = outcome_of(end.finish);
   s.arrival_ns = end.arrival_ns;
+  s.begun_ns = ended.begun_ns;
   s.first_token_ns = after_arrival(end.first_token_ns);
   s.last_token_ns = after_arrival(end.last_token_ns);
   s.end_ns = after_arrival(end.end_ns);
@@ -135,7 +119,7 @@ SequenceResult result_of(const SequenceEnd& ended) {
   s.hit_tokens = end.hit_tokens;
   s.recomputed_tokens = end.recomputed_tokens;
   s.preemptions = end.preemptions;
-  s.deadlines = kept(ended, s);
+  if (ended.stated.any()) s.deadlines = ended.stated.kept_by(end) ? Kept::yes : Kept::no;
   return s;
 }
 
@@ -150,7 +134,7 @@ RunResult result_of(const Summary& summary, std::vector<SequenceResult> sequence
     if (const double value = row.value(summary); !key.empty() && !std::isnan(value)) run.figures[key] = value;
   }
   std::sort(sequences.begin(), sequences.end(), [](const SequenceResult& a, const SequenceResult& b) {
-    return a.index != b.index ? a.index < b.index : a.fork < b.fork;
+    return a.request != b.request ? a.request < b.request : a.fork < b.fork;
   });
   run.sequences = std::move(sequences);
   return run;

@@ -23,11 +23,12 @@ enum class Kept : std::uint8_t { none, yes, no };  // none: it has none
 
 // A sequence. Times are ns after its arrival; 0: it did not get that far.
 struct SequenceResult {
-  std::uint64_t index = 0;  // of its request: the same one in every arm and, with another seed, another
-  std::uint32_t fork = 0;   // of a request of several sequences
+  std::uint64_t request = 0;  // which: the same one in every arm and, with another seed, another
+  std::uint32_t fork = 0;     // of a request of several sequences
   Outcome outcome{};
   Kept deadlines{};
   std::uint64_t arrival_ns = 0;  // the engine's clock
+  std::uint64_t begun_ns = 0;    // likewise: when its session or program arrived; else its own arrival
   std::uint64_t first_token_ns = 0, last_token_ns = 0, end_ns = 0;
   std::uint64_t longest_gap_ns = 0;  // between two tokens
   std::uint32_t prompt_tokens = 0, output_tokens = 0, hit_tokens = 0, recomputed_tokens = 0, preemptions = 0;
@@ -42,7 +43,7 @@ struct RunResult {
   std::map<std::string, double>
       figures;  // of the run as a whole, by the keys of rows.hpp; those that have a value
   std::vector<std::string> incidents;
-  std::vector<SequenceResult> sequences;  // by index and fork
+  std::vector<SequenceResult> sequences;  // by request and fork
 };
 // `sequences`: in any order.
 RunResult result_of(const Summary& summary, std::vector<SequenceResult> sequences);

@@ -14,8 +14,8 @@ namespace serveloop::experiment::ab::test {
 
 inline SequenceResult sequence(std::uint64_t index, double at_s, double latency_ms) {
   SequenceResult s;
-  s.index = index;
-  s.arrival_ns = static_cast<std::uint64_t>(at_s * 1e9);
+  s.request = index;
+  s.arrival_ns = s.begun_ns = static_cast<std::uint64_t>(at_s * 1e9);
   s.first_token_ns = s.last_token_ns = s.end_ns = static_cast<std::uint64_t>(latency_ms * 1e6);
   s.prompt_tokens = 10;
   s.output_tokens = 1;

@@ -155,7 +155,7 @@ BOOST_AUTO_TEST_CASE(arms_of_other_requests_are_refused) {
 // A closed loop's requests arrive when the last answer came: by their numbers they still pair.
 BOOST_AUTO_TEST_CASE(pairs_are_by_number_not_by_time) {
   std::vector<ArmRuns> arms = apart(1000, 3);
-  for (SequenceResult& s : arms[1].runs[0].sequences) s.arrival_ns *= 2;
+  for (SequenceResult& s : arms[1].runs[0].sequences) s.arrival_ns *= 2, s.begun_ns *= 2;
   const Comparison comparison = compared(arms, only({"first_token_mean_ms"}));
   BOOST_CHECK_CLOSE(by(comparison, "first_token_mean_ms").difference, 3, 0.01);
   BOOST_CHECK_CLOSE(comparison.block_s * static_cast<double>(comparison.blocks), 100, 5);
@@ -167,7 +167,7 @@ BOOST_AUTO_TEST_CASE(repeats_lie_side_by_side) {
     for (std::uint64_t repeat : {2, 3}) {
       RunResult more = arm.runs[0];
       more.repeat = repeat;
-      for (SequenceResult& s : more.sequences) s.arrival_ns += repeat;
+      for (SequenceResult& s : more.sequences) s.arrival_ns += repeat, s.begun_ns += repeat;
       arm.runs.push_back(more);
     }
     for (std::size_t i = 0; i < 3; ++i)

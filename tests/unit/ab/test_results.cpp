@@ -56,9 +56,9 @@ BOOST_AUTO_TEST_CASE(what_is_cut_or_changed_is_refused) {
   BOOST_TEST(parse_run(other, "x.jsonl")
                  .error()
                  .message()
-                 .starts_with("x.jsonl:2: expected an array of 14 numbers"));
+                 .starts_with("x.jsonl:2: expected an array of 15 numbers"));
   other = text;
-  other.replace(other.find("\"serveloop_ab\":1"), 16, "\"serveloop_ab\":2");
+  other.replace(other.find("\"serveloop_ab\":2"), 16, "\"serveloop_ab\":1");
   BOOST_TEST(parse_run(other, "x.jsonl")
                  .error()
                  .message()
@@ -71,7 +71,8 @@ BOOST_AUTO_TEST_CASE(what_is_cut_or_changed_is_refused) {
 
 BOOST_AUTO_TEST_CASE(an_end_becomes_times_after_arrival) {
   SequenceEnd ended;
-  ended.index = 9;
+  ended.identity = 9;
+  ended.begun_ns = 700;
   ended.end.finish = SL_FINISH_LENGTH;
   ended.end.arrival_ns = 1000;
   ended.end.first_token_ns = 1500;
@@ -79,7 +80,7 @@ BOOST_AUTO_TEST_CASE(an_end_becomes_times_after_arrival) {
   ended.end.end_ns = 2600;
   ended.end.output_tokens = 5;
   const auto kept = [&](std::uint64_t first, std::uint64_t between, std::uint64_t whole) {
-    ended.ttft_deadline_ns = first, ended.tbt_target_ns = between, ended.end_deadline_ns = whole;
+    ended.stated = {first, between, whole};
     return result_of(ended).deadlines;
   };
   BOOST_TEST((kept(SL_NEVER, SL_NEVER, SL_NEVER) == Kept::none));
@@ -91,7 +92,8 @@ BOOST_AUTO_TEST_CASE(an_end_becomes_times_after_arrival) {
   BOOST_TEST((kept(500, 250, 1600) == Kept::no));
   const SequenceResult s = result_of(ended);
   BOOST_TEST((s.outcome == Outcome::deadline));
-  BOOST_TEST(s.index == 9u);
+  BOOST_TEST(s.request == 9u);
+  BOOST_TEST(s.begun_ns == 700u);
   BOOST_TEST(s.first_token_ns == 500u);
   BOOST_TEST(s.last_token_ns == 1500u);
   BOOST_TEST(s.end_ns == 1600u);

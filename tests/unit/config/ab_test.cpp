@@ -61,6 +61,15 @@ const Bad kBad[] = {
      "ab.toml: arm.1.name: expected up to 40 of a-z, A-Z, 0-9, '-', '_' and '.', found none"},
     {kAb + "[[arm]]\nname = 'a'\n[[arm]]\nname = '../b'\n",
      "ab.toml:6:1: arm.1.name: expected up to 40 of a-z, A-Z, 0-9, '-', '_' and '.', found '../b'"},
+    {kAb + "[[workload]]\nbase = 'y.toml'\n" + kTwoArms,
+     "ab.toml:2:1: ab.base: expected none beside [[workload]], found one; state it in each [[workload]]"},
+    {"[[workload]]\nname = 'a'\n" + kTwoArms,
+     "ab.toml: workload.0.base: expected the path of a configuration, found none"},
+    {"[[workload]]\nbase = 'a/x.toml'\n[[workload]]\nbase = 'b/x.toml'\n" + kTwoArms,
+     "ab.toml: workload.1.name: expected a name of its own, found 'x' twice"},
+    {"[[workload]]\nbase = 'x.toml'\nrepeats = 3\nwindows = [[0, 60]]\n" + kTwoArms,
+     "ab.toml:4:1: workload.0.windows: expected one of workload.0.seeds, workload.0.repeats and "
+     "workload.0.windows, found workload.0.repeats, workload.0.windows; remove one of them"},
     {kAb + kTwoArms + "set = 'x'\n", "ab.toml:7:1: arm.1.set: expected a table, found string 'x'"},
     {kAb + kTwoArms + "set = { 'workload.seed' = 3 }\n",
      "ab.toml:7:9: arm 'b' sets workload.seed: expected the base's workload, found another; arms are "
@@ -93,17 +102,40 @@ BOOST_AUTO_TEST_CASE(a_whole_file) {
       "confidence = 0.9\nresamples = 500\nmetrics = ['first_token_p99_ms']\n" +
       kTwoArms);
   BOOST_REQUIRE_MESSAGE(file.has_value(), (file ? "" : file.error().message()));
-  BOOST_TEST(file->base == "/base.toml");
   BOOST_TEST(file->baseline == "b");
-  BOOST_REQUIRE(file->windows.size() == 2u);
-  BOOST_TEST(file->windows[0].to_s == 60.5);
-  BOOST_TEST(file->windows[1].from_s == 100);
-  BOOST_TEST(*file->block_s == 2);
+  BOOST_REQUIRE(file->workloads.size() == 1u);
+  const config::AbWorkload& only = file->workloads[0];
+  BOOST_TEST(only.name == "");
+  BOOST_TEST(only.base == "/base.toml");
+  BOOST_REQUIRE(only.windows.size() == 2u);
+  BOOST_TEST(only.windows[0].to_s == 60.5);
+  BOOST_TEST(only.windows[1].from_s == 100);
+  BOOST_TEST(*only.warmup_s == 5);
+  BOOST_TEST(*only.block_s == 2);
   BOOST_TEST(file->arms.size() == 2u);
   BOOST_TEST(file->arms[1].place == "ab.toml:12:1");
   const auto plain = parse(kAb + kTwoArms);
   BOOST_TEST(plain->baseline == "a");
-  BOOST_TEST(!plain->repeats.has_value());
+  BOOST_TEST(!plain->workloads[0].repeats.has_value());
+}
+
+BOOST_AUTO_TEST_CASE(workloads_of_their_own) {
+  const auto file = parse(
+      "[ab]\nwarmup_s = 5\nblock_s = 2\n[[workload]]\nbase = 'here.toml'\nwindows = [[0, 60]]\n"
+      "[[workload]]\nname = 'agents'\nbase = '../there.toml'\nrepeats = 3\nblock_s = 7\n" +
+      kTwoArms);
+  BOOST_REQUIRE_MESSAGE(file.has_value(), (file ? "" : file.error().message()));
+  BOOST_REQUIRE(file->workloads.size() == 2u);
+  const config::AbWorkload &first = file->workloads[0], &second = file->workloads[1];
+  BOOST_TEST(first.name == "here");
+  BOOST_TEST(first.base == "/folder/here.toml");
+  BOOST_TEST(first.windows.size() == 1u);
+  BOOST_TEST(*first.block_s == 2);
+  BOOST_TEST(second.name == "agents");
+  BOOST_TEST(second.base == "/there.toml");
+  BOOST_TEST(*second.repeats == 3u);
+  BOOST_TEST(*second.warmup_s == 5);
+  BOOST_TEST(*second.block_s == 7);
 }
 
 BOOST_AUTO_TEST_CASE(a_set_is_that_of_the_command_line) {

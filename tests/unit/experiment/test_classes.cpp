@@ -38,7 +38,8 @@ BOOST_AUTO_TEST_CASE(each_request_of_a_trace_is_of_one_class_and_carries_what_it
   BOOST_REQUIRE_EQUAL(issues.size(), plain.size());
   std::map<std::string, int> counts;
   for (std::size_t i = 0; i < issues.size(); ++i) {
-    const auto& [index, spec, name, parent] = issues[i];
+    const requests::RequestSpec& spec = issues[i].spec;
+    const std::string& name = issues[i].class_name;
     ++counts[name];
     BOOST_REQUIRE(spec.pieces == plain[i].pieces && spec.arrival_ns == plain[i].arrival_ns);
     if (name == "chat") {
