@@ -14,7 +14,7 @@ namespace {
 
 class Dlpm {
  public:
-  static constexpr uint64_t kSchema = 0x646c706d00000001;  // "dlpm", 1
+  static constexpr uint64_t kSchema = 0x646c706d00000002;  // "dlpm", 2
 
   explicit Dlpm(const sl::Setup& setup)
       : quantum_(static_cast<double>(setup.integer("quantum"))),
@@ -60,6 +60,8 @@ class Dlpm {
   void save(sl::StateWriter& out) const {
     out.put(uint64_t{left_.size()});
     for (const double left : left_) out.put(std::bit_cast<uint64_t>(left));
+    out.put(uint64_t{listed_.size()});
+    for (const Listed& listed : listed_) out.put(std::bit_cast<uint64_t>(listed.quanta));
     service_.save(out);
     turns_.save(out, tree_.all());
   }
@@ -67,9 +69,13 @@ class Dlpm {
     std::vector<double> loaded;
     for (uint64_t count = in.get<uint64_t>(); count > 0; --count)
       loaded.push_back(std::bit_cast<double>(in.get<uint64_t>()));
+    std::vector<Listed> listed;
+    for (uint64_t count = in.get<uint64_t>(); count > 0; --count)
+      listed.push_back({0, 0, std::bit_cast<double>(in.get<uint64_t>())});
     service_.load(in);
     turns_.load(in);
     left_.swap(loaded);
+    listed_.swap(listed);  // to revoke
   }
 
  private:

@@ -8,7 +8,8 @@ class Edf {
  public:
   explicit Edf(const sl::Setup& setup)
       : preempts_(setup.boolean("preempt")),
-        ranked_(setup, {.reason = kDueLater, .decodes_always = true, .swaps_out = true}) {}
+        ranked_(setup, {.reason = kDueLater, .decodes_always = true, .room_first = true, .swaps_out = true}) {
+  }
 
   void note(const sl::View& view) { ranked_.hear(view, sl::EarliestDeadline::of); }
 

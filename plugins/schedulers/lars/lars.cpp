@@ -28,7 +28,7 @@ class Lars {
   explicit Lars(const sl::Setup& setup)
       : default_factor_(setup.number("default_factor")),
         classes_(setup->sequence_slots),
-        ranked_(setup, {.decodes_always = true}) {
+        ranked_(setup, {.decodes_always = true, .room_first = true}) {
     turns_.reserve(setup->max_sequences + kAhead);
   }
 

@@ -11,7 +11,7 @@ class Srpt {
       : prediction_(setup.text("length")),
         preempt_factor_(setup.number("preempt_factor")),
         barred_from_(setup.number("barred_from")),
-        ranked_(setup, {.reason = kLonger, .decodes_always = true, .swaps_out = true}) {}
+        ranked_(setup, {.reason = kLonger, .decodes_always = true, .room_first = true, .swaps_out = true}) {}
 
   void note(const sl::View& view) { ranked_.hear(view, RankOf{this}); }
 

@@ -4,6 +4,7 @@
 // Who wakes up at that time pays then. Who is cancelled before, or released by an operator, does not, and the next one's
 // time is set right. Cost: O(1) for each that comes, wakes or goes, and O(tenants) a call.
 #include <serveloop/cpp/bucket.hpp>
+#include <serveloop/cpp/predict.hpp>
 #include <serveloop/cpp/scheduler.hpp>
 #include <serveloop/cpp/state.hpp>
 #include <set>
@@ -18,12 +19,8 @@ class TokenBucket {
   explicit TokenBucket(const sl::Setup& setup)
       : rate_(setup.integer("rate"), setup.integer("burst")),
         rejects_(setup.boolean("reject_oversized")),
-        places_(setup->sequence_slots) {
-    const std::string_view output = setup.text("output");
-    if (output == "predicted_p50") predicted_ = &sl_request_row::predicted_p50;
-    if (output == "predicted_p90") predicted_ = &sl_request_row::predicted_p90;
-    if (output == "predicted_p99") predicted_ = &sl_request_row::predicted_p99;
-  }
+        prediction_(setup.text("output")),
+        places_(setup->sequence_slots) {}
   static const void* extension(const char* id) { return sl::state_extension<TokenBucket>(id); }
 
   // Only at a hot swap. What the gate before let pass has passed; what it parked until released is let go.
@@ -101,8 +98,7 @@ class TokenBucket {
         seq != nullptr && seq->state == SL_WAITING && (seq->not_ready & SL_NOT_READY_UNGATED) != 0;
     if (!mine) return false;
     const sl_request_row& r = view.request(*seq);
-    const uint32_t predicted = predicted_ == nullptr ? 0 : r.*predicted_;
-    const uint64_t output = predicted == 0 ? r.max_tokens : std::min(predicted, r.max_tokens);
+    const uint64_t output = prediction_.tokens(r);
     if (rejects_ && rate_.cost(r.prompt_tokens + output, r.tenant_weight_milli) > rate_.burst()) {
       plan.reject(id, kLargerThanBurst);
       return false;
@@ -134,9 +130,9 @@ class TokenBucket {
 
   sl::BucketRate rate_;
   bool rejects_, loaded_ = false;
-  uint32_t sl_request_row::*predicted_ = nullptr;  // where its output tokens stand; null: max_tokens
-  std::vector<sl::BucketQueue> tenants_;           // by index
-  std::vector<Place> places_;                      // by slot
+  sl::OutputPrediction prediction_;
+  std::vector<sl::BucketQueue> tenants_;  // by index
+  std::vector<Place> places_;             // by slot
   std::set<sl_seq> orphans_;
 };
 

@@ -4,8 +4,8 @@
 // O(log blocks) an event, a victim and an expiry.
 //
 // With a host tier, what leaves in this order is dropped or demoted as two_tiers.hpp says.
-#include <map>
 #include <serveloop/cpp/by_score.hpp>
+#include <set>
 
 namespace {
 
@@ -25,9 +25,12 @@ class Retention {
           return wishes_[block].given ? wishes_[block].priority : default_;
         });
     for (const uint32_t block : idle_) {
-      const Wish& wish = wishes_[block];
-      if (by_priority_.contains(block) && wish.given && wish.duration_ns != SL_NEVER)
-        ends_.insert({in->view->now_ns + wish.duration_ns, {block, by_priority_.ticket(block)}});
+      Wish& wish = wishes_[block];
+      if (!by_priority_.contains(block) || !wish.given || wish.duration_ns >= SL_NEVER - in->view->now_ns)
+        continue;
+      forget_end(block);  // it went idle twice in this call
+      wish.ends_ns = in->view->now_ns + wish.duration_ns;
+      ends_.insert({wish.ends_ns, block});
     }
     expire(in->view->now_ns);
   }
@@ -48,9 +51,11 @@ class Retention {
     uint64_t duration_ns = 0;
     uint32_t priority = 0;
     bool given = false;
+    uint64_t ends_ns = SL_NEVER;  // of an idle block: its time in ends_
   };
 
   void hear(const sl::EvictIn& in, const sl_block_event& event, uint32_t block) {
+    forget_end(block);  // it is used, or gone
     const bool came_back = event.kind == SL_BLOCK_MOVED && event.block == block;
     if (came_back || event.kind == SL_BLOCK_INSERTED) wishes_[block] = {};
     if (event.kind == SL_BLOCK_INSERTED || event.kind == SL_BLOCK_HIT) hear_wish(in, event, block);
@@ -65,23 +70,27 @@ class Retention {
     const uint64_t token = uint64_t{event.depth} * view->block_tokens;
     for (const sl_retention& range : view.retention(request))
       if (range.from_token <= token && token < range.to_token)
-        wishes_[block] = {range.duration_ns, range.priority, true};
+        wishes_[block] = {range.duration_ns, range.priority, true, SL_NEVER};
   }
 
+  void forget_end(uint32_t block) {
+    ends_.erase({wishes_[block].ends_ns, block});
+    wishes_[block].ends_ns = SL_NEVER;
+  }
   void expire(uint64_t now_ns) {
-    for (; !ends_.empty() && ends_.begin()->first <= now_ns; ends_.erase(ends_.begin())) {
-      const auto [block, ticket] = ends_.begin()->second;
-      if (!by_priority_.contains(block) || by_priority_.ticket(block) != ticket)
-        continue;  // it was used since
+    while (!ends_.empty() && ends_.begin()->first <= now_ns) {
+      const uint32_t block = ends_.begin()->second;
+      ends_.erase(ends_.begin());
       by_priority_.rescore(block, default_);
       wishes_[block] = {};
     }
   }
 
   uint32_t default_;
-  std::vector<Wish> wishes_;                                     // by block
-  std::multimap<uint64_t, std::pair<uint32_t, uint64_t>> ends_;  // by time: block and its ticket then
-  std::vector<uint32_t> idle_;                                   // of this call's events
+  std::vector<Wish> wishes_;  // by block
+  std::set<std::pair<uint64_t, uint32_t>>
+      ends_;                    // of idle blocks, by the time at which nothing is wished any more
+  std::vector<uint32_t> idle_;  // of this call's events
   sl::ByScore<uint32_t> by_priority_;
 };
 

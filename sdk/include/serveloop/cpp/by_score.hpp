@@ -46,9 +46,6 @@ class ByScore {
 
   bool contains(uint32_t block) const { return order_.contains(block); }  // it is idle
   const Score& score(uint32_t block) const { return order_.score(block); }
-  uint64_t ticket(uint32_t block) const {
-    return order_.ticket(block);
-  }  // of its stay: another one has another
   void rescore(uint32_t block, const Score& score) { order_.rescore(block, score); }
 
  private:

@@ -24,7 +24,7 @@ class FeedbackPlan {
   FeedbackPlan(const Setup& setup, uint16_t reason)
       : levels_(setup),
         overdue_(setup, static_cast<uint64_t>(setup.integer("max_wait_ms")) * 1'000'000),
-        ranked_(setup, {.reason = reason, .decodes_always = true, .swaps_out = true}) {}
+        ranked_(setup, {.reason = reason, .decodes_always = true, .room_first = true, .swaps_out = true}) {}
 
   template <class LevelOf>
   void hear(const View& view, LevelOf&& level_of) {

@@ -39,8 +39,6 @@ class LeafOrder {
   }
   bool contains(uint32_t block) const { return of_[block].place != kOut; }
   const Score& score(uint32_t block) const { return of_[block].score; }
-  // When it went idle: greater than those before it. Tells whether it is still the same stay.
-  uint64_t ticket(uint32_t block) const { return of_[block].ticket; }
   void rescore(uint32_t block, const Score& score) {
     Entry& entry = of_[block];
     if (entry.place == kLeaf) ready_.erase(key(block));

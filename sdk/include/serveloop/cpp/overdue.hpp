@@ -1,11 +1,11 @@
-// A bound on waiting, for policies whose order has none: who has waited for half of it becomes overdue, and the policy lets it go
-// before all others for a while; the other half is for those who were overdue before it.
+// A bound on waiting (patience.hpp) for policies that rank all sequences, swapped and preempted ones too: who became overdue, and what it
+// has had since then.
 //
 // Cost: O(log waiting) an event that concerns it, O(1) a step in which nobody becomes overdue.
 #pragma once
 
+#include <serveloop/cpp/patience.hpp>
 #include <serveloop/cpp/predict.hpp>
-#include <serveloop/cpp/queue.hpp>
 
 namespace sl {
 
@@ -13,12 +13,9 @@ class Overdue {
  public:
   // 0: nobody ever becomes overdue.
   Overdue(const Setup& setup, uint64_t bound_ns)
-      : patience_ns_(bound_ns / 2),
-        waits_(bound_ns == 0 ? 0 : setup->sequence_slots),
-        since_(setup->sequence_slots) {}
+      : patience_(setup, bound_ns), since_(setup->sequence_slots) {}
 
   void hear(const View& view) {
-    if (patience_ns_ == 0) return;
     for (const sl_event& event : view.events()) {
       switch (event.kind) {
         case SL_EV_READY:
@@ -27,13 +24,13 @@ class Overdue {
         case SL_EV_RESUMED: {
           const sl_seq_row* seq = view.find(event.subject);
           const bool waits = seq != nullptr && (ready_to_admit(*seq) || seq->state == SL_SWAPPED);
-          if (waits) waits_.insert(view.cold(*seq).ready_ns, seq->id);
+          if (waits) patience_.add(view, *seq);
           break;
         }
         case SL_EV_ADMITTED:
         case SL_EV_PARKED:
         case SL_EV_PAUSED:
-        case SL_EV_ENDED: waits_.erase(event.subject); break;
+        case SL_EV_ENDED: patience_.erase(event.subject); break;
         default: break;
       }
     }
@@ -41,17 +38,12 @@ class Overdue {
   // Calls become(row) once for each that is overdue by now, the longest wait first: it may rank it anew.
   template <class Become>
   void take(const View& view, Become&& become) {
-    while (patience_ns_ > 0 && !waits_.empty()) {
-      const auto [ready_ns, seq] = *waits_.begin();
-      if (view->now_ns < ready_ns + patience_ns_) return;
-      waits_.erase(seq);
-      const sl_seq_row* row = view.find(seq);
-      if (row == nullptr) continue;
-      const auto again_ns = static_cast<uint64_t>(prefill_left_ns(view, *row));
-      since_[SL_SEQ_SLOT(seq)] = {seq, view.cold(*row).service_ns + again_ns};
+    patience_.take(view, [&](const sl_seq_row& seq) {
+      const auto again_ns = static_cast<uint64_t>(prefill_left_ns(view, seq));
+      since_[SL_SEQ_SLOT(seq.id)] = {seq.id, view.cold(seq).service_ns + again_ns};
       ++total_;
-      become(*row);
-    }
+      become(seq);
+    });
   }
   // Device time that it has had since it became overdue, in nanoseconds, or nothing if it never did. What it had to compute
   // first does not count: else two that share memory for one might never get beyond that.
@@ -68,8 +60,7 @@ class Overdue {
     sl_seq seq = SL_NO_SEQ;
     uint64_t service_ns = 0;
   };
-  uint64_t patience_ns_;
-  SeqSet<uint64_t> waits_;    // by the time since which they wait; swapped ones too
+  Patience patience_;
   std::vector<Since> since_;  // by slot
   uint64_t total_ = 0;
 };

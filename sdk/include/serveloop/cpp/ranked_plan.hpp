@@ -27,6 +27,9 @@ struct RankedRules {
   // Every running decode has its token before others' chunks share the rest. Else all tokens go by rank, and who ranks low
   // may stall amid its answer.
   bool decodes_always = false;
+  // A waiting one enters only where its prompt fits beside what the running ones still have to fill. Else who ranks high takes the
+  // memory of who ranks low, all of whose prompt is computed again.
+  bool room_first = false;
   // Who is preempted for a slot moves to host memory where that is cheaper than to compute again.
   bool swaps_out = false;
 };
@@ -108,7 +111,8 @@ class RankedPlan {
         continue;
       }
       const bool waits = next != end && (running == nullptr || next->first < *running);
-      if (waits && (walk.tokens == walk.decodes || !slot_for(next->first))) {
+      if (waits &&
+          (walk.tokens == walk.decodes || !slot_for(next->first) || !room_for(view, walk, next->second))) {
         bring_in_.ahead(view, plan, next, end);
         next = end;
       } else if (waits) {
@@ -130,6 +134,7 @@ class RankedPlan {
     uint32_t tokens,
         decodes;          // left of the step's; of these, kept for running decodes whose turn is yet to come
     uint32_t slots;       // free
+    int64_t room;         // blocks, under room_first
     std::size_t at, end;  // of running_: who is next; who behind has been preempted
   };
 
@@ -140,11 +145,26 @@ class RankedPlan {
 
   Walk start(const View& view) const {
     Walk walk{view->token_budget, 0, view->max_sequences - std::min(view->max_sequences, view->running_count),
-              0, running_.size()};
+              room(view),         0, running_.size()};
     if (rules_.decodes_always)
       for (const Ranked& running : running_) walk.decodes += decodes(view, running.second) ? 1 : 0;
     walk.decodes = std::min(walk.decodes, walk.tokens);
     return walk;
+  }
+  // Blocks that are free or only cached, less what the running ones lack of their prompts, and one for each to grow.
+  int64_t room(const View& view) const {
+    if (!rules_.room_first) return 0;
+    const sl_tier& device = view->tier[SL_TIER_DEVICE];
+    int64_t blocks = int64_t{device.free} + device.evictable;
+    for (const Ranked& running : running_)
+      blocks -= 1 + view.seqs()[SL_SEQ_SLOT(running.second)].runnable / view->block_tokens;
+    return blocks;
+  }
+  static int64_t blocks_of(const View& view, sl_seq id) {
+    return 1 + uncached_tokens(view, view.seqs()[SL_SEQ_SLOT(id)]) / view->block_tokens;
+  }
+  bool room_for(const View& view, const Walk& walk, sl_seq id) const {
+    return !rules_.room_first || running_.empty() || blocks_of(view, id) <= walk.room;
   }
   bool decodes(const View& view, sl_seq id) const {
     return rules_.decodes_always && view.seqs()[SL_SEQ_SLOT(id)].runnable == 1;
@@ -173,6 +193,7 @@ class RankedPlan {
       preempt(view, plan, walk);
     const uint32_t tokens = std::min(uncached_tokens(view, seq), walk.tokens - walk.decodes);
     walk.tokens -= tokens;
+    walk.room -= blocks_of(view, id);
     plan.admit(id, tokens);
   }
   void preempt(const View& view, Plan& plan, Walk& walk) {

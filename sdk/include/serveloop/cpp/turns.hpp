@@ -12,15 +12,15 @@
 //     turns_.admit(view, plan);
 //   }
 //
-// The bound on waiting, `max_wait_ns` (0: none): who has waited for half of it becomes overdue and goes before all that the
-// policy lists, the other half is for those who were overdue before it. No policy can keep a bound that is shorter than what
-// the machine needs for those who came before.
+// The bound on the wait for the first admission, `max_wait_ns` (0: none): who is overdue (patience.hpp) goes before all that the policy
+// lists.
 //
 // Cost: O(log waiting) an event that concerns it; a step, O(log) for each that it lists, at most as many as slots are free and
 // BringIn's few behind them.
 #pragma once
 
 #include <serveloop/cpp/admit.hpp>
+#include <serveloop/cpp/patience.hpp>
 #include <serveloop/cpp/state.hpp>
 
 namespace sl {
@@ -36,10 +36,7 @@ struct Turn {
 class Turns {
  public:
   explicit Turns(const Setup& setup, uint64_t max_wait_ns = 0)
-      : patience_ns_(max_wait_ns / 2),
-        first_(setup->sequence_slots),
-        waits_(patience_ns_ > 0 ? setup->sequence_slots : 0),
-        bring_in_(setup) {
+      : patience_(setup, max_wait_ns), first_(setup->sequence_slots), bring_in_(setup) {
     list_.reserve(setup->max_sequences + bring_in_.looks_ahead());
   }
 
@@ -48,7 +45,7 @@ class Turns {
   void hear(const View& view, Join&& join, Leave&& leave) {
     const auto leaves = [&](sl_seq seq) {
       first_.erase(seq);
-      if (patience_ns_ > 0) waits_.erase(seq);
+      patience_.erase(seq);
       leave(seq);
     };
     hear_ready(
@@ -60,14 +57,10 @@ class Turns {
         },
         leaves);
     bring_in_.hear(view, ran_before);
-    while (patience_ns_ > 0 && !waits_.empty()) {
-      const auto [since_ns, id] = *waits_.begin();
-      if (view->now_ns < since_ns + patience_ns_) break;
-      waits_.erase(id);
-      leave(id);
-      if (const sl_seq_row* seq = view.find(id))
-        first_.insert({Turn::kOverdue, ArrivalKey::of(view, *seq)}, id);
-    }
+    patience_.take(view, [&](const sl_seq_row& seq) {
+      leave(seq.id);
+      first_.insert({Turn::kOverdue, ArrivalKey::of(view, seq)}, seq.id);
+    });
   }
 
   // Begins a step's list: `budget` tokens are left, of which one may prefill `most_tokens`.
@@ -131,7 +124,7 @@ class Turns {
   void joins(const View& view, const sl_seq_row& seq, Join&& join) {
     if (ran(view, seq)) return first_.insert(ran_before(view, seq), seq.id);
     if (first_.contains(seq.id)) return;  // it is overdue
-    if (patience_ns_ > 0) waits_.insert(view.cold(seq).ready_ns, seq.id);
+    patience_.add(view, seq);
     join(seq);
   }
   void put(const View& view, const Turn& turn, const sl_seq_row& seq) {
@@ -146,9 +139,8 @@ class Turns {
     list_.emplace_back(turn, seq.id);
   }
 
-  uint64_t patience_ns_;
+  Patience patience_;  // of those that the policy keeps
   SeqSet<Turn> first_;
-  SeqSet<uint64_t> waits_;  // those that the policy keeps, by the time since which they wait
   BringIn<Turn> bring_in_;
   std::vector<std::pair<Turn, sl_seq>> list_;
   std::vector<sl_seq> loaded_;
