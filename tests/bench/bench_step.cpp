@@ -1,5 +1,6 @@
 // Host time of one decode step: a scheduler (fcfs) and lru as plugins, the null executor, real time. Worlds are interleaved
-// in one process. `churn`: in each step one sequence ends, one enters and one arrives.
+// in one process. Requests are of several tenants, share prefixes, and have deadlines, predictions and programs. `churn`: in each
+// step one sequence ends, one enters and one arrives.
 //   bench_step STEPS RUNNING:WAITING:CACHED[:SCHEDULER[:churn]] ...
 // Prints one JSON line a world: medians and p99 in microseconds over all its steps.
 #include <fmt/format.h>
@@ -56,7 +57,9 @@ class World : public engine::Output {
     o.max_sequences = shape.running;
     o.token_budget = std::max(8192u, 2 * shape.running);
     o.max_waiting = shape.waiting + 2 * shape.running + 64;
-    o.kv_blocks = shape.cached_blocks + shape.running * ((steps + 2 * kWarmUp + 256) / 16 + 2) + 1024;
+    const std::uint32_t longest =
+        steps + 2 * kWarmUp + 256 + (shape.churn ? 2 * shape.running : 0);  // tokens
+    o.kv_blocks = shape.cached_blocks + shape.running * (longest / 16 + 2) + 1024;
     o.context_tokens = 1u << 24;
     const requests::Options sizes{o.max_waiting, o.max_sequences};
     const policy::Limits limits{
@@ -73,7 +76,7 @@ class World : public engine::Output {
                                           *this, nullptr));
     fill_cache();
     for (std::uint32_t i = 0; i < shape.running; ++i)
-      ask(100 + i % 16, shape.churn ? kWarmUp + shape.running + i : steps + 3 * kWarmUp);  // none ends
+      ask(100 + i % 16, shape.churn ? kWarmUp + shape.running + i : steps + 3 * kWarmUp, true);  // none ends
     while (engine_->requests().running_count() < shape.running) engine_->step();
     for (std::uint32_t i = 0; i < shape.waiting; ++i)
       ask(100 + i % 64, shape.churn ? shape.running : 1u << 22);
@@ -105,14 +108,26 @@ class World : public engine::Output {
 
  private:
   static constexpr std::uint32_t kWarmUp = 64;
+  static constexpr std::uint64_t kHour = 3'600'000'000'000;
   void advance() {
     if (shape_.churn && engine_->requests().live_count() < shape_.running + shape_.waiting)
       ask(100, shape_.running);
     engine_->step();
   }
-  void ask(std::uint32_t prompt_tokens, std::uint32_t max_tokens) {
+  // What policies read. Whoever `goes_first` does so under all of them: else those that wait would take its slot.
+  static void add_facts(requests::RequestSpec& spec, std::uint64_t i, bool goes_first) {
+    spec.tenant = "tenant " + std::to_string(i % 8);
+    spec.program = "program " + std::to_string(i % 512);
+    spec.priority = goes_first ? 1 : 0;
+    spec.predicted_p50 = goes_first ? 16 : static_cast<std::uint32_t>(10000 + i * 7919 % 1000);
+    spec.ttft_deadline_ns = goes_first ? kHour : 2 * kHour + i * 7919 % 1000 * 1'000'000;
+  }
+  void ask(std::uint32_t prompt_tokens, std::uint32_t max_tokens, bool goes_first = false) {
+    constexpr std::uint32_t kShared = 48;  // tokens of one of 16 prefixes
     requests::RequestSpec spec;
-    spec.pieces = {{next_seed_++, prompt_tokens}};
+    const std::uint64_t i = next_seed_++;
+    spec.pieces = {{1'000'000'000 + i % 16, kShared}, {i, prompt_tokens - kShared}};
+    add_facts(spec, i, goes_first);
     spec.max_tokens = std::min(max_tokens, pool_tokens() - prompt_tokens);
     engine::Message message;
     message.what = engine::Message::What::arrive;

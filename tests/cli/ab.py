@@ -14,7 +14,7 @@ WORKLOAD = stage.SYNTHETIC.replace('requests = 20', 'requests = 400')
 PROGRAMS = '''
 [workload]
 source = "programs"
-rate_per_second = 20
+rate_per_second = 60
 count = 60
 [workload.programs.agent]
 stages = { mean = 3, cv = 1, max = 5 }

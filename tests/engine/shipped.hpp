@@ -4,6 +4,7 @@
 #include <string_view>
 #include <tuple>
 
+#include "makes_no_room.hpp"
 #include "world.hpp"
 
 namespace serveloop::test {

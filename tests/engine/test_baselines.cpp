@@ -35,6 +35,30 @@ Setting setting(const char* scheduler, std::uint32_t lag) {
 
 BOOST_AUTO_TEST_SUITE(baselines)
 
+// Where slots and tokens are scarce and memory is not: where it is, the engine may place one that is smaller before the one planned
+// for it.
+BOOST_AUTO_TEST_CASE(fcfs_admits_in_the_order_of_arrival) {
+  for (const std::uint32_t lag : {0u, 1u}) BOOST_TEST_CONTEXT("lag " << lag) {
+      Setting s = setting("fcfs", lag);
+      s.blocks = 1024;
+      const std::vector<Ask> asks = mixed();
+      World world(s, asks);
+      world.run();
+      check_idle(world);
+      std::uint64_t before_ns = 0, waited = 0;
+      for (std::size_t i = 0; i < asks.size(); ++i) {
+        const engine::Finished* end = world.end_of(world.id_of(i));
+        BOOST_REQUIRE(end != nullptr);
+        BOOST_REQUIRE_GE(end->admitted_ns, before_ns);
+        before_ns = end->admitted_ns;
+        waited += end->admitted_ns > end->arrival_ns + 10'000'000 ? 1 : 0;
+      }
+      BOOST_TEST(waited >= 50u);
+      BOOST_TEST(world.counters().preemptions == 0u);
+      BOOST_TEST(world.counters().fallbacks.empty());
+    }
+}
+
 BOOST_AUTO_TEST_CASE(static_admits_nobody_while_another_runs) {
   for (const std::uint32_t lag : {0u, 1u}) BOOST_TEST_CONTEXT("lag " << lag) {
       World world(setting("static", lag), mixed());

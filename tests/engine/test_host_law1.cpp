@@ -117,17 +117,21 @@ void check_parts(const std::map<std::string, Tally>& by) {
 BOOST_AUTO_TEST_SUITE(host_law_1)
 
 BOOST_AUTO_TEST_CASE(every_trio) {
+  std::vector<const char*> schedulers = kSchedulers;
+  schedulers.insert(schedulers.end(), kRoomFirst.begin(), kRoomFirst.end());
+  schedulers.push_back("composed");
   Tally steady, swapping, troubled;
   std::map<std::string, Tally> by;  // by policy, where none is swapped
-  std::uint64_t run = 0;
-  for (const char* scheduler : kSchedulers)
+  std::uint64_t run = 0, worlds = 0;
+  for (const char* scheduler : schedulers)
     for (const char* eviction : kEvictions)
       for (const char* preemption : kPreemptions)
         for (const std::uint32_t lag : {0u, 1u})
           for (const bool prefix_cache : {true, false})
             for (const bool swaps : {false, true}) {
               Setting s = trio(scheduler, eviction, preemption, ++run);
-              if (mix(31, run) % (kUnderAsan ? 48 : 10) != 0) continue;
+              if (mix(31, run) % (kUnderAsan ? 48 : 12) != 0) continue;
+              ++worlds;
               s.lag = lag, s.prefix_cache = prefix_cache;
               if (swaps) s.swaps = random_swaps(run);
               const bool in_trouble = mix(29, run) % 2 == 0;
@@ -142,6 +146,7 @@ BOOST_AUTO_TEST_CASE(every_trio) {
                   for (const char* policy : {scheduler, eviction, preemption}) by[policy].add(world);
               }
             }
+  BOOST_CHECK_GE(worlds, kUnderAsan ? 50u : 200u);
   check_totals("without hot swaps", steady);
   check_totals("with hot swaps", swapping);
   check_totals("with copies that fail or are late", troubled);
@@ -177,7 +182,7 @@ BOOST_AUTO_TEST_CASE(who_is_moved_out_comes_back) {
   std::vector<Ask> plain(160);
   for (std::uint64_t i = 0; i < plain.size(); ++i) {
     plain[i].spec.pieces = {{1000 + i, static_cast<std::uint32_t>(16 + mix(7, i) % 64)}};
-    plain[i].spec.max_tokens = static_cast<std::uint32_t>(4 + mix(8, i) % 24);
+    plain[i].spec.max_tokens = static_cast<std::uint32_t>(4 + mix(8, i) % 80);  // grows by several blocks
   }
   for (const char* scheduler : kSchedulers) {
     Setting s = trio(scheduler, "lru", "swap", 3);

@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <array>
 #include <boost/test/unit_test.hpp>
+#include <map>
+#include <string>
 
 #include "shipped.hpp"
 
@@ -54,7 +56,9 @@ bool cuts_only_what_it_must(std::string_view scheduler) {
 bool finds_most_cached(std::string_view scheduler) { return scheduler == "lpm" || scheduler == "dlpm"; }
 bool predicts(std::string_view scheduler) { return scheduler == "memory-aware"; }
 
-void check(const Setting& s, const Traffic& t) {
+// Returns how often sequences yielded.
+std::uint64_t check(const Setting& s, const Traffic& t) {
+  std::uint64_t preemptions = 0;
   BOOST_TEST_CONTEXT(s.name()) {
     World world(s, t.asks);
     world.run();
@@ -64,7 +68,7 @@ void check(const Setting& s, const Traffic& t) {
     const engine::Counters& c = world.counters();
     if (s.swaps.empty() && holds_worst_case(s.scheduler))
       BOOST_CHECK_EQUAL(c.preemptions, 0u);
-    else if (s.blocks < kRoomy && s.swaps.empty() && !predicts(s.scheduler))
+    else if (s.blocks < kRoomy && s.swaps.empty() && !predicts(s.scheduler) && !makes_no_room(s.scheduler))
       BOOST_CHECK_GE(c.preemptions, kAtLeast);
     if (s.prefix_cache) BOOST_CHECK_GE(c.evicted_blocks, kAtLeast);
     const std::uint64_t hits = hit_blocks(world, t);
@@ -75,12 +79,14 @@ void check(const Setting& s, const Traffic& t) {
     const bool few_split = cuts_only_what_it_must(s.scheduler) || finds_most_cached(s.scheduler);
     BOOST_CHECK_GE(c.split_prompts, few_split ? kAtLeast / 4 : kAtLeast);
     BOOST_CHECK_EQUAL(c.swaps, s.swaps.size());
-    if (s.preemption == "cost" && s.blocks < kRoomy)
+    if (s.preemption == "cost" && s.blocks < kRoomy && !makes_no_room(s.scheduler))
       BOOST_CHECK_GE(decided(world.engine(), "keep"), kAtLeast);
     if (!s.gates.empty()) BOOST_CHECK_GE(decided(world.engine(), "park"), kAtLeast);
     for (const auto& [what, count] : c.fallbacks)
       BOOST_ERROR(fmt::format("kind {} fell back {} times, reason {}", what.first, count, what.second));
+    preemptions = c.preemptions;
   }
+  return preemptions;
 }
 
 }  // namespace
@@ -162,6 +168,7 @@ BOOST_AUTO_TEST_CASE(composed_of_any_parts) {
 // Whatever the order.
 BOOST_AUTO_TEST_CASE(every_scheduler_policy) {
   std::uint64_t run = 0;
+  std::map<std::string, std::uint64_t> preemptions;  // where none is swapped, by scheduler
   for (const char* scheduler : kSchedulers)
     for (const std::uint32_t pool : {1u, 2u, 0u})  // times the smallest; 0: roomy
       for (const std::uint32_t budget : {24u, 64u, 512u})
@@ -178,8 +185,11 @@ BOOST_AUTO_TEST_CASE(every_scheduler_policy) {
             s.token_budget = budget;
             s.lag = lag;
             if (swaps) s.swaps = random_swaps(run);
-            check(s, t);
+            const std::uint64_t yielded = check(s, t);
+            if (!swaps) preemptions[scheduler] += yielded;
           }
+  for (const auto& [scheduler, count] : preemptions)
+    BOOST_CHECK_MESSAGE(count >= 2 * kAtLeast, scheduler << " preempted only " << count << " times");
 }
 
 // Whoever yields, and whatever it keeps.
@@ -233,6 +243,48 @@ BOOST_AUTO_TEST_CASE(behind_a_token_bucket) {
       s.lag = lag;
       check(s, t);
     }
+}
+
+// Who is let in gets its own tokens, who is refused none, with all its forks.
+BOOST_AUTO_TEST_CASE(behind_a_gate_that_sheds) {
+  const Traffic& t = traffic(false);
+  std::uint64_t preemptions = 0;
+  for (const char* scheduler : {"fcfs", "priority", "sarathi"})
+    for (const bool by_priority : {true, false})
+      for (const std::uint32_t lag : {0u, 1u}) {
+        Setting s;
+        s.scheduler = scheduler;
+        s.gates = {{"shed", toml::Table{{"max_wait_ms", 15},
+                                        {"order", by_priority ? "priority" : "arrival"},
+                                        {"deadlines", by_priority}}}};
+        s.preemption = lag == 0 ? "cost" : "swap";
+        s.blocks = 2 * t.smallest;
+        s.token_budget = 64;
+        s.lag = lag;
+        BOOST_TEST_CONTEXT(s.name() << ", by priority " << by_priority) {
+          World world(s, t.asks);
+          world.run();
+          check_ends(world, t.reference);
+          check_idle(world);
+          std::map<std::uint64_t, std::uint32_t> refused;  // sequences, by request
+          std::uint64_t completed = 0;
+          for (const engine::Finished& end : world.ends()) {
+            if (end.finish != SL_FINISH_REJECTED) {
+              ++completed;
+              continue;
+            }
+            ++refused[end.request];
+            BOOST_REQUIRE_EQUAL(end.output_tokens, 0u);
+          }
+          for (const auto& [request, sequences] : refused)
+            BOOST_REQUIRE_EQUAL(sequences, t.asks[world.ask_of(request)].spec.n);
+          BOOST_CHECK_GE(refused.size(), kAtLeast);
+          BOOST_CHECK_GE(completed, kAtLeast);
+          preemptions += world.counters().preemptions;
+          BOOST_CHECK(world.counters().fallbacks.empty());
+        }
+      }
+  BOOST_CHECK_GE(preemptions, 10 * kAtLeast);
 }
 
 BOOST_AUTO_TEST_CASE(the_linked_in_policies_alone) {
