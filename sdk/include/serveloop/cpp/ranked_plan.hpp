@@ -136,6 +136,7 @@ class RankedPlan {
     uint32_t slots;       // free
     int64_t room;         // blocks, under room_first
     std::size_t at, end;  // of running_: who is next; who behind has been preempted
+    bool alone;           // nobody runs, nor was anybody admitted
   };
 
   static bool runs(const View& view, sl_seq id) {
@@ -145,7 +146,8 @@ class RankedPlan {
 
   Walk start(const View& view) const {
     Walk walk{view->token_budget, 0, view->max_sequences - std::min(view->max_sequences, view->running_count),
-              room(view),         0, running_.size()};
+              room(view),         0, running_.size(),
+              running_.empty()};
     if (rules_.decodes_always)
       for (const Ranked& running : running_) walk.decodes += decodes(view, running.second) ? 1 : 0;
     walk.decodes = std::min(walk.decodes, walk.tokens);
@@ -164,7 +166,7 @@ class RankedPlan {
     return 1 + uncached_tokens(view, view.seqs()[SL_SEQ_SLOT(id)]) / view->block_tokens;
   }
   bool room_for(const View& view, const Walk& walk, sl_seq id) const {
-    return !rules_.room_first || running_.empty() || blocks_of(view, id) <= walk.room;
+    return !rules_.room_first || walk.alone || blocks_of(view, id) <= walk.room;
   }
   bool decodes(const View& view, sl_seq id) const {
     return rules_.decodes_always && view.seqs()[SL_SEQ_SLOT(id)].runnable == 1;
@@ -194,6 +196,7 @@ class RankedPlan {
     const uint32_t tokens = std::min(uncached_tokens(view, seq), walk.tokens - walk.decodes);
     walk.tokens -= tokens;
     walk.room -= blocks_of(view, id);
+    walk.alone = false;
     plan.admit(id, tokens);
   }
   void preempt(const View& view, Plan& plan, Walk& walk) {
