@@ -1,6 +1,9 @@
 // Plays a trace of block ids through an eviction plugin that is alone with a cache, and prints how many blocks were hit.
 //   play_trace PLUGIN keys|prefix BLOCKS TRACE [OPTION=VALUE]...
-// TRACE: a request a line, its blocks' ids in the order of its prompt. The two readings: eviction_model.py, which plays the same.
+// TRACE, as eviction_traces.py writes it: first the tokens of a block and the cost model's prefill figures, in ns; then a request a line,
+//   AT_NS ID... [| FROM_TOKEN TO_TOKEN PRIORITY DURATION_NS]...
+// when it comes, its blocks' ids in the order of its prompt, and the ranges that it wants kept. The clock stands at AT_NS until the
+// next request. The two readings: eviction_model.py, which plays the same.
 #include <fmt/format.h>
 
 #include <charconv>
@@ -19,39 +22,60 @@ namespace {
   std::exit(2);
 }
 
-using Path = std::vector<std::uint64_t>;
+struct Request {
+  std::uint64_t at_ns = 0;
+  std::vector<std::uint64_t> path;
+  std::vector<sl_retention> keeps;
+};
+struct Trace {
+  std::uint32_t block_tokens = 0;
+  sl_cost cost{};
+  std::vector<Request> requests;
+};
 
 // The device's blocks, what is cached in them, and the policy that says who leaves.
 class Cache {
  public:
-  Cache(const policy::Choice& choice, std::uint32_t blocks) : rows_(blocks) {
+  Cache(const policy::Choice& choice, std::uint32_t blocks, const Trace& trace)
+      : rows_(blocks), cost_(trace.cost) {
     policy::SearchOptions search;
     search.folders = {SERVELOOP_BUILD_PLUGINS};
     policy::Limits limits;
     limits.blocks[SL_TIER_DEVICE] = blocks;
-    limits.block_tokens = 512;
+    limits.block_tokens = trace.block_tokens;
     limits.sequence_slots = 1;
     auto loaded = policy::Host(search).load_eviction(choice, limits);
     if (!loaded) stop(loaded.error().message());
     policy_ = *loaded;
     for (std::uint32_t block = blocks; block-- > 0;) free_.push_back(block);
     victims_.resize(blocks);
-    cost_.struct_size = sizeof(cost_);
-    cost_.prefill_token_ns = 20'000;
-    cost_.prefill_context_ns = 1;
     view_.struct_size = sizeof(view_);
     view_.block_tokens = limits.block_tokens;
     view_.cost = &cost_;
+    view_.requests = {requests_, sizeof(sl_request_row), kRequestRows};
     view_.tier[SL_TIER_DEVICE].total = blocks;
   }
 
   std::uint32_t free() const { return static_cast<std::uint32_t>(free_.size()); }
   bool cached(std::uint64_t id) const { return places_.contains(id); }
 
+  // All that follows is of this request, and at its time. Rows of requests are used again, as in the engine.
+  void begin(const Request& request) {
+    view_.now_ns = request.at_ns;
+    request_row_ = static_cast<std::uint32_t>(++request_ % kRequestRows);
+    sl_request_row& row = requests_[request_row_] = {};
+    row.request = request_;
+    row.retention_at = keeps_.size() * sizeof(sl_retention);
+    row.retention_count = static_cast<std::uint32_t>(request.keeps.size());
+    keeps_.insert(keeps_.end(), request.keeps.begin(), request.keeps.end());
+    view_.heap = reinterpret_cast<const std::uint8_t*>(keeps_.data());
+  }
+
   void hit(std::uint64_t id) {
     sl_block_row& row = rows_[places_.at(id)];
     ++row.refs;
     ++row.hits;
+    row.last_use_ns = view_.now_ns;
     tell(SL_BLOCK_HIT, places_.at(id));
   }
   // A new block, in use. `above`: the id of the block it continues; 0: none.
@@ -64,6 +88,7 @@ class Cache {
     row.key = id;
     row.depth = depth;
     row.refs = 1;
+    row.created_ns = row.last_use_ns = view_.now_ns;
     row.tier = SL_TIER_DEVICE;
     row.flags = SL_BLOCK_FLAG_INDEXED;
     row.parent = above == 0 ? SL_NONE : places_.at(above);
@@ -71,7 +96,9 @@ class Cache {
     tell(SL_BLOCK_INSERTED, block);
   }
   void idle(std::uint64_t id) {
-    --rows_[places_.at(id)].refs;
+    sl_block_row& row = rows_[places_.at(id)];
+    --row.refs;
+    row.last_use_ns = view_.now_ns;
     tell(SL_BLOCK_IDLE, places_.at(id));
   }
   void evict(std::uint32_t need) {
@@ -120,26 +147,33 @@ class Cache {
     event.depth = rows_[block].depth;
     event.kind = kind;
     event.tier = kind == SL_BLOCK_GONE ? SL_TIER_NONE : SL_TIER_DEVICE;
-    event.request_row = SL_NONE;
+    event.request = request_;
+    event.request_row = request_row_;
     events_.push_back(event);
   }
 
   std::shared_ptr<policy::Eviction> policy_;
   std::vector<sl_block_row> rows_;
+  static constexpr std::uint32_t kRequestRows = 4;
+  sl_request_row requests_[kRequestRows]{};
+  std::uint64_t request_ = 0;  // id
+  std::uint32_t request_row_ = 0;
+  std::vector<sl_retention> keeps_;  // of all requests so far: the view's heap
   std::vector<std::uint32_t> free_;
   std::unordered_map<std::uint64_t, std::uint32_t> places_;
   std::vector<sl_block_event> events_;
   std::vector<sl_victim> victims_;
   sl_gauge gauges_[8]{};
-  sl_cost cost_{};
+  sl_cost cost_;
   sl_view view_{};
 };
 
 // Each block by itself. One block more than `blocks` holds the one that comes while another leaves for it.
-std::uint64_t play_keys(Cache& cache, const std::vector<Path>& requests) {
+std::uint64_t play_keys(Cache& cache, const std::vector<Request>& requests) {
   std::uint64_t hits = 0;
-  for (const Path& path : requests)
-    for (const std::uint64_t id : path) {
+  for (const Request& request : requests) {
+    cache.begin(request);
+    for (const std::uint64_t id : request.path) {
       if (cache.cached(id)) {
         ++hits;
         cache.hit(id);
@@ -150,12 +184,15 @@ std::uint64_t play_keys(Cache& cache, const std::vector<Path>& requests) {
       cache.idle(id);
       cache.note();
     }
+  }
   return hits;
 }
 
-std::uint64_t play_prefixes(Cache& cache, const std::vector<Path>& requests) {
+std::uint64_t play_prefixes(Cache& cache, const std::vector<Request>& requests) {
   std::uint64_t hits = 0;
-  for (const Path& path : requests) {
+  for (const Request& request : requests) {
+    const std::vector<std::uint64_t>& path = request.path;
+    cache.begin(request);
     std::size_t matched = 0;
     for (; matched < path.size() && cache.cached(path[matched]); ++matched) cache.hit(path[matched]);
     hits += matched;
@@ -169,16 +206,33 @@ std::uint64_t play_prefixes(Cache& cache, const std::vector<Path>& requests) {
   return hits;
 }
 
-std::vector<Path> read(const char* file) {
-  std::ifstream in(file);
-  if (!in) stop(fmt::format("cannot read '{}'", file));
-  std::vector<Path> requests;
-  for (std::string line; std::getline(in, line);) {
-    std::istringstream words(line);
-    Path& path = requests.emplace_back();
-    for (std::uint64_t id; words >> id;) path.push_back(id + 1);  // 0 is no key
+Request read_request(const std::string& line) {
+  Request request;
+  std::istringstream parts(line);
+  std::string part;
+  std::getline(parts, part, '|');
+  std::istringstream words(part);
+  if (!(words >> request.at_ns)) stop(fmt::format("'{}' has no time", line));
+  for (std::uint64_t id; words >> id;) request.path.push_back(id + 1);  // 0 is no key
+  while (std::getline(parts, part, '|')) {
+    sl_retention& keep = request.keeps.emplace_back();
+    std::istringstream range(part);
+    if (!(range >> keep.from_token >> keep.to_token >> keep.priority >> keep.duration_ns))
+      stop(fmt::format("'{}' is not FROM_TOKEN TO_TOKEN PRIORITY DURATION_NS", part));
   }
-  return requests;
+  return request;
+}
+
+Trace read(const char* file) {
+  std::ifstream in(file);
+  Trace trace;
+  trace.cost.struct_size = sizeof(trace.cost);
+  std::string line;
+  if (!(in >> trace.block_tokens >> trace.cost.prefill_token_ns >> trace.cost.prefill_context_ns) ||
+      !std::getline(in, line))
+    stop(fmt::format("'{}' does not begin with a block's tokens and the costs of a prefill", file));
+  while (std::getline(in, line)) trace.requests.push_back(read_request(line));
+  return trace;
 }
 
 toml::Value value_of(const std::string& text) {
@@ -200,9 +254,10 @@ int play(int argc, char** argv) {
     if (equals == std::string::npos) stop(fmt::format("'{}' is not OPTION=VALUE", word));
     options.push_back({word.substr(0, equals), value_of(word.substr(equals + 1))});
   }
-  Cache cache({plugin, std::move(options)}, reading == "keys" ? blocks + 1 : blocks);
-  const std::vector<Path> requests = read(argv[4]);
-  fmt::print("{}\n", reading == "keys" ? play_keys(cache, requests) : play_prefixes(cache, requests));
+  const Trace trace = read(argv[4]);
+  Cache cache({plugin, std::move(options)}, reading == "keys" ? blocks + 1 : blocks, trace);
+  fmt::print("{}\n",
+             reading == "keys" ? play_keys(cache, trace.requests) : play_prefixes(cache, trace.requests));
   return 0;
 }
 

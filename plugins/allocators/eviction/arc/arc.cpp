@@ -64,7 +64,7 @@ class Arc {
   // A block entered the cache. True: it had left not long ago.
   bool came(uint64_t key) {
     const double once = b1_.size(), twice = b2_.size();
-    in_b2_ = false;
+    in_b2_ = forgets_ = false;
     if (b1_.erase(key)) {
       target_ = std::min<double>(size(), target_ + std::max(twice / once, 1.0));
       return true;
@@ -83,7 +83,7 @@ class Arc {
   }
 
   sl::Leaving next(const sl::EvictIn& in, const sl::Leaves& leaves) {
-    const bool prefers1 = left1_ > target_ || (in_b2_ && left1_ == static_cast<uint32_t>(target_));
+    const bool prefers1 = left1_ > target_ || (in_b2_ && left1_ == target_);
     for (const bool first : {prefers1 && left1_ > 0, !(prefers1 && left1_ > 0)}) {
       const uint32_t block = (first ? walk1_ : walk2_).next(in, leaves);
       if (block == SL_NONE) continue;
