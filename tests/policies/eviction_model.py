@@ -30,11 +30,13 @@ class Case(NamedTuple):
 
 CASES = [
     Case('lru', Lru),
+    Case('slru', Slru),
     Case('slru', lambda blocks: Slru(blocks, probation_share=Fraction(2, 10)), ('probation_share=0.2',)),
     Case('lfu', Lfu),
     Case('sieve', Sieve),
     Case('s3fifo', S3Fifo),
     Case('arc', Arc),
+    Case('gdsf', Gdsf),
     Case('gdsf', lambda blocks: Gdsf(blocks, by_prefill=False), ('cost=uniform',)),
 ]
 RETENTION = Case('retention', Retention)
