@@ -1,6 +1,6 @@
 """Hits of the shipped eviction policies on the Mooncake conversation trace and on a synthetic one that tells all of them apart: equal,
 to the block, to those of their second writing in eviction_model.py, in both readings; and, with --library, to PyPI's libcachesim
-(0.3.5) in the reading of keys.
+(0.3.5) in the reading of keys. Those of `retention`, with wishes that expire, in the reading of prefixes.
 
     eviction_test.py SOURCE PLAY_TRACE [--all [--library]]
 
@@ -100,10 +100,21 @@ def told_apart(trace, hits, capacities):
             check(f'{trace.name}, {blocks} blocks: {a} and {b} have the same hits: {hits[a][i]}', hits[a][i] != hits[b][i])
 
 
+def wishes_count(name, requests, capacities):
+    """Where nobody asks for anything `retention` is `lru`; where they do, it is not."""
+    plain, asking = Trace(name, requests), Trace(f'{name}, with wishes', traces.with_keeps(requests))
+    for blocks in capacities:
+        like_lru = plain.play(model.CASES[0], 'prefix', blocks)
+        equal(f'{name}: retention, prefixes in {blocks} blocks', like_lru, plain.play(model.RETENTION, 'prefix', blocks))
+        hits = asking.prefixes(model.RETENTION, blocks)
+        check(f'{name}: wishes change nothing in {blocks} blocks', hits != like_lru)
+
+
 def small_caches(count):
     for seed in range(count):
         blocks, requests = traces.small(seed)
         hits_are_equal(Trace(f'small {seed}', requests), (blocks,))
+        Trace(f'small {seed}, with wishes', traces.with_keeps(requests, seed)).prefixes(model.RETENTION, blocks)
 
 
 MOONCAKE, SYNTHETIC = (2000, 10000, 30000) if whole else (2000, 10000), (400, 1500)
@@ -112,5 +123,7 @@ hits_are_equal(Trace('Mooncake', conversation), MOONCAKE)
 synthetic = Trace('synthetic', drawn)
 told_apart(synthetic, hits_are_equal(synthetic, SYNTHETIC), SYNTHETIC)
 small_caches(12)
+wishes_count('Mooncake', conversation, MOONCAKE)
+wishes_count('synthetic', drawn, SYNTHETIC)
 print(f'{passed} passed, {failed} failed')
 sys.exit(failed > 0)

@@ -55,7 +55,10 @@ class Retention {
   };
 
   void hear(const sl::EvictIn& in, const sl_block_event& event, uint32_t block) {
-    forget_end(block);  // it is used, or gone
+    const bool was_over =
+        wishes_[block].ends_ns <= in.blocks()[block].last_use_ns;  // and nobody has called since
+    forget_end(block);                                             // it is used, or gone
+    if (was_over) wishes_[block] = {};
     const bool came_back = event.kind == SL_BLOCK_MOVED && event.block == block;
     if (came_back || event.kind == SL_BLOCK_INSERTED) wishes_[block] = {};
     if (event.kind == SL_BLOCK_INSERTED || event.kind == SL_BLOCK_HIT) hear_wish(in, event, block);
