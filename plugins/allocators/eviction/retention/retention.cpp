@@ -55,9 +55,9 @@ class Retention {
   };
 
   void hear(const sl::EvictIn& in, const sl_block_event& event, uint32_t block) {
-    const bool was_over =
-        wishes_[block].ends_ns <= in.blocks()[block].last_use_ns;  // and nobody has called since
-    forget_end(block);                                             // it is used, or gone
+    // Its time was over before this use, and nobody has called since.
+    const bool was_over = wishes_[block].ends_ns <= in.blocks()[block].last_use_ns;
+    forget_end(block);  // it is used, or gone
     if (was_over) wishes_[block] = {};
     const bool came_back = event.kind == SL_BLOCK_MOVED && event.block == block;
     if (came_back || event.kind == SL_BLOCK_INSERTED) wishes_[block] = {};
@@ -91,8 +91,8 @@ class Retention {
 
   uint32_t default_;
   std::vector<Wish> wishes_;  // by block
-  std::set<std::pair<uint64_t, uint32_t>>
-      ends_;                    // of idle blocks, by the time at which nothing is wished any more
+  // Of idle blocks, by the time at which nothing is wished any more.
+  std::set<std::pair<uint64_t, uint32_t>> ends_;
   std::vector<uint32_t> idle_;  // of this call's events
   sl::ByScore<uint32_t> by_priority_;
 };
